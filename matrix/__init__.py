@@ -1,0 +1,1 @@
+"""The NNLS validation matrix: baseline against candidate on the six likelihood pipelines."""
