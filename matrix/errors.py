@@ -17,7 +17,7 @@ class ManifestError(UsageError):
     """`repos.yaml` is not valid; the message names the file, the key and the remedy."""
 
 
-class EnvironmentFailure(MatrixError):
+class EnvironmentFailure(MatrixError):  # noqa: N818 (the word of the exit codes)
     """The machine or the network failed: no disk, no connection, a package that will not install."""
 
 

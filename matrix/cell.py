@@ -1,0 +1,92 @@
+"""Run one cell and leave one record: `python -m matrix.cell`, inside the environment of the cell's side."""
+
+import argparse
+import importlib
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from matrix.errors import MatrixError, UsageError
+from matrix.files import write_text
+from matrix.pipelines.catalogue import PIPELINES
+from matrix.record import Cell, Precision, Scale, Side, write_record
+
+
+class StageLog:
+    """Says what the cell is doing: a line on standard output, and a small file that others may watch."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._started = time.monotonic()
+
+    def __call__(self, stage: str) -> None:
+        """Announce that `stage` begins."""
+        print(f"[{time.monotonic() - self._started:7.1f} s] {stage}", flush=True)
+        write_text(self._path, f"{stage}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure the cell that the arguments name and write its record; 0 when the record is there."""
+    options = _parser().parse_args(arguments)
+    stage = StageLog(options.record.with_name(f"{options.record.name}.stage"))
+    # Whatever happens next, an older record must not pass for this run's.
+    options.record.unlink(missing_ok=True)
+    try:
+        driver = _driver_notes(options.provenance)
+        stage("import autolens")
+        _prepare_library()
+        # Late, since it imports the library, which reads its environment then.
+        from matrix.pipelines.measure import measure
+
+        cell = Cell(options.pipeline, options.precision, options.side, options.scale)
+        record = measure(
+            cell, options.workspace.resolve(), driver, seed=options.seed, repeats=options.repeats, stage=stage
+        )
+        write_record(options.record, record)
+    except MatrixError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    stage("done")
+    return 0
+
+
+def _prepare_library() -> None:
+    # A person's PYAUTO_* settings (small datasets, JAX disabled, test mode) would change the likelihood.
+    for name in [name for name in os.environ if name.startswith("PYAUTO_")]:
+        del os.environ[name]
+    # The cell's folder is no workspace and has no version to check.
+    os.environ["PYAUTO_SKIP_WORKSPACE_VERSION_CHECK"] = "1"
+    # Before anything imports jax: the library switches JAX to 64 bit only if it comes first.
+    importlib.import_module("autolens")
+
+
+def _driver_notes(path: Path) -> dict[str, Any]:
+    try:
+        notes = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--provenance: cannot read {path}: {error}.") from error
+    if not isinstance(notes, dict) or "key" not in notes:
+        raise UsageError(f'--provenance: {path} must hold a JSON object with at least the member "key".')
+    return notes
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m matrix.cell", description=__doc__)
+    parser.add_argument("--pipeline", required=True, choices=tuple(PIPELINES))
+    parser.add_argument("--precision", required=True, choices=get_args(Precision))
+    parser.add_argument("--side", required=True, choices=get_args(Side))
+    parser.add_argument("--scale", required=True, choices=get_args(Scale))
+    parser.add_argument("--workspace", required=True, type=Path, help="root of autolens_workspace_developer")
+    parser.add_argument("--record", required=True, type=Path, help="where to write the record")
+    parser.add_argument("--provenance", required=True, type=Path, help="JSON notes of the driver, with a key")
+    parser.add_argument("--seed", type=int, default=1, help="of the different lanes")
+    parser.add_argument("--repeats", type=int, default=5, help="timed calls per program, at least")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,238 @@
+"""The two sides' Python environments: built once per content, or prepared by somebody else."""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import uv
+from filelock import FileLock
+
+from matrix.errors import EnvironmentFailure, UsageError
+from matrix.files import write_json
+from matrix.layout import Layout
+from matrix.process import Completed, run
+
+ACCELERATORS = ("cpu", "cuda12", "cuda13")
+REPLACED_PACKAGE = "jaxnnls"
+INSTALL_TIMEOUT = 1800.0
+
+_BLOCKER = (
+    f'"""Stands in the way of {REPLACED_PACKAGE}: the candidate side must work without it."""\n\n'
+    f'raise ModuleNotFoundError("{REPLACED_PACKAGE} is not part of the candidate side", '
+    f'name="{REPLACED_PACKAGE}")\n'
+)
+
+_DESCRIBE = """
+import importlib.metadata as m, importlib.util as u, json, platform, sys
+names = "autolens autogalaxy autoarray autofit autoconf autonerves jax jaxlib jaxnnls".split()
+found = {}
+for name in names:
+    try: found[name] = m.version(name)
+    except m.PackageNotFoundError: pass
+print(json.dumps({"python": platform.python_version(), "packages": found}))
+"""
+
+
+@dataclass(frozen=True)
+class SideEnvironment:
+    """What runs one side's cells.
+
+    Parameters
+    ----------
+    python
+        The interpreter.
+    pythonpath
+        Folders put in front of its installed packages (empty where we built it ourselves).
+    key
+        Hash of everything the environment was made from.
+    """
+
+    python: Path
+    pythonpath: tuple[Path, ...]
+    key: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What an environment is made of: the part of the key that does not depend on a checkout.
+
+    Parameters
+    ----------
+    release
+        The PyAuto release that supplies the stack, for example ``2026.7.9.1``.
+    accelerator
+        ``cpu``, ``cuda12`` or ``cuda13``: which build of JAX.
+    """
+
+    release: str
+    accelerator: str = "cpu"
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        """What is asked of the package index."""
+        stack = (f"autolens[jax]=={self.release}", "numba")
+        return stack if self.accelerator == "cpu" else (*stack, f"jax[{self.accelerator}]")
+
+
+def tree_hash(folder: Path) -> str:
+    """SHA-256 over the relative paths and bytes of all files below `folder`, Git's own aside."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        if ".git" in relative.parts or "__pycache__" in relative.parts or not path.is_file():
+            continue
+        digest.update(str(relative).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def stock_environment(layout: Layout, recipe: Recipe) -> SideEnvironment:
+    """The release as it is published, with nothing of ours: it simulates the embedded datasets."""
+    return _built(layout, "stock", recipe, _key("stock", recipe, ""), lambda _: None)
+
+
+def side_environment(
+    layout: Layout, recipe: Recipe, side: str, library: Path, base_python: Path | None
+) -> SideEnvironment:
+    """The environment of `side` with the library of the working tree `library`.
+
+    Built with uv: the release's stack, then the library over it; on the candidate side
+    without jaxnnls. With `base_python` nothing is installed: the library's working tree is
+    put in front of that environment's packages, and jaxnnls is hidden from the candidate.
+
+    Raises
+    ------
+    UsageError
+        The library does not fit the release, or `base_python` holds another release.
+    EnvironmentFailure
+        Packages could not be had or installed.
+    """
+    library_hash = tree_hash(library)
+    if base_python is not None:
+        return _prepared(layout, recipe, side, library, library_hash, base_python)
+
+    def finish(python: Path) -> None:
+        if side == "candidate":
+            _uv("pip", "uninstall", "--python", python, REPLACED_PACKAGE)
+        _install_library(python, library, recipe.release)
+        _check_fit(python, library, recipe.release)
+        if side == "candidate":
+            _check_absent(python)
+
+    return _built(layout, side, recipe, _key(side, recipe, library_hash), finish)
+
+
+def describe(environment: SideEnvironment) -> dict[str, object]:
+    """Python version and the versions of the stack's packages in `environment`."""
+    return dict(json.loads(run([environment.python, "-c", _DESCRIBE]).stdout))
+
+
+def _key(side: str, recipe: Recipe, library_hash: str) -> str:
+    parts = [side, sys.version, sys.platform, *recipe.requirements, library_hash]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _built(
+    layout: Layout, name: str, recipe: Recipe, key: str, finish: Callable[[Path], None]
+) -> SideEnvironment:
+    folder = layout.environments / f"{name}-{key}"
+    python = folder / "bin" / "python"
+    ready = folder / "ready.json"
+    # The lock is per environment: two runs that need the same one build it once.
+    with FileLock(layout.locks / f"environment-{name}-{key}.lock"):
+        if not ready.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            _uv("venv", "--quiet", "--python", sys.executable, folder)
+            _uv("pip", "install", "--python", python, *recipe.requirements)
+            finish(python)
+            write_json(ready, {"requirements": recipe.requirements, "key": key})
+    return SideEnvironment(python, (), key)
+
+
+def _prepared(
+    layout: Layout, recipe: Recipe, side: str, library: Path, library_hash: str, base_python: Path
+) -> SideEnvironment:
+    if not os.access(base_python, os.X_OK):
+        raise UsageError(f"--base-python {base_python}: no such interpreter, or it may not be executed.")
+    paths: tuple[Path, ...] = (library,)
+    if side == "candidate":
+        blocker = layout.environments / "without-jaxnnls"
+        write_blocker(blocker)
+        paths = (blocker, library)
+    environment = SideEnvironment(base_python, paths, _key(side, recipe, f"{base_python}{library_hash}"))
+    facts = describe(environment)
+    packages = facts["packages"]
+    assert isinstance(packages, dict)
+    if packages.get("autolens") != recipe.release:
+        raise UsageError(
+            f"--base-python {base_python} holds autolens {packages.get('autolens', 'not at all')}, "
+            f"the manifest asks for {recipe.release}: install that release there, or pass --release."
+        )
+    return environment
+
+
+def write_blocker(folder: Path) -> None:
+    """Make a package in `folder` that hides an installed jaxnnls from whoever has it on the path."""
+    package = folder / REPLACED_PACKAGE
+    package.mkdir(parents=True, exist_ok=True)
+    (package / "__init__.py").write_text(_BLOCKER)
+
+
+def _install_library(python: Path, library: Path, release: str) -> None:
+    # Built from a copy: setuptools leaves build folders behind, and a checkout stays clean.
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / "library"
+        shutil.copytree(library, copy, ignore=shutil.ignore_patterns(".git"))
+        versions = {"VERSION": release, "SETUPTOOLS_SCM_PRETEND_VERSION": release}
+        _uv("pip", "install", "--python", python, "--no-deps", "--reinstall", copy, extra_env=versions)
+
+
+def _check_fit(python: Path, library: Path, release: str) -> None:
+    """Say before anything runs when the library's ref is of another age than the stack around it."""
+    verdict = _uv("pip", "check", "--python", python, check=False)
+    complaints = [
+        line for line in verdict.stderr.splitlines() if "autoarray" in line and REPLACED_PACKAGE not in line
+    ]
+    imported = run([python, "-c", "import autolens"], cwd=Path(tempfile.gettempdir()), check=False)
+    if imported.exit_code != 0:
+        complaints.append(imported.stderr.strip().splitlines()[-1])
+    if complaints:
+        raise UsageError(
+            f"the library at {library} does not fit release {release} of the rest of the stack:\n  "
+            + "\n  ".join(complaints)
+            + "\nChoose a ref of that release's age (--ref PyAutoArray=REF) or another --release."
+        )
+
+
+def _check_absent(python: Path) -> None:
+    probe = f"import importlib.util as u; raise SystemExit(u.find_spec({REPLACED_PACKAGE!r}) is not None)"
+    if run([python, "-c", probe], check=False).exit_code != 0:
+        raise EnvironmentFailure(
+            f"{REPLACED_PACKAGE} is still importable in the candidate environment {python}"
+        )
+
+
+def _uv(*words: str | Path, extra_env: dict[str, str] | None = None, check: bool = True) -> Completed:
+    command: Sequence[str | Path] = (uv.find_uv_bin(), *words)
+    env = {**os.environ, "UV_HTTP_TIMEOUT": "180", **(extra_env or {})}
+    done = run(command, env=env, timeout=INSTALL_TIMEOUT, check=False)
+    if check and done.exit_code != 0:
+        raise EnvironmentFailure(_explain(done))
+    return done
+
+
+def _explain(done: Completed) -> str:
+    text = done.stderr.strip()
+    if any(
+        sign in text for sign in ("dns error", "error sending request", "Connection refused", "timed out")
+    ):
+        return (
+            "the package index could not be reached; finished environments are kept, "
+            f"so run again when the network is back, or use --base-python PATH.\n{text}"
+        )
+    return f"uv could not finish: {done.quoted}\n{text}"

@@ -1,0 +1,203 @@
+"""Runs one cell in a process of its own on this machine."""
+
+import contextlib
+import ctypes
+import functools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from matrix.execute.reservations import peak_bytes, reserved
+from matrix.files import write_json
+from matrix.layout import REPOSITORY_ROOT
+from matrix.plan import Plan, PlannedCell
+from matrix.record import Record, RecordError, read_record
+
+LOG_TAIL_LINES = 25
+PR_SET_PDEATHSIG = 1
+
+# Constant folding off is what autoconf itself would set. Without the thread flag XLA's FFT can wait for
+# ever on its own thread pool on a busy machine (PyAutoFit#1530: 8 of 8 hung, 8 of 8 passed with it).
+XLA_FLAGS = "--xla_disable_hlo_passes=constant_folding --xla_cpu_multi_thread_eigen=false"
+
+
+@dataclass(frozen=True)
+class CellFailure:
+    """Why a cell left no record."""
+
+    cell: PlannedCell
+    reason: str
+    log: Path
+
+    @property
+    def tail(self) -> str:
+        """The last lines of the cell's log."""
+        if not self.log.exists():
+            return "(no log)"
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
+
+
+def kept_record(plan: Plan, cell: PlannedCell) -> Record | None:
+    """The finished record of `cell` in this run, if it is there, valid and of the planned content."""
+    path = plan.record_path(cell)
+    if not path.exists():
+        return None
+    try:
+        record = read_record(path)
+    except RecordError:
+        return None
+    return record if record.key == cell.key else None
+
+
+def run_cell(plan: Plan, cell: PlannedCell) -> Record | CellFailure:
+    """Run `cell` unless its record is kept; return the record, or why there is none."""
+    record = kept_record(plan, cell)
+    if record is not None:
+        return record
+    with reserved(plan.locks, peak_bytes(cell.pipeline, cell.scale), plan.threads) as cores:
+        outcome = _run(plan, cell, cores)
+    if isinstance(outcome, CellFailure):
+        write_json(_failure_path(plan, cell), {"reason": outcome.reason})
+    return outcome
+
+
+def kept_failure(plan: Plan, cell: PlannedCell) -> str | None:
+    """Why the last attempt at `cell` in this run left no record, if there was one."""
+    path = _failure_path(plan, cell)
+    return str(json.loads(path.read_text())["reason"]) if path.exists() else None
+
+
+def cell_command(plan: Plan, cell: PlannedCell) -> list[str]:
+    """The command line that evaluates `cell`."""
+    folder = plan.cell_folder(cell)
+    options = {
+        "--pipeline": cell.pipeline,
+        "--precision": cell.precision,
+        "--side": cell.side,
+        "--scale": cell.scale,
+        "--workspace": plan.workspace,
+        "--record": plan.record_path(cell),
+        "--provenance": folder / "provenance.json",
+        "--seed": plan.seed,
+    }
+    words = [str(word) for pair in options.items() for word in pair]
+    return [str(plan.environments[cell.side].python), "-m", "matrix.cell", *words]
+
+
+def cell_environment(plan: Plan, cell: PlannedCell) -> dict[str, str]:
+    """The complete environment of a cell's process; nothing that steers JAX or PyAuto leaks in."""
+    folder = plan.cell_folder(cell)
+    steering = ("JAX_", "XLA_", "PYAUTO_", "PYTHON", "VIRTUAL_ENV", "NUMBA_", "MPL")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
+    environment = plan.environments[cell.side]
+    threads = str(plan.threads)
+    return {
+        **inherited,
+        "PYTHONPATH": os.pathsep.join(str(path) for path in (*environment.pythonpath, REPOSITORY_ROOT)),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "JAX_ENABLE_X64": "True",
+        "JAX_PLATFORM_NAME": "cpu",
+        "XLA_FLAGS": XLA_FLAGS,
+        "NUMBA_CACHE_DIR": str(plan.cache / "numba" / environment.key),
+        "MPLCONFIGDIR": str(folder / "matplotlib"),
+        "MPLBACKEND": "Agg",
+        "OMP_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "NUMBA_NUM_THREADS": threads,
+    }
+
+
+def _failure_path(plan: Plan, cell: PlannedCell) -> Path:
+    return plan.cell_folder(cell) / "failure.json"
+
+
+def _run(plan: Plan, cell: PlannedCell, cores: list[int]) -> Record | CellFailure:
+    folder = plan.cell_folder(cell)
+    shutil.rmtree(folder, ignore_errors=True)
+    work = folder / "work"
+    work.mkdir(parents=True)
+    plan.record_path(cell).parent.mkdir(exist_ok=True)
+    plan.record_path(cell).unlink(missing_ok=True)
+    write_json(folder / "provenance.json", _provenance(plan, cell))
+    log = folder / "log.txt"
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            cell_command(plan, cell),
+            cwd=work,
+            env=cell_environment(plan, cell),
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=functools.partial(_in_child, cores),
+        )
+        try:
+            exit_code = process.wait(plan.cell_timeout)
+        except subprocess.TimeoutExpired:
+            return CellFailure(cell, _timeout_reason(plan, cell), log)
+        finally:
+            _kill_group(process)
+    if exit_code != 0:
+        return CellFailure(cell, _exit_reason(exit_code), log)
+    record = kept_record(plan, cell)
+    if record is None:
+        return CellFailure(cell, "the process ended with exit 0 but left no valid record of this cell", log)
+    return record
+
+
+def _provenance(plan: Plan, cell: PlannedCell) -> dict[str, object]:
+    return {
+        "key": cell.key,
+        "run": plan.run,
+        "release": plan.release,
+        "source": plan.source,
+        "checkouts": [checkout.model_dump() for checkout in plan.checkouts],
+        "solver_tree": plan.solver_tree,
+        "environment_key": plan.environments[cell.side].key,
+        "seed": plan.seed,
+        "threads": plan.threads,
+    }
+
+
+def _in_child(cores: list[int]) -> None:
+    # Linux only. A worker that is killed must not leave its cell behind to race with the next run's;
+    # elsewhere an orphan finishes and its record is then simply found.
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        os.sched_setaffinity(0, cores)
+
+
+def _kill_group(process: "subprocess.Popen[bytes]") -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def stage_path(plan: Plan, cell: PlannedCell) -> Path:
+    """Where a running cell writes what it is doing."""
+    record = plan.record_path(cell)
+    return record.with_name(f"{record.name}.stage")
+
+
+def _timeout_reason(plan: Plan, cell: PlannedCell) -> str:
+    stage_file = stage_path(plan, cell)
+    stage = stage_file.read_text().strip() if stage_file.exists() else "unknown"
+    return (
+        f"no end after {plan.cell_timeout:.0f} s (last stage: {stage}). A stage that calls the compiled "
+        "likelihood can hang in XLA's FFT on a busy CPU (PyAutoFit#1530); on slow machines raise --cell-timeout."
+    )
+
+
+def _exit_reason(exit_code: int) -> str:
+    if exit_code == -signal.SIGKILL:
+        return "killed (signal 9): most likely the machine ran out of memory"
+    if exit_code < 0:
+        return f"killed by signal {-exit_code}"
+    return f"exit code {exit_code}"

@@ -1,0 +1,367 @@
+"""The only place that decides pass or fail: pure functions from records to verdicts."""
+
+import dataclasses
+import enum
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from matrix.plan import SIDES, Constant, Plan, Side
+from matrix.record import Evaluation, Record
+
+# What separates agreement from coincidence; relative unless said otherwise.
+LANES_AGREE = 1e-10
+AUDIT_AGREES = 1e-10
+KKT_CERTIFIED = 1e-9
+
+
+class Outcome(enum.StrEnum):
+    """How a gate ended. What did not run is never a pass."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    NOT_RUN = "not run"
+
+
+class Blame(enum.StrEnum):
+    """Whether a failure is new with the candidate."""
+
+    NONE = ""
+    REGRESSED = "regressed"
+    BASELINE_TOO = "fails at baseline too"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One gate's judgement on one pipeline.
+
+    Parameters
+    ----------
+    gate, pipeline, side
+        What was judged; `side` is empty where both sides are held against each other.
+    numbers
+        What was compared, by name: values, relative differences, the tolerance.
+    message
+        One sentence: what was found, and on failure where to look.
+    """
+
+    gate: str
+    pipeline: str
+    side: Side | None
+    outcome: Outcome
+    message: str
+    numbers: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    blame: Blame = Blame.NONE
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the gates of one pipeline look at."""
+
+    pipeline: str
+    precision: str
+    records: Mapping[Side, Record]
+    missing: Mapping[Side, str]
+    constant: Constant
+    tolerance: float
+    parity: float
+
+
+SideGate = Callable[[Evidence, Side, Record], Verdict]
+PairGate = Callable[[Evidence, Record, Record], Verdict]
+
+
+def judge(plan: Plan, records: Mapping[str, Record], failures: Mapping[str, str]) -> list[Verdict]:
+    """Judge every gate of every planned pipeline.
+
+    Parameters
+    ----------
+    plan
+        What was to be run and what it is held against.
+    records
+        Finished records by cell name.
+    failures
+        Reasons of cells without a record, by cell name.
+    """
+    return [
+        verdict
+        for pipeline in plan.pipelines
+        for verdict in judge_pipeline(plan, pipeline, records, failures)
+    ]
+
+
+def judge_pipeline(
+    plan: Plan, pipeline: str, records: Mapping[str, Record], failures: Mapping[str, str]
+) -> list[Verdict]:
+    """Judge every gate of one pipeline, and tell regressions from failures the baseline shares."""
+    evidence = evidence_for(plan, pipeline, records, failures)
+    verdicts = [verdict for name in GATES for verdict in apply(name, evidence)]
+    return [dataclasses.replace(verdict, blame=_blame(verdict, verdicts)) for verdict in verdicts]
+
+
+def evidence_for(
+    plan: Plan, pipeline: str, records: Mapping[str, Record], failures: Mapping[str, str]
+) -> Evidence:
+    """Gather what the gates of `pipeline` look at."""
+    found: dict[Side, Record] = {}
+    missing: dict[Side, str] = {}
+    for side in SIDES:
+        cell = plan.cell(pipeline, side)
+        record = records.get(cell.name)
+        if record is not None and record.key == cell.key:
+            found[side] = record
+        else:
+            missing[side] = failures.get(cell.name, "the cell was not run")
+    return Evidence(
+        pipeline,
+        plan.precision,
+        found,
+        missing,
+        plan.constants[pipeline],
+        plan.tolerances.evidence,
+        plan.tolerances.parity,
+    )
+
+
+def apply(gate: str, evidence: Evidence) -> list[Verdict]:
+    """One gate's verdicts: one per side, or one for the pair."""
+    if gate in PAIR_GATES:
+        return [_apply_pair(gate, PAIR_GATES[gate], evidence)]
+    return [_apply_side(gate, side, evidence) for side in SIDES]
+
+
+def relative(value: float, reference: float) -> float:
+    """|value − reference| / |reference|; infinite where either is not finite."""
+    if not (math.isfinite(value) and math.isfinite(reference)):
+        return math.inf
+    if reference == 0.0:
+        return 0.0 if value == 0.0 else math.inf
+    return abs(value - reference) / abs(reference)
+
+
+def finished(evidence: Evidence, side: Side, record: Record) -> Verdict:
+    """The cell left a record of exactly what was planned."""
+    planned = (evidence.pipeline, evidence.precision, side)
+    ok = planned == (record.cell.pipeline, record.cell.precision, record.cell.side)
+    message = "its record is there" if ok else f"its record is of {record.cell.name}"
+    return _verdict("finished", evidence, side, ok, message)
+
+
+def precision(evidence: Evidence, side: Side, record: Record) -> Verdict:
+    """JAX really computed in float64: flag, dtypes that came back, values that are no float32 numbers."""
+    complaints = []
+    if not record.precision.x64_enabled:
+        complaints.append(
+            "jax.config.jax_enable_x64 was off while the variable JAX_ENABLE_X64 reads "
+            f"{record.precision.x64_variable!r}: export it before Python starts"
+        )
+    for path, evaluation in paths(record).items():
+        if evaluation.dtype != "float64":
+            complaints.append(f"{path} came back as {evaluation.dtype}")
+        elif any(evaluation.float32_exact):
+            complaints.append(f"{path} is exactly a float32 number")
+    if record.precision.solver_dtype != "float64":
+        complaints.append(f"the solver was given {record.precision.solver_dtype}")
+    message = "; ".join(complaints) or "flag on, every path float64, no value is a float32 number"
+    return _verdict("precision", evidence, side, not complaints, message)
+
+
+def finite(evidence: Evidence, side: Side, record: Record) -> Verdict:
+    """No path returned nan or an infinity."""
+    bad = [
+        path for path, evaluation in paths(record).items() if not all(map(math.isfinite, evaluation.values))
+    ]
+    message = f"not finite: {', '.join(bad)}" if bad else "every path is finite"
+    return _verdict("finite", evidence, side, not bad, message)
+
+
+def constant(evidence: Evidence, side: Side, record: Record) -> Verdict:
+    """Every path reproduces the recorded constant."""
+    recorded = evidence.constant
+    if recorded.value is None:
+        outcome = Outcome.FAIL if recorded.required else Outcome.NOT_RUN
+        reason = (
+            f"{recorded.script} records no {recorded.name}: there is nothing to hold the evidence against"
+        )
+        return Verdict("constant", evidence.pipeline, side, outcome, reason)
+    at_medians = {
+        "eager": record.evaluations.eager_recorded.values[0],
+        "jit": record.evaluations.jit.values[0],
+        "vmap": furthest(record.evaluations.vmap_equal.values, recorded.value),
+    }
+    drifts = {path: relative(value, recorded.value) for path, value in at_medians.items()}
+    worst = max(drifts, key=lambda path: drifts[path])
+    numbers = {
+        "constant": recorded.value,
+        **at_medians,
+        **{f"drift_{path}": drift for path, drift in drifts.items()},
+        "tolerance": evidence.tolerance,
+    }
+    ok = drifts[worst] <= evidence.tolerance
+    message = (
+        f"{worst} {at_medians[worst]:.9f} against {recorded.name} = {recorded.value}: "
+        f"drift {drifts[worst]:.1e} (tolerance {evidence.tolerance:.0e})"
+    )
+    return _verdict("constant", evidence, side, ok, message, numbers)
+
+
+def jit_vs_eager(evidence: Evidence, side: Side, record: Record) -> Verdict:
+    """The compiled likelihood agrees with the NumPy one at the prior medians."""
+    eager = record.evaluations.eager.figure_of_merit.values
+    return _agreement(
+        "jit_vs_eager", evidence, side, record.evaluations.jit.values, eager, evidence.tolerance
+    )
+
+
+def vmap_vs_jit(evidence: Evidence, side: Side, record: Record) -> Verdict:
+    """Each lane of a batch gives what the compiled likelihood gives for it alone."""
+    evaluations = record.evaluations
+    jit = (*evaluations.jit.values * len(evaluations.vmap_equal.values), *evaluations.lanes_jit.values)
+    vmap = (*evaluations.vmap_equal.values, *evaluations.vmap_lanes.values)
+    return _agreement("vmap_vs_jit", evidence, side, vmap, jit, evidence.tolerance)
+
+
+def lanes_agree(evidence: Evidence, side: Side, record: Record) -> Verdict:
+    """Lanes with equal parameters give equal answers."""
+    lanes = record.evaluations.vmap_equal.values
+    return _agreement("lanes_agree", evidence, side, lanes, lanes[:1] * len(lanes), LANES_AGREE)
+
+
+def parity(evidence: Evidence, side: Side, record: Record) -> Verdict:
+    """JIT and vmap reproduce the exact active set of the NumPy path, far below the constants' tolerance."""
+    if evidence.precision != "fp64":
+        reason = "parity far below the tolerance is judged in fp64"
+        return Verdict("parity", evidence.pipeline, side, Outcome.NOT_RUN, reason)
+    evaluations = record.evaluations
+    exact = evaluations.eager.figure_of_merit.values
+    answers = (*evaluations.jit.values, *evaluations.vmap_equal.values, *evaluations.vmap_lanes.values)
+    references = (*exact * (1 + len(evaluations.vmap_equal.values)), *evaluations.lanes_eager.values)
+    return _agreement("parity", evidence, side, answers, references, evidence.parity)
+
+
+def solver(evidence: Evidence, side: Side, record: Record) -> Verdict:
+    """The solves really made converged; the candidate's are optimal by the KKT conditions, checked by us."""
+    worst = max((lane.kkt_residual for lane in record.nnls), key=lambda r: math.inf if math.isnan(r) else r)
+    stopped = [index for index, lane in enumerate(record.nnls) if not lane.converged]
+    audited = max(map(relative, record.evaluations.audit.values, record.evaluations.vmap_lanes.values))
+    numbers = {
+        "size": float(record.nnls[0].size),
+        "iterations": float(max(lane.iterations for lane in record.nnls)),
+        "kkt_residual": worst,
+        "tolerance": KKT_CERTIFIED,
+    }
+    complaints = []
+    if stopped:
+        complaints.append(f"lanes {stopped} report that they did not converge")
+    # jaxnnls' own tolerance is looser; only what replaces it is held to the certificate.
+    if side == "candidate" and not worst <= KKT_CERTIFIED:
+        complaints.append(f"KKT residual {worst:.1e} > {KKT_CERTIFIED:.0e}: the answer is not the optimum")
+    if audited > AUDIT_AGREES:
+        complaints.append(f"the audited program's evidence is {audited:.1e} away from the timed one's")
+    message = "; ".join(complaints) or f"K={record.nnls[0].size}, KKT residual {worst:.1e}"
+    return _verdict("solver", evidence, side, not complaints, message, numbers)
+
+
+def candidate_vs_baseline(evidence: Evidence, baseline: Record, candidate: Record) -> Verdict:
+    """Path by path, the candidate gives the baseline's evidence."""
+    theirs, ours = paths(baseline), paths(candidate)
+    differences = {path: max(map(relative, ours[path].values, theirs[path].values)) for path in theirs}
+    worst = max(differences, key=lambda path: differences[path])
+    numbers = {**differences, "tolerance": evidence.tolerance}
+    ok = differences[worst] <= evidence.tolerance
+    message = f"largest relative difference {differences[worst]:.1e}, in {worst}"
+    return _verdict("candidate_vs_baseline", evidence, None, ok, message, numbers)
+
+
+SIDE_GATES: dict[str, SideGate] = {
+    "finished": finished,
+    "precision": precision,
+    "finite": finite,
+    "constant": constant,
+    "jit_vs_eager": jit_vs_eager,
+    "vmap_vs_jit": vmap_vs_jit,
+    "lanes_agree": lanes_agree,
+    "parity": parity,
+    "solver": solver,
+}
+PAIR_GATES: dict[str, PairGate] = {"candidate_vs_baseline": candidate_vs_baseline}
+GATES: tuple[str, ...] = (*SIDE_GATES, *PAIR_GATES)
+
+
+def paths(record: Record) -> dict[str, Evaluation]:
+    """Every evaluation of a record by the name of its path."""
+    evaluations = record.evaluations
+    return {
+        "eager": evaluations.eager.figure_of_merit,
+        "eager log likelihood": evaluations.eager.log_likelihood,
+        "jit": evaluations.jit,
+        "vmap": evaluations.vmap_equal,
+        "vmap, different lanes": evaluations.vmap_lanes,
+        "eager, different lanes": evaluations.lanes_eager,
+        "jit, different lanes": evaluations.lanes_jit,
+    }
+
+
+def furthest(values: Iterable[float], reference: float) -> float:
+    """The value with the largest relative distance from `reference`."""
+    return max(values, key=lambda value: relative(value, reference))
+
+
+def _apply_side(gate: str, side: Side, evidence: Evidence) -> Verdict:
+    record = evidence.records.get(side)
+    if record is not None:
+        return SIDE_GATES[gate](evidence, side, record)
+    outcome = Outcome.FAIL if gate == "finished" else Outcome.NOT_RUN
+    return Verdict(gate, evidence.pipeline, side, outcome, f"no record: {evidence.missing[side]}")
+
+
+def _apply_pair(gate: str, function: PairGate, evidence: Evidence) -> Verdict:
+    if evidence.missing:
+        side, reason = next(iter(evidence.missing.items()))
+        return Verdict(gate, evidence.pipeline, None, Outcome.NOT_RUN, f"no {side} record: {reason}")
+    return function(evidence, evidence.records["baseline"], evidence.records["candidate"])
+
+
+def _agreement(
+    gate: str,
+    evidence: Evidence,
+    side: Side,
+    values: tuple[float, ...],
+    references: tuple[float, ...],
+    tolerance: float,
+) -> Verdict:
+    differences = [relative(value, reference) for value, reference in zip(values, references, strict=True)]
+    worst = max(range(len(values)), key=differences.__getitem__)
+    numbers = {
+        "value": values[worst],
+        "reference": references[worst],
+        "difference": differences[worst],
+        "tolerance": tolerance,
+    }
+    message = (
+        f"{values[worst]:.9f} against {references[worst]:.9f}: relative difference {differences[worst]:.1e} "
+        f"(tolerance {tolerance:.0e})"
+    )
+    return _verdict(gate, evidence, side, differences[worst] <= tolerance, message, numbers)
+
+
+def _verdict(
+    gate: str,
+    evidence: Evidence,
+    side: Side | None,
+    ok: bool,
+    message: str,
+    numbers: Mapping[str, float] | None = None,
+) -> Verdict:
+    outcome = Outcome.PASS if ok else Outcome.FAIL
+    return Verdict(gate, evidence.pipeline, side, outcome, message, numbers or {})
+
+
+def _blame(verdict: Verdict, all_verdicts: list[Verdict]) -> Blame:
+    if verdict.outcome is not Outcome.FAIL or verdict.side == "baseline":
+        return Blame.NONE
+    shared = any(
+        other.gate == verdict.gate and other.side == "baseline" and other.outcome is Outcome.FAIL
+        for other in all_verdicts
+    )
+    return Blame.BASELINE_TOO if shared else Blame.REGRESSED

@@ -1,0 +1,396 @@
+"""The record: what one cell measured, as typed data with a versioned JSON form."""
+
+import dataclasses
+import json
+import math
+import statistics
+from pathlib import Path
+from typing import Any, Literal
+
+from matrix.errors import MatrixError
+from matrix.files import write_text
+
+SCHEMA = "nnls-matrix/cell-record"
+VERSION = 1
+
+Precision = Literal["fp64", "mp"]
+Side = Literal["baseline", "candidate"]
+Scale = Literal["production", "smoke"]
+Quantity = Literal["log_likelihood", "figure_of_merit"]
+
+# Read by pydantic, which only the driver's side has: a key this version does not know is refused.
+_CLOSED = {"extra": "forbid"}
+
+
+class RecordError(MatrixError):
+    """A record file cannot be read: it is damaged, foreign, or from a newer version."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """Which unit of work this is: pipeline x precision x side, at one scale."""
+
+    __pydantic_config__ = _CLOSED
+
+    pipeline: str
+    precision: Precision
+    side: Side
+    scale: Scale
+
+    @property
+    def name(self) -> str:
+        """The cell in one word, as shown to people and used for file names."""
+        return f"{self.pipeline}-{self.precision}-{self.side}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """The values one path returned.
+
+    Attributes
+    ----------
+    values
+        One number per lane (one lane for the eager and the single-JIT path).
+    dtype
+        The dtype that came back, before any conversion to a Python float.
+    float32_exact
+        Per value, whether it is exactly a float32 number, which a float64 result practically never is.
+    """
+
+    __pydantic_config__ = _CLOSED
+
+    values: tuple[float, ...]
+    dtype: str
+    float32_exact: tuple[bool, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class EagerEvaluation:
+    """The eager NumPy path at the prior medians, in both quantities a constant may be recorded in."""
+
+    __pydantic_config__ = _CLOSED
+
+    log_likelihood: Evaluation
+    figure_of_merit: Evaluation
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluations:
+    """Every path's answer.
+
+    Attributes
+    ----------
+    quantity
+        Which eager quantity the pipeline's constant records. All JAX paths return the figure of merit.
+    eager
+        The NumPy path (exact active set) at the prior medians.
+    jit
+        The compiled likelihood at the prior medians.
+    vmap_equal
+        The batched likelihood with every lane at the prior medians: the lanes must agree.
+    vmap_lanes
+        The batched likelihood with different lanes, lane 0 being the prior medians.
+    lanes_eager, lanes_jit
+        The same different lanes one by one: NumPy figure of merit, and compiled likelihood.
+    audit
+        The different lanes again, from the program that also hands out the linear systems it solved.
+        Equal to `vmap_lanes` unless the tap changed the answer.
+    """
+
+    __pydantic_config__ = _CLOSED
+
+    quantity: Quantity
+    eager: EagerEvaluation
+    jit: Evaluation
+    vmap_equal: Evaluation
+    vmap_lanes: Evaluation
+    lanes_eager: Evaluation
+    lanes_jit: Evaluation
+    audit: Evaluation
+
+    @property
+    def eager_recorded(self) -> Evaluation:
+        """The eager values of the quantity that the constant records."""
+        return self.eager.log_likelihood if self.quantity == "log_likelihood" else self.eager.figure_of_merit
+
+
+@dataclasses.dataclass(frozen=True)
+class Timing:
+    """Wall-clock seconds of one compiled program; `steady_s` are the repeats after the first call."""
+
+    __pydantic_config__ = _CLOSED
+
+    lower_s: float
+    compile_s: float
+    first_call_s: float
+    steady_s: tuple[float, ...]
+
+    @property
+    def median_s(self) -> float:
+        """Median of the repeats, in seconds per call (a whole batch for the vmapped program)."""
+        return statistics.median(self.steady_s)
+
+
+@dataclasses.dataclass(frozen=True)
+class Timings:
+    """How long each path took; `batch` lanes run in one call of the vmapped program."""
+
+    __pydantic_config__ = _CLOSED
+
+    eager_s: float
+    jit: Timing
+    vmap: Timing
+    batch: int
+
+    @property
+    def vmap_lane_s(self) -> float:
+        """Median seconds of the vmapped program per lane."""
+        return self.vmap.median_s / self.batch
+
+
+@dataclasses.dataclass(frozen=True)
+class XlaMemory:
+    """XLA's memory analysis of one compiled program, in bytes."""
+
+    __pydantic_config__ = _CLOSED
+
+    argument_bytes: int
+    output_bytes: int
+    temporary_bytes: int
+    generated_code_bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """Peak resident memory of the cell's process, and each program's analysis where XLA gives one."""
+
+    __pydantic_config__ = _CLOSED
+
+    peak_rss_bytes: int
+    jit: XlaMemory | None
+    vmap: XlaMemory | None
+
+
+@dataclasses.dataclass(frozen=True)
+class LaneSolve:
+    """One lane's positive-only solve, as really made inside the batched program.
+
+    The residuals are those of the Jacobi-scaled system (unit diagonal), in NumPy float64, from the answer the
+    program returned: with y the scaled answer, g = Qy - q, Y = max|y| and c = max(q), they are max(-y)+ / Y,
+    max(-g)+ / c, and the largest over the unknowns of min(|y| / Y, |g| / c).
+
+    Attributes
+    ----------
+    size
+        K, the number of unknowns of the system that was solved.
+    iterations, converged
+        What the side's solver says of the very same system when asked for its diagnostics.
+    zeros
+        Unknowns at the bound: at most 1e-9 of the largest, in scaled variables.
+    """
+
+    __pydantic_config__ = _CLOSED
+
+    size: int
+    iterations: int
+    converged: bool
+    primal_infeasibility: float
+    dual_infeasibility: float
+    complementarity: float
+    zeros: int
+
+    @property
+    def kkt_residual(self) -> float:
+        """The largest of the three residuals; nan as soon as one of them is."""
+        residuals = (self.primal_infeasibility, self.dual_infeasibility, self.complementarity)
+        return math.nan if any(map(math.isnan, residuals)) else max(residuals)
+
+
+@dataclasses.dataclass(frozen=True)
+class Solver:
+    """Which solver answered, and the options that were in force at the call site."""
+
+    __pydantic_config__ = _CLOSED
+
+    name: str
+    options: dict[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class PrecisionFacts:
+    """What precision the cell really had, told by JAX itself and not by the environment.
+
+    Attributes
+    ----------
+    x64_enabled
+        `jax.config.jax_enable_x64` after the imports.
+    x64_variable
+        The text of the environment variable JAX_ENABLE_X64, None where unset. It can read "True" while JAX is
+        in float32.
+    mixed
+        Whether the library's mixed precision was asked for.
+    solver_dtype
+        The dtype of the linear systems the solver was given.
+    """
+
+    __pydantic_config__ = _CLOSED
+
+    x64_enabled: bool
+    x64_variable: str | None
+    mixed: bool
+    solver_dtype: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Provenance:
+    """Where the numbers come from.
+
+    Attributes
+    ----------
+    driver
+        What the driver wrote down: commits, dirtiness, release, source and the like.
+    seed
+        Seed of the different lanes.
+    lanes_unit
+        The different lanes as points of the unit cube of the priors.
+    datasets
+        SHA-256 of each data file read, by its path in the workspace.
+    packages
+        Version by distribution name.
+    variables
+        The environment variables that steer threads, precision and XLA.
+    """
+
+    __pydantic_config__ = _CLOSED
+
+    driver: dict[str, Any]
+    seed: int
+    lanes_unit: tuple[tuple[float, ...], ...]
+    datasets: dict[str, str]
+    packages: dict[str, str]
+    python: str
+    platform: str
+    cpu: str
+    cores: int
+    affinity: tuple[int, ...]
+    device_platform: str
+    device_kind: str
+    variables: dict[str, str]
+    jaxnnls_importable: bool
+    autoarray_path: str
+    started: str
+    finished: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """All a cell leaves behind.
+
+    Attributes
+    ----------
+    key
+        The driver's content key of everything the cell depends on, opaque here.
+    configuration
+        Facts of the likelihood (pixel scale in arcsec, masked pixels, mesh), as result files list them.
+    nnls
+        One entry per different lane.
+    """
+
+    __pydantic_config__ = _CLOSED
+
+    cell: Cell
+    key: str
+    configuration: dict[str, Any]
+    evaluations: Evaluations
+    timings: Timings
+    memory: Memory
+    solver: Solver
+    nnls: tuple[LaneSolve, ...]
+    precision: PrecisionFacts
+    provenance: Provenance
+
+
+def to_json(record: Record) -> str:
+    """Write `record` as standard JSON; floats that are not finite become {"nonfinite": "nan"}."""
+    document = {"schema": SCHEMA, "version": VERSION, **dataclasses.asdict(record)}
+    return json.dumps(_encoded(document), indent=2, allow_nan=False) + "\n"
+
+
+def from_json(text: str, origin: str = "the record") -> Record:
+    """Read a record, strictly.
+
+    Parameters
+    ----------
+    text
+        What `to_json` wrote.
+    origin
+        How messages call the text, usually its path.
+
+    Raises
+    ------
+    RecordError
+        The text is no JSON, no cell record, from a newer version, or has a missing, unknown or ill-typed key.
+    """
+    # Only the driver's environment has pydantic; the sides' environments write records but never read them.
+    import pydantic
+
+    try:
+        document = json.loads(text, object_hook=_decoded, parse_constant=_refused)
+    except ValueError as error:
+        raise RecordError(
+            f"{origin} is not valid JSON ({error}). Remove it and run the cell again."
+        ) from error
+    if not isinstance(document, dict) or document.pop("schema", None) != SCHEMA:
+        raise RecordError(f"{origin} is not a cell record: its schema is not {SCHEMA!r}.")
+    version = document.pop("version", None)
+    if version != VERSION:
+        raise RecordError(
+            f"{origin} has record version {version!r}, this program reads version {VERSION}. "
+            "Update the program, or run the cell again with --fresh."
+        )
+    try:
+        # Through JSON once more, since pydantic accepts lists for tuples in strict mode from JSON alone.
+        return pydantic.TypeAdapter(Record).validate_json(json.dumps(document), strict=True)
+    except pydantic.ValidationError as error:
+        places = "; ".join(
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()[:5]
+        )
+        raise RecordError(f"{origin} does not fit the record's schema: {places}.") from error
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write `record` to `path`, whole or not at all."""
+    write_text(path, to_json(record))
+
+
+def read_record(path: Path) -> Record:
+    """Read the record at `path`.
+
+    Raises
+    ------
+    RecordError
+        The file is missing or not a valid record of this version.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(f"cannot read the record {path}: {error}.") from error
+    return from_json(text, str(path))
+
+
+def _encoded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _encoded(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_encoded(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"nonfinite": repr(value)}
+    return value
+
+
+def _decoded(mapping: dict[str, Any]) -> Any:
+    return float(mapping["nonfinite"]) if set(mapping) == {"nonfinite"} else mapping
+
+
+def _refused(token: str) -> None:
+    raise ValueError(f"{token} is not standard JSON")

@@ -1,0 +1,171 @@
+"""Live progress: a pytest plugin that says which cells run, at what stage, and how long it may still take."""
+
+import json
+import re
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import pytest
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.text import Text
+
+from matrix.execute.local import kept_record, stage_path
+from matrix.files import write_json
+from matrix.plan import Plan, PlannedCell
+
+# First guesses in seconds, production scale on one CPU core; after the first run the measured times count.
+FIRST_GUESS = {
+    "imaging-delaunay": 170.0,
+    "imaging-pixelization": 170.0,
+    "imaging-mge": 60.0,
+    "interferometer-delaunay": 30.0,
+    "interferometer-pixelization": 30.0,
+    "interferometer-mge": 20.0,
+}
+SMOKE_FRACTION = 0.3
+REFRESH_SECONDS = 1.0
+CELL_TEST = re.compile(r"test_cell\[(?P<cell>[^\]]+)\]")
+
+
+class Progress:
+    """Pytest plugin for the controlling process; takes the place of pytest's own terminal output.
+
+    Parameters
+    ----------
+    console
+        Where to print: a live panel on a terminal, plain lines elsewhere.
+    plan
+        The run that is going on.
+    """
+
+    def __init__(self, console: Console, plan: Plan) -> None:
+        self._console = console
+        self._plan = plan
+        self._cells = {cell.name: cell for cell in plan.cells if cell.pipeline in plan.selected}
+        self._durations_file = plan.cache / "durations.json"
+        self._durations = (
+            json.loads(self._durations_file.read_text()) if self._durations_file.exists() else {}
+        )
+        self._started: dict[str, float] = {}
+        self._finished: set[str] = set()
+        self._begin = time.monotonic()
+        self._workers = 1
+        self.failed = 0
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Take the terminal over; pytest's options stay valid."""
+        terminal = config.pluginmanager.getplugin("terminalreporter")
+        if terminal is not None and not config.option.collectonly:
+            config.pluginmanager.unregister(terminal)
+        self._workers = max(1, int(config.getoption("numprocesses", None) or 1))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        """Keep the live panel up while the tests run."""
+        with self._live():
+            return (yield)
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """A worker began a test; a gate may have to make its cells first, but says so itself."""
+        match = CELL_TEST.search(nodeid)
+        if match:
+            cell = self._cells[match["cell"]]
+            self._started[cell.name] = time.monotonic()
+            word = "kept" if kept_record(self._plan, cell) else "started"
+            self._line(f"{cell.name} {word}")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A test ended: note a cell's time, show a failure at once."""
+        if report.failed:
+            self.failed += 1
+            self._line(f"[red]FAILED[/red] {escape(report.nodeid.rpartition('::')[2])}")
+            self._console.print(Text(str(report.longrepr)))
+        match = CELL_TEST.search(report.nodeid)
+        if match and report.when == "call":
+            self._cell_ended(self._cells[match["cell"]], report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """The suite itself could not be read."""
+        if report.failed:
+            self._console.print(Text(str(report.longrepr)))
+
+    def _cell_ended(self, cell: PlannedCell, report: pytest.TestReport) -> None:
+        self._finished.add(cell.name)
+        if report.passed and report.duration > 1.0:
+            self._durations[self._duration_key(cell)] = report.duration
+            write_json(self._durations_file, self._durations)
+        if report.passed:
+            self._line(f"{cell.name} finished after {report.duration:.0f} s")
+
+    def _line(self, text: str) -> None:
+        done = f"{len(self._finished)}/{len(self._cells)}"
+        self._console.print(
+            f"[{_clock(time.monotonic() - self._begin)}] {done} {text}{self._left()}", highlight=False
+        )
+
+    def _left(self) -> str:
+        seconds = self._estimate()
+        return f"  (about {_clock(seconds)} left)" if seconds > 0 else ""
+
+    def _estimate(self) -> float:
+        """Seconds until the last cell ends: all work over the workers, no less than the longest pipeline."""
+        now = time.monotonic()
+        by_pipeline: dict[str, float] = {}
+        for cell in self._cells.values():
+            if cell.name in self._finished:
+                continue
+            running = now - self._started[cell.name] if cell.name in self._started else 0.0
+            left = max(0.0, self._expected(cell) - running)
+            by_pipeline[cell.pipeline] = by_pipeline.get(cell.pipeline, 0.0) + left
+        return max(sum(by_pipeline.values()) / self._workers, max(by_pipeline.values(), default=0.0))
+
+    def _expected(self, cell: PlannedCell) -> float:
+        guess = FIRST_GUESS[cell.pipeline] * (SMOKE_FRACTION if cell.scale == "smoke" else 1.0)
+        return float(self._durations.get(self._duration_key(cell), guess))
+
+    def _duration_key(self, cell: PlannedCell) -> str:
+        return f"{cell.name}-{cell.scale}"
+
+    @contextmanager
+    def _live(self) -> Generator[None, None, None]:
+        if not self._console.is_terminal:
+            yield
+            return
+        stop = threading.Event()
+        with Live(self._panel(), console=self._console, transient=True, refresh_per_second=2) as live:
+
+            def refresh() -> None:
+                while not stop.wait(REFRESH_SECONDS):
+                    live.update(self._panel())
+
+            thread = threading.Thread(target=refresh, daemon=True)
+            thread.start()
+            try:
+                yield
+            finally:
+                stop.set()
+                thread.join()
+
+    def _panel(self) -> Group:
+        now = time.monotonic()
+        running = [name for name in self._started if name not in self._finished]
+        lines = [
+            Text(f"  {name}: {self._stage(self._cells[name])}, {_clock(now - self._started[name])}")
+            for name in running
+        ]
+        done = f"{len(self._finished)} of {len(self._cells)} cells"
+        head = f"{done}, {_clock(now - self._begin)} gone{self._left()}"
+        return Group(Text(head), *lines)
+
+    def _stage(self, cell: PlannedCell) -> str:
+        path = stage_path(self._plan, cell)
+        return path.read_text().strip() if path.exists() else "waiting for memory or starting"
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60:d}:{int(seconds) % 60:02d}"

@@ -1,0 +1,99 @@
+"""`summary.md`: the run as Markdown, for a pull request or a CI step summary."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from matrix.files import write_text
+from matrix.gates import Outcome, Verdict
+from matrix.plan import SIDES, Plan
+from matrix.record import Record
+from matrix.report.rows import CAPTION, HEADINGS, MISSING, overall, table_rows
+
+
+def write_summary(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> None:
+    """Write `summary.md` into the run's folder."""
+    parts = [
+        f"# NNLS validation matrix: {overall(verdicts)}",
+        f"Source: **{plan.source}** — {plan.source_meaning}",
+        f"{plan.precision}, {plan.scale} scale, PyAuto release {plan.release}, run `{plan.run}`.",
+        _table(HEADINGS, (row.cells for row in table_rows(plan, records, verdicts))),
+        CAPTION,
+        "## Gates",
+        _table(
+            ("pipeline", "gate", "side", "verdict", "what was found"),
+            (_gate_row(verdict) for verdict in verdicts),
+        ),
+        "## Times and solves",
+        _table(
+            (
+                "cell",
+                "eager s",
+                "JIT compile s",
+                "JIT ms",
+                "vmap compile s",
+                "vmap ms/lane",
+                "peak GiB",
+                "K",
+                "iterations",
+                "KKT residual",
+            ),
+            _cell_rows(plan, records),
+        ),
+        "## Provenance",
+        _table(
+            ("repository", "purpose", "ref", "commit"),
+            (
+                (c.name, c.purpose, c.ref, f"`{c.commit}`" + (" (source dirty)" if c.dirty else ""))
+                for c in plan.checkouts
+            ),
+        ),
+        *(f"Still declared outside the library: {line}" for line in plan.residual_dependencies),
+        *_machines(records),
+    ]
+    write_text(plan.folder / "summary.md", "\n\n".join(parts) + "\n")
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _gate_row(verdict: Verdict) -> tuple[str, ...]:
+    mark = {Outcome.PASS: "✓ pass", Outcome.FAIL: "✗ FAIL", Outcome.NOT_RUN: "not run"}[verdict.outcome]
+    blame = f" ({verdict.blame})" if verdict.blame else ""
+    return verdict.pipeline, verdict.gate, verdict.side or "both", mark + blame, verdict.message
+
+
+def _cell_rows(plan: Plan, records: Mapping[str, Record]) -> Iterable[tuple[str, ...]]:
+    for cell in plan.cells:
+        record = records.get(cell.name)
+        if record is None:
+            yield (cell.name, *[MISSING] * 9)
+            continue
+        timings = record.timings
+        yield (
+            cell.name,
+            f"{timings.eager_s:.1f}",
+            f"{timings.jit.compile_s:.1f}",
+            f"{timings.jit.median_s * 1e3:.1f}",
+            f"{timings.vmap.compile_s:.1f}",
+            f"{timings.vmap_lane_s * 1e3:.1f}",
+            f"{record.memory.peak_rss_bytes / 1024**3:.2f}",
+            str(record.nnls[0].size),
+            "/".join(str(lane.iterations) for lane in record.nnls),
+            f"{max(lane.kkt_residual for lane in record.nnls):.1e}",
+        )
+
+
+def _machines(records: Mapping[str, Record]) -> list[str]:
+    """Each machine once, with the versions that computed there."""
+    seen: dict[str, None] = {}
+    for side in SIDES:
+        for record in records.values():
+            if record.cell.side != side:
+                continue
+            facts = record.provenance
+            names = ("autolens", "autoarray", "jax", "jaxlib", "jaxnnls", "numpy", "scipy")
+            versions = ", ".join(f"{name} {facts.packages[name]}" for name in names if name in facts.packages)
+            line = f"{side}: {facts.cpu}, {facts.cores} cores, {facts.device_platform} {facts.device_kind}, "
+            seen[line + f"Python {facts.python}, {versions}"] = None
+    return list(seen)

@@ -1,0 +1,43 @@
+"""Sessions, thin: make the environment, hand over."""
+
+import subprocess
+import sys
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.sessions = ["matrix-fp64"]
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_existing_virtualenvs = True
+
+
+def _matrix(session: nox.Session, *words: str) -> None:
+    session.install("-e", ".")
+    exit_code = subprocess.call([f"{session.bin}/python", "-m", "matrix", *words, *session.posargs])
+    if exit_code == 1:
+        session.error("a gate failed")
+    if exit_code:
+        # Nox knows only 1; the difference between wrong use (2) and a failing machine (3) is for CI.
+        sys.exit(exit_code)
+
+
+@nox.session(name="matrix-fp64")
+def matrix_fp64(session: nox.Session) -> None:
+    """Six pipelines in float64, baseline against candidate, every gate judged."""
+    _matrix(session, "fp64")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The tests of the harness and of the solver, with an end-to-end matrix at smoke scale."""
+    session.install("-e", ".[solver-tests]")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and types."""
+    session.install("-e", ".[lint,solver-tests]")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")

@@ -1,0 +1,114 @@
+"""Cells as processes: logs kept, failures told apart, nothing left running."""
+
+import os
+import stat
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from matrix.execute.local import (
+    CellFailure,
+    cell_environment,
+    kept_failure,
+    kept_record,
+    run_cell,
+    stage_path,
+)
+from matrix.plan import SIDES, Plan, PlannedEnvironment
+from matrix.record import Record, write_record
+from tests.factory import make_plan, make_record
+
+PIPELINE = "imaging-pixelization"
+
+
+def plan_with(tmp_path: Path, script: str, **changes: object) -> Plan:
+    """A plan whose interpreter is a shell script; `$8` … are the cell's options."""
+    interpreter = tmp_path / "python"
+    interpreter.write_text(f"#!/bin/sh\n{script}\n")
+    interpreter.chmod(interpreter.stat().st_mode | stat.S_IXUSR)
+    environments = {side: PlannedEnvironment(python=interpreter, pythonpath=(), key="k") for side in SIDES}
+    return make_plan(tmp_path, environments=environments, **changes)
+
+
+def run(plan: Plan) -> Record | CellFailure:
+    return run_cell(plan, plan.cell(PIPELINE, "candidate"))
+
+
+def test_record_the_process_wrote_is_returned(tmp_path: Path) -> None:
+    write_record(tmp_path / "ready.json", make_record())
+    plan = plan_with(tmp_path, f"cp {tmp_path}/ready.json {tmp_path}/records/{PIPELINE}-fp64-candidate.json")
+    assert isinstance(run(plan), Record)
+
+
+def test_kept_record_is_not_made_again(tmp_path: Path) -> None:
+    plan = plan_with(tmp_path, "exit 7")
+    write_record(plan.record_path(plan.cell(PIPELINE, "candidate")), make_record())
+    assert isinstance(run(plan), Record)
+
+
+def test_record_of_other_content_is_made_again(tmp_path: Path) -> None:
+    plan = plan_with(tmp_path, "exit 7")
+    write_record(plan.record_path(plan.cell(PIPELINE, "candidate")), make_record(key="old"))
+    assert isinstance(run(plan), CellFailure)
+
+
+def test_half_a_record_is_made_again(tmp_path: Path) -> None:
+    plan = plan_with(tmp_path, "exit 7")
+    path = plan.record_path(plan.cell(PIPELINE, "candidate"))
+    path.parent.mkdir()
+    path.write_text('{"schema": "nnls-matrix/cell-re')
+    assert kept_record(plan, plan.cell(PIPELINE, "candidate")) is None
+    assert isinstance(run(plan), CellFailure)
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("echo no such thing; exit 7", "exit code 7"),
+        ("kill -9 $$", "out of memory"),
+        ("kill -11 $$", "signal 11"),
+        ("exit 0", "left no valid record"),
+    ],
+)
+def test_failures_are_told_apart_and_kept(tmp_path: Path, script: str, reason: str) -> None:
+    plan = plan_with(tmp_path, script)
+    failure = run(plan)
+    assert isinstance(failure, CellFailure)
+    assert reason in failure.reason
+    assert reason in str(kept_failure(plan, failure.cell))
+    if "echo" in script:
+        assert failure.tail == "no such thing"
+
+
+def test_time_limit_kills_the_whole_group_and_names_the_stage(tmp_path: Path) -> None:
+    plan = plan_with(tmp_path, f"sleep 300 & echo $! > {tmp_path}/child; wait", cell_timeout=1.0)
+    stage = stage_path(plan, plan.cell(PIPELINE, "candidate"))
+    stage.parent.mkdir()
+    stage.write_text("vmap, first call")
+    failure = run(plan)
+    assert isinstance(failure, CellFailure)
+    assert "vmap, first call" in failure.reason
+    assert "FFT" in failure.reason
+    child = int((tmp_path / "child").read_text())
+    deadline = time.monotonic() + 10
+    while psutil.pid_exists(child) and psutil.Process(child).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_nothing_that_steers_jax_leaks_in_from_outside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JAX_ENABLE_X64", "0")
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    monkeypatch.setenv("PYAUTO_SMALL_DATASETS", "1")
+    plan = plan_with(tmp_path, "exit 7", threads=3)
+    environment = cell_environment(plan, plan.cell(PIPELINE, "candidate"))
+    assert environment["JAX_ENABLE_X64"] == "True"
+    assert "JAX_PLATFORMS" not in environment
+    assert "PYAUTO_SMALL_DATASETS" not in environment
+    assert "constant_folding" in environment["XLA_FLAGS"]
+    assert environment["OPENBLAS_NUM_THREADS"] == "3"
+    assert environment["PATH"] == os.environ["PATH"]

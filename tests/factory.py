@@ -1,0 +1,138 @@
+"""Records and plans for tests: a green matrix of made-up numbers, to be spoilt one fact at a time."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from matrix.pipelines import PIPELINES
+from matrix.plan import SIDES, CheckedOut, Constant, Plan, PlannedCell, PlannedEnvironment, Tolerances
+from matrix.record import (
+    Cell,
+    EagerEvaluation,
+    Evaluation,
+    Evaluations,
+    LaneSolve,
+    Memory,
+    PrecisionFacts,
+    Provenance,
+    Record,
+    Solver,
+    Timing,
+    Timings,
+    XlaMemory,
+)
+
+EVIDENCE = 24746.105672366088
+LANES = (EVIDENCE, 24719.301877123456, 24688.772301987654)
+
+
+def evaluation(*values: float, dtype: str = "float64", exact: bool = False) -> Evaluation:
+    """An evaluation of `values`."""
+    return Evaluation(values, dtype, (exact,) * len(values))
+
+
+def make_record(
+    pipeline: str = "imaging-pixelization",
+    side: str = "candidate",
+    evaluations: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> Record:
+    """A record every gate passes; `evaluations` and `changes` spoil it."""
+    timing = Timing(0.5, 9.9, 2.4, (2.2, 2.3, 2.25))
+    recorded = Evaluations(
+        quantity="figure_of_merit",
+        eager=EagerEvaluation(evaluation(EVIDENCE + 3.0), evaluation(EVIDENCE)),
+        jit=evaluation(EVIDENCE),
+        vmap_equal=evaluation(*[EVIDENCE] * 3),
+        vmap_lanes=evaluation(*LANES),
+        lanes_eager=evaluation(*LANES),
+        lanes_jit=evaluation(*LANES),
+        audit=evaluation(*LANES),
+    )
+    record = Record(
+        cell=Cell(pipeline, "fp64", side, "production"),  # type: ignore[arg-type]
+        key=f"key of {pipeline} {side}",
+        configuration={},
+        evaluations=dataclasses.replace(recorded, **(evaluations or {})),
+        timings=Timings(10.5, timing, timing, 3),
+        memory=Memory(3 * 1024**3, None, XlaMemory(1, 24, 3, 0)),
+        solver=Solver("solver", {}),
+        nnls=(LaneSolve(1285, 2, True, 0.0, 1e-15, 1e-16, 362),) * 3,
+        precision=PrecisionFacts(True, "True", False, "float64"),
+        provenance=Provenance(
+            driver={},
+            seed=1,
+            lanes_unit=(),
+            datasets={},
+            packages={"jax": "0.10.2"},
+            python="3.11.9",
+            platform="Linux",
+            cpu="some CPU",
+            cores=2,
+            affinity=(0, 1),
+            device_platform="cpu",
+            device_kind="cpu",
+            variables={},
+            jaxnnls_importable=side == "baseline",
+            autoarray_path="",
+            started="2026-01-01T00:00:00+00:00",
+            finished="2026-01-01T00:01:00+00:00",
+        ),
+    )
+    return dataclasses.replace(record, **changes)
+
+
+def make_plan(folder: Path, pipelines: tuple[str, ...] = ("imaging-pixelization",), **changes: Any) -> Plan:
+    """A plan of `pipelines` in `folder`, whose records `make_record` makes."""
+    assert set(pipelines) <= set(PIPELINES)
+    facts: dict[str, Any] = {
+        "run": "run",
+        "key": "key",
+        "folder": folder,
+        "created": "2026-01-01T00:00:00+00:00",
+        "release": "2026.7.9.1",
+        "source": "embedded",
+        "source_meaning": "made up",
+        "scale": "production",
+        "precision": "fp64",
+        "checkouts": (
+            CheckedOut(
+                name="PyAutoArray",
+                role="library",
+                purpose="baseline",
+                ref="main",
+                commit="0" * 40,
+                dirty=False,
+            ),
+        ),
+        "solver_tree": "0",
+        "environments": {
+            side: PlannedEnvironment(python=Path("python"), pythonpath=(), key=side) for side in SIDES
+        },
+        "workspace": folder,
+        "constants": {
+            pipeline: Constant(name="EXPECTED_LOG_EVIDENCE_HST", value=EVIDENCE, script="s.py", required=True)
+            for pipeline in pipelines
+        },
+        "tolerances": Tolerances(evidence=1e-4, parity=1e-6),
+        "residual_dependencies": (),
+        "cells": tuple(
+            PlannedCell(
+                pipeline=pipeline,
+                precision="fp64",
+                side=side,
+                scale="production",
+                key=f"key of {pipeline} {side}",
+            )
+            for pipeline in pipelines
+            for side in SIDES
+        ),
+        "selected": pipelines,
+        "cell_timeout": 60.0,
+        "threads": 1,
+        "seed": 1,
+        "locks": folder,
+        "cache": folder,
+    }
+    return Plan(**{**facts, **changes})

@@ -1,0 +1,138 @@
+"""Every gate fails for its own reason, and for no other."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+import pytest
+
+from matrix.gates import Blame, Outcome, Verdict, judge
+from matrix.plan import Constant, Tolerances
+from matrix.record import EagerEvaluation, LaneSolve, PrecisionFacts, Record
+from tests.factory import EVIDENCE, LANES, evaluation, make_plan, make_record
+
+PIPELINE = "imaging-pixelization"
+FLOAT32 = 24746.37890625
+
+
+def verdicts(
+    candidate: Record | None, baseline: Record | None = None, **plan_changes: object
+) -> list[Verdict]:
+    """What the gates say of a pair of records; a green baseline unless given."""
+    plan = make_plan(Path("run"), **plan_changes)
+    pair = {"candidate": candidate, "baseline": baseline or make_record(side="baseline")}
+    records = {plan.cell(PIPELINE, side).name: record for side, record in pair.items() if record}  # type: ignore[arg-type]
+    return judge(plan, records, {f"{PIPELINE}-fp64-candidate": "exit code 1"})
+
+
+def failed(found: list[Verdict]) -> set[tuple[str, str | None]]:
+    """The gates that failed, with their side."""
+    return {(verdict.gate, verdict.side) for verdict in found if verdict.outcome is Outcome.FAIL}
+
+
+def test_green_records_pass_every_gate() -> None:
+    found = verdicts(make_record())
+    assert len(found) == 19
+    assert {verdict.outcome for verdict in found} == {Outcome.PASS}
+
+
+def test_float32_run_passes_the_tolerance_but_not_the_precision_gate() -> None:
+    shifted = tuple(lane * (FLOAT32 / EVIDENCE) for lane in LANES)
+    record = make_record(
+        evaluations={
+            "jit": evaluation(FLOAT32, dtype="float32", exact=True),
+            "vmap_equal": evaluation(*[FLOAT32] * 3, dtype="float32", exact=True),
+            "vmap_lanes": evaluation(*shifted, dtype="float32", exact=True),
+            "lanes_jit": evaluation(*shifted, dtype="float32", exact=True),
+            "audit": evaluation(*shifted, dtype="float32", exact=True),
+        },
+        precision=PrecisionFacts(False, "True", False, "float32"),
+    )
+    found = verdicts(record)
+    assert failed(found) == {("precision", "candidate"), ("parity", "candidate")}
+    message = next(v.message for v in found if (v.gate, v.side) == ("precision", "candidate"))
+    assert "jax_enable_x64 was off" in message
+    assert "reads 'True'" in message
+
+
+def test_value_labelled_float64_that_is_a_float32_number_is_refused() -> None:
+    record = make_record(evaluations={"jit": evaluation(EVIDENCE, exact=True)})
+    assert failed(verdicts(record)) == {("precision", "candidate")}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"jit": evaluation(EVIDENCE * (1 + 2e-4))}, {"constant", "jit_vs_eager", "vmap_vs_jit", "parity"}),
+        ({"jit": evaluation(EVIDENCE * (1 + 5e-6))}, {"parity"}),
+        ({"vmap_equal": evaluation(EVIDENCE, EVIDENCE, EVIDENCE * (1 + 1e-8))}, {"lanes_agree"}),
+        (
+            {"vmap_lanes": evaluation(LANES[0], LANES[1], LANES[2] * 1.001)},
+            {"vmap_vs_jit", "parity", "solver"},
+        ),
+        ({"audit": evaluation(LANES[0], LANES[1], LANES[2] * 1.001)}, {"solver"}),
+        ({"vmap_equal": evaluation(math.nan, EVIDENCE, EVIDENCE)}, {"finite"}),
+    ],
+)
+def test_each_path_is_watched(change: dict[str, object], expected: set[str]) -> None:
+    gates = {gate for gate, side in failed(verdicts(make_record(evaluations=change))) if side == "candidate"}
+    assert expected <= gates
+    if "jit" in change and expected != {"parity"}:
+        assert ("candidate_vs_baseline", None) in failed(verdicts(make_record(evaluations=change)))
+
+
+def test_solver_that_says_converged_is_checked_against_the_kkt_conditions() -> None:
+    loose = make_record(nnls=(LaneSolve(1285, 2, True, 0.0, 1e-5, 0.0, 362),) * 3)
+    assert failed(verdicts(loose)) == {("solver", "candidate")}
+
+
+def test_kkt_residual_that_is_nan_is_no_certificate() -> None:
+    broken = make_record(nnls=(LaneSolve(1285, 2, True, 0.0, math.nan, 0.0, 362),))
+    assert failed(verdicts(broken)) == {("solver", "candidate")}
+
+
+def test_one_lane_that_did_not_converge_is_named() -> None:
+    good, bad = LaneSolve(9, 2, True, 0.0, 0.0, 0.0, 1), LaneSolve(9, 50, False, 0.0, 0.0, 0.0, 1)
+    found = verdicts(make_record(nnls=(good, bad, good)))
+    assert failed(found) == {("solver", "candidate")}
+    assert "lanes [1]" in next(v.message for v in found if v.outcome is Outcome.FAIL)
+
+
+def test_failure_shared_with_the_baseline_is_told_from_a_regression() -> None:
+    drifted = {"eager": EagerEvaluation(evaluation(EVIDENCE), evaluation(EVIDENCE * 1.001))}
+    both = verdicts(make_record(evaluations=drifted), make_record(side="baseline", evaluations=drifted))
+    blames = {v.blame for v in both if v.gate == "constant" and v.side == "candidate"}
+    assert blames == {Blame.BASELINE_TOO}
+    alone = verdicts(make_record(evaluations=drifted))
+    assert {v.blame for v in alone if v.gate == "constant" and v.side == "candidate"} == {Blame.REGRESSED}
+
+
+def test_cell_without_a_record_fails_and_its_gates_are_not_run() -> None:
+    found = verdicts(None)
+    assert failed(found) == {("finished", "candidate")}
+    rest = [v for v in found if v.side in ("candidate", None) and v.gate != "finished"]
+    assert {v.outcome for v in rest} == {Outcome.NOT_RUN}
+    assert all("exit code 1" in v.message for v in rest)
+
+
+def test_record_of_other_content_counts_as_missing() -> None:
+    assert ("finished", "candidate") in failed(verdicts(make_record(key="of yesterday")))
+
+
+@pytest.mark.parametrize(("required", "outcome"), [(True, Outcome.FAIL), (False, Outcome.NOT_RUN)])
+def test_vanished_constant_is_never_a_pass(required: bool, outcome: Outcome) -> None:
+    constant = Constant(name="EXPECTED_LOG_EVIDENCE_HST", value=None, script="s.py", required=required)
+    found = verdicts(make_record(), constants={PIPELINE: constant})
+    assert {v.outcome for v in found if v.gate == "constant"} == {outcome}
+
+
+def test_tolerance_is_the_plans() -> None:
+    drifted = {"vmap_equal": evaluation(*[EVIDENCE * (1 + 2e-4)] * 3)}
+    found = verdicts(make_record(evaluations=drifted), tolerances=Tolerances(evidence=1e-2, parity=1e-2))
+    assert failed(found) == set()
+
+
+def test_mixed_precision_has_no_parity_gate() -> None:
+    record = dataclasses.replace(make_record())
+    found = verdicts(record, precision="mp")
+    assert {v.outcome for v in found if v.gate == "parity"} == {Outcome.NOT_RUN}
