@@ -20,6 +20,7 @@ from matrix.process import Completed, run
 
 ACCELERATORS = ("cpu", "cuda12", "cuda13")
 REPLACED_PACKAGE = "jaxnnls"
+LIBRARY_PACKAGE = "autoarray"
 INSTALL_TIMEOUT = 1800.0
 
 _BLOCKER = (
@@ -102,8 +103,8 @@ def side_environment(
     """The environment of `side` with the library of the working tree `library`.
 
     Built with uv: the release's stack, then the library over it; on the candidate side
-    without jaxnnls. With `base_python` nothing is installed: the library's working tree is
-    put in front of that environment's packages, and jaxnnls is hidden from the candidate.
+    without jaxnnls. With `base_python` nothing is installed: a copy of the library is put in
+    front of that environment's packages, and jaxnnls is hidden from the candidate.
 
     Raises
     ------
@@ -159,12 +160,17 @@ def _prepared(
 ) -> SideEnvironment:
     if not os.access(base_python, os.X_OK):
         raise UsageError(f"--base-python {base_python}: no such interpreter, or it may not be executed.")
-    paths: tuple[Path, ...] = (library,)
-    if side == "candidate":
-        blocker = layout.environments / "without-jaxnnls"
-        write_blocker(blocker)
-        paths = (blocker, library)
-    environment = SideEnvironment(base_python, paths, _key(side, recipe, f"{base_python}{library_hash}"))
+    key = _key(side, recipe, f"{base_python}{library_hash}")
+    folder = layout.environments / f"{side}-{key}"
+    with FileLock(layout.locks / f"environment-{side}-{key}.lock"):
+        if not (folder / "ready.json").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            # A copy: the working tree is edited by whichever run comes next.
+            shutil.copytree(library / LIBRARY_PACKAGE, folder / LIBRARY_PACKAGE)
+            if side == "candidate":
+                _write_blocker(folder)
+            write_json(folder / "ready.json", {"base_python": str(base_python), "key": key})
+    environment = SideEnvironment(base_python, (folder,), key)
     facts = describe(environment)
     packages = facts["packages"]
     assert isinstance(packages, dict)
@@ -176,10 +182,9 @@ def _prepared(
     return environment
 
 
-def write_blocker(folder: Path) -> None:
-    """Make a package in `folder` that hides an installed jaxnnls from whoever has it on the path."""
+def _write_blocker(folder: Path) -> None:
     package = folder / REPLACED_PACKAGE
-    package.mkdir(parents=True, exist_ok=True)
+    package.mkdir()
     (package / "__init__.py").write_text(_BLOCKER)
 
 

@@ -2,7 +2,9 @@
 
 import datetime
 import hashlib
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,17 +13,23 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from matrix.artifacts import read_constant
-from matrix.checkout import Checkout, Source, commit_candidate, prepare, resolve_source
-from matrix.embedded.simulate import simulate_datasets
+from matrix.checkout import (
+    Checkout,
+    Source,
+    build_origins,
+    candidate_of,
+    commit_candidate,
+    prepare,
+    resolve_source,
+)
 from matrix.environments import Recipe, SideEnvironment, side_environment, stock_environment, tree_hash
 from matrix.errors import EnvironmentFailure, UsageError
 from matrix.execute.local import kept_failure, kept_record
 from matrix.execute.reservations import usable_cores, workers_that_fit
 from matrix.gates import judge
 from matrix.layout import REPOSITORY_ROOT, SOLVER, Layout, open_layout
-from matrix.manifest import Manifest, load_manifest, override
+from matrix.manifest import Manifest, Role, SourceKind, load_manifest, override
 from matrix.plan import (
-    SIDES,
     CheckedOut,
     Plan,
     PlannedCell,
@@ -31,12 +39,15 @@ from matrix.plan import (
     plan_path,
     read_plan,
 )
+from matrix.process import run
 from matrix.report import write_report
 from matrix.report.progress import Progress
 from matrix.vendor import residual_dependencies, vendor_library
 
 SEED = 20260511
 GATE_FAILED = 1
+SUITE = REPOSITORY_ROOT / "matrix" / "suite"
+EMBEDDED = REPOSITORY_ROOT / "matrix" / "embedded"
 
 # The longest first: with several workers the whole takes no longer than its longest part.
 PIPELINES = (
@@ -79,9 +90,13 @@ class Prepared:
     manifest: Manifest
     source: Source
     checkouts: tuple[Checkout, ...]
-    workspace: Path
     environments: Mapping[Side, SideEnvironment]
     residual_dependencies: tuple[str, ...]
+
+    @property
+    def workspace(self) -> Checkout:
+        """The developer workspace: datasets and recorded constants."""
+        return next(checkout for checkout in self.checkouts if checkout.role is Role.DEVELOPER)
 
 
 def run_matrix(options: Options) -> int:
@@ -95,15 +110,14 @@ def run_matrix(options: Options) -> int:
         refs=options.refs,
     )
     layout = open_layout(options.root)
-    prepared = _prepare(console, layout, manifest, options)
-    plan = _plan(layout, prepared, options)
-    with _run_lock(console, plan):
+    plan = _plan(layout, _prepare(console, layout, manifest, options), options)
+    with _locked(console, plan):
         plan.write()
         kept = sum(kept_record(plan, cell) is not None for cell in plan.cells)
-        console.print(
-            f"run        {plan.folder}"
-            + (f" (goes on: {kept} of {len(plan.cells)} cells are kept)" if kept else "")
+        goes_on = (
+            f" (goes on: {kept} of {len(plan.cells)} cells are kept, --fresh starts over)" if kept else ""
         )
+        console.print(f"run         {plan.folder}{goes_on}")
         exit_code = _run_suite(console, plan, options)
         _conclude(console, plan)
     return exit_code
@@ -111,43 +125,62 @@ def run_matrix(options: Options) -> int:
 
 def _prepare(console: Console, layout: Layout, manifest: Manifest, options: Options) -> Prepared:
     source = resolve_source(manifest)
-    console.print(f"source     {source.kind}: {source.meaning}")
+    console.print(source.meaning)
     recipe = Recipe(manifest.release, options.accelerator)
-
-    def simulate(workspace: Path) -> None:
-        console.print("datasets   simulating the embedded datasets (once)")
-        python = options.base_python or stock_environment(layout, recipe).python
-        simulate_datasets(python, workspace)
-
-    checkouts = prepare(manifest, source, layout.root, simulate=simulate)
-    candidate = checkouts["candidate"]
-    vendor_library(candidate.path, SOLVER)
-    candidate = commit_candidate(candidate, manifest.branch, "Vendor the NNLS solver")
-    for checkout in (checkouts["baseline"], candidate, checkouts["developer"], checkouts["test"]):
-        console.print(
-            f"checkout   {checkout.name} {checkout.purpose} {checkout.commit[:12]} ({checkout.ref})"
-        )
-    libraries: dict[Side, Path] = {"baseline": checkouts["baseline"].path, "candidate": candidate.path}
+    if source.kind is SourceKind.EMBEDDED:
+        source = source.at(_embedded_origins(console, layout, manifest, recipe, options))
+    checkouts = prepare(manifest, source, layout.root)
+    baseline = checkouts[manifest.of_role(Role.LIBRARY).name]
     environments: dict[Side, SideEnvironment] = {}
-    for side in SIDES:
-        with console.status(f"building the {side} environment"):
-            environments[side] = side_environment(layout, recipe, side, libraries[side], options.base_python)
-        console.print(f"environment {side}: {environments[side].python}")
-    residual = residual_dependencies(environments["candidate"].python)
-    for requirement in residual:
-        console.print(f"note       still declared outside the library: {requirement}")
-    return Prepared(
-        manifest,
-        source,
-        (checkouts["baseline"], candidate, checkouts["developer"], checkouts["test"]),
-        checkouts["developer"].path,
-        environments,
-        residual,
+    with candidate_of(baseline) as tree:
+        vendor_library(tree.path, SOLVER)
+        candidate = commit_candidate(tree, manifest.branch, "Vendor the NNLS solver")
+        sides: dict[Side, Checkout] = {"baseline": baseline, "candidate": candidate}
+        for side, checkout in sides.items():
+            _say(console, checkout)
+            with console.status(f"building the {side} environment (about a minute the first time)"):
+                made = side_environment(layout, recipe, side, checkout.path, options.base_python)
+            console.print(f"environment {side}: {made.python}")
+            environments[side] = made
+    workspaces = [checkout for checkout in checkouts.values() if checkout.role is not Role.LIBRARY]
+    for checkout in workspaces:
+        _say(console, checkout)
+    residual = tuple(
+        f"{found.requirement} ({found.where})"
+        for found in residual_dependencies(environments["candidate"].python)
     )
+    for line in residual:
+        console.print(f"note        declared elsewhere in the stack, no longer used by the library: {line}")
+    return Prepared(manifest, source, (baseline, candidate, *workspaces), environments, residual)
+
+
+def _embedded_origins(
+    console: Console, layout: Layout, manifest: Manifest, recipe: Recipe, options: Options
+) -> dict[str, Path]:
+    def simulate(workspace: Path) -> None:
+        with console.status("simulating the embedded datasets (once, about a minute)"):
+            python = options.base_python or stock_environment(layout, recipe).python
+            variables = {
+                **os.environ,
+                "PYTHONPATH": str(REPOSITORY_ROOT),
+                "NUMBA_CACHE_DIR": str(layout.cache / "numba" / "stock"),
+                "MPLCONFIGDIR": str(layout.cache / "matplotlib"),
+            }
+            run([python, "-m", "matrix.embedded.datasets", "--workspace", workspace], env=variables)
+
+    requirements = " ".join(recipe.requirements)
+    return build_origins(manifest, layout.root, templates=EMBEDDED, simulate=simulate, recipe=requirements)
+
+
+def _say(console: Console, checkout: Checkout) -> None:
+    dirty = ", the clone's uncommitted changes are not part of it" if checkout.dirty else ""
+    commit = checkout.commit[:12]
+    console.print(f"checkout    {checkout.name} {checkout.purpose} {commit} ({checkout.ref}{dirty})")
 
 
 def _plan(layout: Layout, prepared: Prepared, options: Options) -> Plan:
     manifest = prepared.manifest
+    workspace = prepared.workspace.path
     cells = tuple(
         PlannedCell(
             pipeline=pipeline,
@@ -157,11 +190,11 @@ def _plan(layout: Layout, prepared: Prepared, options: Options) -> Plan:
             key=_cell_key(prepared, options, pipeline, side),
         )
         for pipeline in PIPELINES
-        for side in SIDES
+        for side in prepared.environments
     )
     key = _digest(cell.key for cell in cells)
     folder = _run_folder(layout, key, options)
-    workers = workers_that_fit(options.scale)
+    evidence = manifest.tolerances.mp if options.precision == "mp" else manifest.tolerances.fp64
     return Plan(
         run=folder.name,
         key=key,
@@ -178,18 +211,14 @@ def _plan(layout: Layout, prepared: Prepared, options: Options) -> Plan:
             side: PlannedEnvironment(python=made.python, pythonpath=made.pythonpath, key=made.key)
             for side, made in prepared.environments.items()
         },
-        workspace=prepared.workspace,
-        constants={
-            pipeline: read_constant(prepared.workspace, pipeline, options.scale) for pipeline in PIPELINES
-        },
-        tolerances=Tolerances(
-            evidence=getattr(manifest.tolerances, options.precision), parity=manifest.tolerances.parity
-        ),
+        workspace=workspace,
+        constants={pipeline: read_constant(workspace, pipeline, options.scale) for pipeline in PIPELINES},
+        tolerances=Tolerances(evidence=evidence, parity=manifest.tolerances.parity),
         residual_dependencies=prepared.residual_dependencies,
         cells=cells,
         selected=options.only or PIPELINES,
         cell_timeout=options.cell_timeout,
-        threads=max(1, len(usable_cores()) // workers),
+        threads=max(1, len(usable_cores()) // workers_that_fit(options.scale)),
         seed=SEED,
         locks=layout.locks,
         cache=layout.cache,
@@ -198,15 +227,12 @@ def _plan(layout: Layout, prepared: Prepared, options: Options) -> Plan:
 
 def _cell_key(prepared: Prepared, options: Options, pipeline: str, side: Side) -> str:
     """Hash of everything the cell's numbers depend on: a kept record answers only for exactly that."""
-    workspace = next(checkout for checkout in prepared.checkouts if checkout.role == "developer")
     code = (
         tree_hash(path) if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest()
         for path in (REPOSITORY_ROOT / name for name in CELL_CODE)
     )
-    environment = prepared.environments[side].key
-    return _digest(
-        (pipeline, options.precision, side, options.scale, environment, workspace.commit, str(SEED), *code)
-    )
+    content = (prepared.environments[side].key, prepared.workspace.commit, str(SEED), *code)
+    return _digest((pipeline, options.precision, side, options.scale, *content))
 
 
 def _run_folder(layout: Layout, key: str, options: Options) -> Path:
@@ -220,45 +246,50 @@ def _run_folder(layout: Layout, key: str, options: Options) -> Path:
     return layout.runs / f"{stamp}-{options.precision}-{key[:6]}"
 
 
-def _run_lock(console: Console, plan: Plan) -> FileLock:
+@contextmanager
+def _locked(console: Console, plan: Plan) -> Iterator[None]:
+    """Keep a second call on the same run waiting: it then finds the first one's records."""
     plan.folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(plan.locks / f"run-{plan.run}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        console.print(f"waiting    the same run is going on in another process ({plan.folder})")
+        console.print(f"waiting     the same run is going on in another process ({plan.folder})")
         lock.acquire()
-    lock.release()
-    return lock
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _run_suite(console: Console, plan: Plan, options: Options) -> int:
-    workers = workers_that_fit(options.scale)
+    workers = min(workers_that_fit(options.scale), len(plan.selected))
     arguments = [
-        f"--rootdir={REPOSITORY_ROOT / 'matrix' / 'suite'}",
-        f"--confcutdir={REPOSITORY_ROOT / 'matrix' / 'suite'}",
+        f"--rootdir={SUITE}",
+        f"--confcutdir={SUITE}",
         f"--matrix-run={plan.folder}",
         f"--junitxml={plan.folder / 'junit.xml'}",
         "--override-ini=testpaths=",
         f"--override-ini=cache_dir={plan.cache / 'pytest'}",
-        "--override-ini=junit_family=xunit2",
-        f"-n{min(workers, len(plan.selected))}",
-        "--dist=loadgroup",
+        f"-n{workers}",
+        "--dist=loadscope",
         *options.pytest_arguments,
-        str(REPOSITORY_ROOT / "matrix" / "suite"),
+        str(SUITE),
     ]
     progress = Progress(console, plan)
     code = pytest.main(arguments, plugins=[progress])
-    if code == pytest.ExitCode.USAGE_ERROR:
-        raise UsageError("pytest did not understand its arguments (see above)")
-    if code == pytest.ExitCode.NO_TESTS_COLLECTED:
-        raise UsageError("the selection is empty: no cell and no gate matches it")
-    if code == pytest.ExitCode.INTERNAL_ERROR:
-        raise EnvironmentFailure("the test runner broke (see above); finished cells are kept, run again")
     if progress.failed:
+        # Also where `-x` broke the suite off, which pytest calls interrupted.
         return GATE_FAILED
-    if code == pytest.ExitCode.INTERRUPTED:
-        raise KeyboardInterrupt
+    match code:
+        case pytest.ExitCode.USAGE_ERROR:
+            raise UsageError("pytest did not understand its arguments (see above)")
+        case pytest.ExitCode.NO_TESTS_COLLECTED:
+            raise UsageError("the selection is empty: no cell and no gate matches it")
+        case pytest.ExitCode.INTERNAL_ERROR:
+            raise EnvironmentFailure("the test runner broke (see above); finished cells are kept, run again")
+        case pytest.ExitCode.INTERRUPTED:
+            raise KeyboardInterrupt
     return int(code)
 
 

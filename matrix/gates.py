@@ -14,6 +14,8 @@ LANES_AGREE = 1e-10
 AUDIT_AGREES = 1e-10
 KKT_CERTIFIED = 1e-9
 
+NOT_ATTEMPTED = "the cell was not run"
+
 
 class Outcome(enum.StrEnum):
     """How a gate ended. What did not run is never a pass."""
@@ -61,7 +63,7 @@ class Evidence:
     pipeline: str
     precision: str
     records: Mapping[Side, Record]
-    missing: Mapping[Side, str]
+    missing: Mapping[Side, str | None]
     constant: Constant
     tolerance: float
     parity: float
@@ -104,14 +106,14 @@ def evidence_for(
 ) -> Evidence:
     """Gather what the gates of `pipeline` look at."""
     found: dict[Side, Record] = {}
-    missing: dict[Side, str] = {}
+    missing: dict[Side, str | None] = {}
     for side in SIDES:
         cell = plan.cell(pipeline, side)
         record = records.get(cell.name)
         if record is not None and record.key == cell.key:
             found[side] = record
         else:
-            missing[side] = failures.get(cell.name, "the cell was not run")
+            missing[side] = failures.get(cell.name)
     return Evidence(
         pipeline,
         plan.precision,
@@ -311,14 +313,16 @@ def _apply_side(gate: str, side: Side, evidence: Evidence) -> Verdict:
     record = evidence.records.get(side)
     if record is not None:
         return SIDE_GATES[gate](evidence, side, record)
-    outcome = Outcome.FAIL if gate == "finished" else Outcome.NOT_RUN
-    return Verdict(gate, evidence.pipeline, side, outcome, f"no record: {evidence.missing[side]}")
+    reason = evidence.missing[side]
+    outcome = Outcome.FAIL if gate == "finished" and reason else Outcome.NOT_RUN
+    return Verdict(gate, evidence.pipeline, side, outcome, f"no record: {reason or NOT_ATTEMPTED}")
 
 
 def _apply_pair(gate: str, function: PairGate, evidence: Evidence) -> Verdict:
     if evidence.missing:
         side, reason = next(iter(evidence.missing.items()))
-        return Verdict(gate, evidence.pipeline, None, Outcome.NOT_RUN, f"no {side} record: {reason}")
+        message = f"no {side} record: {reason or NOT_ATTEMPTED}"
+        return Verdict(gate, evidence.pipeline, None, Outcome.NOT_RUN, message)
     return function(evidence, evidence.records["baseline"], evidence.records["candidate"])
 
 

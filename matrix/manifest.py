@@ -153,7 +153,7 @@ class Manifest(_Model):
     source: SourceKind = Field(SourceKind.AUTO, description="auto, git, mirror or embedded")
     mirror: Path | None = Field(None, description="folder that holds clones, or null")
     git_timeout: PositiveFloat = Field(5.0, description="seconds the network has to answer, as 5")
-    tolerances: Tolerances = Field(Tolerances(), description="mapping with fp64, mp, parity")
+    tolerances: Tolerances = Field(Tolerances.model_validate({}), description="mapping with fp64, mp, parity")
     repositories: Annotated[tuple[Repository, ...], AfterValidator(_one_of_each)] = Field(
         description="list of repositories"
     )

@@ -115,6 +115,11 @@ def test_cell_without_a_record_fails_and_its_gates_are_not_run() -> None:
     assert all("exit code 1" in v.message for v in rest)
 
 
+def test_cell_nobody_ran_is_not_run_and_not_a_failure() -> None:
+    found = judge(make_plan(Path("run")), {}, {})
+    assert {verdict.outcome for verdict in found} == {Outcome.NOT_RUN}
+
+
 def test_record_of_other_content_counts_as_missing() -> None:
     assert ("finished", "candidate") in failed(verdicts(make_record(key="of yesterday")))
 

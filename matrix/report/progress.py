@@ -45,7 +45,8 @@ class Progress:
     def __init__(self, console: Console, plan: Plan) -> None:
         self._console = console
         self._plan = plan
-        self._cells = {cell.name: cell for cell in plan.cells if cell.pipeline in plan.selected}
+        self._cells = {cell.name: cell for cell in plan.cells}
+        self._awaited = set(self._cells)
         self._durations_file = plan.cache / "durations.json"
         self._durations = (
             json.loads(self._durations_file.read_text()) if self._durations_file.exists() else {}
@@ -63,6 +64,12 @@ class Progress:
         if terminal is not None and not config.option.collectonly:
             config.pluginmanager.unregister(terminal)
         self._workers = max(1, int(config.getoption("numprocesses", None) or 1))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """A worker says what was selected; all say the same."""
+        names = (match["cell"] for match in map(CELL_TEST.search, ids) if match)
+        self._awaited = set(names)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:
@@ -103,7 +110,7 @@ class Progress:
             self._line(f"{cell.name} finished after {report.duration:.0f} s")
 
     def _line(self, text: str) -> None:
-        done = f"{len(self._finished)}/{len(self._cells)}"
+        done = f"{len(self._finished)}/{len(self._awaited)}"
         self._console.print(
             f"[{_clock(time.monotonic() - self._begin)}] {done} {text}{self._left()}", highlight=False
         )
@@ -116,9 +123,7 @@ class Progress:
         """Seconds until the last cell ends: all work over the workers, no less than the longest pipeline."""
         now = time.monotonic()
         by_pipeline: dict[str, float] = {}
-        for cell in self._cells.values():
-            if cell.name in self._finished:
-                continue
+        for cell in (self._cells[name] for name in self._awaited - self._finished):
             running = now - self._started[cell.name] if cell.name in self._started else 0.0
             left = max(0.0, self._expected(cell) - running)
             by_pipeline[cell.pipeline] = by_pipeline.get(cell.pipeline, 0.0) + left
@@ -158,7 +163,7 @@ class Progress:
             Text(f"  {name}: {self._stage(self._cells[name])}, {_clock(now - self._started[name])}")
             for name in running
         ]
-        done = f"{len(self._finished)} of {len(self._cells)} cells"
+        done = f"{len(self._finished)} of {len(self._awaited)} cells"
         head = f"{done}, {_clock(now - self._begin)} gone{self._left()}"
         return Group(Text(head), *lines)
 

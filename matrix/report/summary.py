@@ -13,14 +13,14 @@ def write_summary(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[
     """Write `summary.md` into the run's folder."""
     parts = [
         f"# NNLS validation matrix: {overall(verdicts)}",
-        f"Source: **{plan.source}** — {plan.source_meaning}",
+        plan.source_meaning,
         f"{plan.precision}, {plan.scale} scale, PyAuto release {plan.release}, run `{plan.run}`.",
         _table(HEADINGS, (row.cells for row in table_rows(plan, records, verdicts))),
         CAPTION,
         "## Gates",
         _table(
             ("pipeline", "gate", "side", "verdict", "what was found"),
-            (_gate_row(verdict) for verdict in verdicts),
+            (_gate_row(verdict) for verdict in verdicts if _was_tried(plan, verdict, records)),
         ),
         "## Times and solves",
         _table(
@@ -55,6 +55,12 @@ def write_summary(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _was_tried(plan: Plan, verdict: Verdict, records: Mapping[str, Record]) -> bool:
+    """Leave out the gates of pipelines nobody ran: the table above says so in one word."""
+    cells = (plan.cell(verdict.pipeline, side).name for side in SIDES)
+    return verdict.outcome is not Outcome.NOT_RUN or any(name in records for name in cells)
 
 
 def _gate_row(verdict: Verdict) -> tuple[str, ...]:

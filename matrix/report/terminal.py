@@ -25,7 +25,7 @@ def print_report(
         where = f"{verdict.pipeline} {verdict.side or ''}".strip()
         blame = f" \\[{verdict.blame}]" if verdict.blame else ""
         console.print(f"[red]{verdict.gate}[/red] {where}{blame}: {escape(verdict.message)}")
-    console.print(f"\nsource: {plan.source} — {plan.source_meaning}")
+    console.print(f"\n{plan.source_meaning}")
     console.print(f"[bold]{overall(verdicts)}[/bold]")
     console.print(f"records, junit.xml, summary.md: {plan.folder}")
 

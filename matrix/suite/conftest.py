@@ -1,14 +1,31 @@
-"""Gives the suite its plan, and a pipeline's two sides and gates to one worker, one after the other."""
+"""Gives the suite its plan, and a pipeline's two sides and its gates to one worker, one after the other."""
 
 import functools
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from matrix.execute.local import CellFailure, run_cell
 from matrix.gates import PAIR_GATES, SIDE_GATES
 from matrix.plan import SIDES, Plan, read_plan
 from matrix.record import Record
+
+JUDGED = (*((gate, side) for gate in SIDE_GATES for side in SIDES), *((gate, None) for gate in PAIR_GATES))
+
+
+class PipelineScheduling(LoadScopeScheduling):
+    """Keeps a pipeline on one worker: its two sides are timed under the same conditions."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        identifier = nodeid.partition("[")[2]
+        return "-".join(identifier.split("-")[:2])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> PipelineScheduling:
+    """Let xdist use our scheduling."""
+    return PipelineScheduling(config, log)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,39 +56,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One `test_cell` per cell, one `test_gate` per gate and side of each pipeline."""
     plan = plan_of(metafunc.config.getoption("--matrix-run"))
     if metafunc.function.__name__ == "test_cell":
-        metafunc.parametrize(
-            "cell",
-            [_param(cell.pipeline, cell.name, cell) for cell in plan.cells if cell.pipeline in plan.selected],
-        )
+        cells = [cell for cell in plan.cells if cell.pipeline in plan.selected]
+        metafunc.parametrize("cell", cells, ids=[cell.name for cell in cells])
         return
-    judged = [
-        *((gate, side) for gate in SIDE_GATES for side in SIDES),
-        *((gate, None) for gate in PAIR_GATES),
-    ]
-    metafunc.parametrize(
-        ("pipeline", "gate", "side"),
-        [
-            _param(
-                pipeline, "-".join(filter(None, (pipeline, plan.precision, side, gate))), pipeline, gate, side
-            )
-            for pipeline in plan.selected
-            for gate, side in judged
-        ],
-    )
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Pipeline by pipeline, so that a pipeline's gates speak as soon as its cells are done."""
-    order: dict[str, int] = {}
-    for item in items:
-        order.setdefault(_group(item), len(order))
-    items.sort(key=lambda item: order[_group(item)])
-
-
-def _group(item: pytest.Item) -> str:
-    marker = item.get_closest_marker("xdist_group")
-    return str(marker.args[0]) if marker else ""
-
-
-def _param(group: str, name: str, *values: object) -> object:
-    return pytest.param(*values, id=name, marks=pytest.mark.xdist_group(group))
+    cases = [(pipeline, gate, side) for pipeline in plan.selected for gate, side in JUDGED]
+    names = ["-".join(filter(None, (pipeline, plan.precision, side, gate))) for pipeline, gate, side in cases]
+    metafunc.parametrize(("pipeline", "gate", "side"), cases, ids=names)

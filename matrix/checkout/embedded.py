@@ -1,0 +1,141 @@
+"""Local origins that stand in for the three repositories where no network is."""
+
+import hashlib
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from matrix.checkout.git import git
+from matrix.checkout.locks import locked
+from matrix.checkout.sdist import fetch_sdist, unpack_sdist
+from matrix.checkout.worktrees import fixed_identity
+from matrix.errors import UsageError
+from matrix.manifest import Manifest, Repository, Role
+
+log = logging.getLogger(__name__)
+
+_NOT_CONTENT = shutil.ignore_patterns("__pycache__", "*.pyc")
+
+
+def build_origins(
+    manifest: Manifest,
+    root: Path,
+    *,
+    templates: Path,
+    simulate: Callable[[Path], None],
+    recipe: str,
+) -> dict[str, Path]:
+    """Make a bare repository for every repository in the manifest, once per content.
+
+    The library (and any dependency) is its released source archive; the workspaces are our templates, the
+    developer's with the datasets simulated into it. Each has one commit on `main`, the same whenever and
+    wherever it is made from the same content, and the release as a tag.
+
+    Parameters
+    ----------
+    manifest
+        Repositories and release.
+    root
+        Our folder, `.matrix`; the origins are `root/embedded/RELEASE/KEY/NAME.git`.
+    templates
+        Holds a folder per workspace, by name.
+    simulate
+        Puts the datasets into the working folder of the developer workspace.
+    recipe
+        Identifies what `simulate` would write: another recipe, another origin.
+
+    Returns
+    -------
+    dict
+        Repository name to the path of its origin, for `Source.at`.
+
+    Raises
+    ------
+    NetworkError
+        The package index did not answer.
+    UsageError
+        The manifest lists a workspace for which there is no template.
+    """
+    root = root.resolve()
+    origins = {}
+    for repository in manifest.repositories:
+        if repository.role in (Role.LIBRARY, Role.DEPENDENCY):
+            origins[repository.name] = _from_index(repository, manifest.release, root)
+            continue
+        template = templates / repository.name
+        if not template.is_dir():
+            raise UsageError(
+                f"the embedded source has no stand-in for {repository.name}: choose --source git or mirror"
+            )
+        filling = simulate if repository.role is Role.DEVELOPER else None
+        made_by = recipe if filling is not None else ""
+        origins[repository.name] = _from_template(
+            repository, manifest.release, root, template, filling, made_by
+        )
+    return origins
+
+
+def _from_index(repository: Repository, release: str, root: Path) -> Path:
+    # PyAutoArray is released as autoarray, and so are its siblings.
+    distribution = repository.name.removeprefix("Py").lower()
+    archive = fetch_sdist(distribution, release, root / "cache" / "sdist")
+    key = hashlib.sha256(archive.read_bytes()).hexdigest()
+    return _origin(repository.name, release, key, root, lambda folder: unpack_sdist(archive, folder))
+
+
+def _from_template(
+    repository: Repository,
+    release: str,
+    root: Path,
+    template: Path,
+    simulate: Callable[[Path], None] | None,
+    recipe: str,
+) -> Path:
+    def fill(folder: Path) -> None:
+        shutil.copytree(template, folder, ignore=_NOT_CONTENT)
+        if simulate is not None:
+            simulate(folder)
+
+    return _origin(repository.name, release, _tree_key(template, recipe), root, fill)
+
+
+def _origin(name: str, release: str, key: str, root: Path, fill: Callable[[Path], None]) -> Path:
+    """Return the bare repository for `key`, made aside and put in place whole if it is not there."""
+    origin = root / "embedded" / release / key[:12] / f"{name}.git"
+    with locked(root / "locks" / f"embedded-{name}.lock", f"the embedded {name}"):
+        if not origin.is_dir():
+            log.info("making the embedded %s for release %s", name, release)
+            aside = origin.parent.with_suffix(f".{name}.new")
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.mkdir(parents=True)
+            fill(aside / name)
+            _commit(aside / name, name, release)
+            bare = aside / origin.name
+            git("clone", "--quiet", "--bare", "--no-hardlinks", aside / name, bare)
+            git("remote", "remove", "origin", at=bare)
+            origin.parent.mkdir(parents=True, exist_ok=True)
+            bare.rename(origin)
+            shutil.rmtree(aside)
+    return origin
+
+
+def _commit(folder: Path, name: str, release: str) -> None:
+    year, month, day = release.split(".")[:3]
+    identity = fixed_identity(f"{year}-{int(month):02}-{int(day):02}T00:00:00+0000")
+    git("init", "--quiet", "--template=", "--initial-branch=main", at=folder)
+    # By force: what is in a release or a template belongs to it, whatever ignore files say.
+    git("add", "--all", "--force", at=folder)
+    git("commit", "--quiet", "--message", f"{name} as of release {release}", at=folder, env=identity)
+    git("tag", "--no-sign", release, at=folder)
+
+
+def _tree_key(folder: Path, recipe: str) -> str:
+    """Return a hash of every path, executable bit and content below `folder`, and of `recipe`."""
+    digest = hashlib.sha256(recipe.encode())
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc":
+            mode = "x" if path.stat().st_mode & 0o100 else "-"
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest.update(f"\0{path.relative_to(folder).as_posix()}\0{mode}\0{content}".encode())
+    return digest.hexdigest()

@@ -1,0 +1,98 @@
+"""Compiled programs: how long each stage takes, and what XLA says of their memory."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from matrix.record import Evaluation, Timing, XlaMemory
+
+_STEADY_SECONDS = 2.0
+_MOST_REPEATS = 50
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled function with the seconds it took to lower and to compile."""
+
+    executable: Any
+    lower_s: float
+    compile_s: float
+
+    def __call__(self, parameters: Any) -> Any:
+        """Run to the end; `parameters` must have the shapes the program was compiled for."""
+        return jax.block_until_ready(self.executable(parameters))
+
+    def memory(self) -> XlaMemory | None:
+        """XLA's memory analysis, None on backends that have none."""
+        analysis = self.executable.memory_analysis()
+        if analysis is None:
+            return None
+        return XlaMemory(
+            argument_bytes=int(analysis.argument_size_in_bytes),
+            output_bytes=int(analysis.output_size_in_bytes),
+            temporary_bytes=int(analysis.temp_size_in_bytes),
+            generated_code_bytes=int(analysis.generated_code_size_in_bytes),
+        )
+
+
+def compiled(function: Callable[[Any], Any], parameters: Any) -> Program:
+    """Lower and compile `function` for the shapes of `parameters`."""
+    started = time.perf_counter()
+    lowered = jax.jit(function).lower(parameters)
+    between = time.perf_counter()
+    executable = lowered.compile()
+    return Program(executable, between - started, time.perf_counter() - between)
+
+
+def timed(program: Program, parameters: Any, repeats: int) -> tuple[Any, Timing]:
+    """Run a program until its steady time is known.
+
+    Parameters
+    ----------
+    program
+        Not called before: its first call is timed apart.
+    parameters
+        What to call it with.
+    repeats
+        At least so many calls after the first; more, up to 50, until two seconds are spent.
+
+    Returns
+    -------
+    tuple
+        The first call's result, and the timing.
+    """
+    result, first_call_s = _clocked(program, parameters)
+    steady: list[float] = []
+    while len(steady) < repeats or (sum(steady) < _STEADY_SECONDS and len(steady) < _MOST_REPEATS):
+        steady.append(_clocked(program, parameters)[1])
+    return result, Timing(program.lower_s, program.compile_s, first_call_s, tuple(steady))
+
+
+def _clocked(program: Program, parameters: Any) -> tuple[Any, float]:
+    started = time.perf_counter()
+    result = program(parameters)
+    return result, time.perf_counter() - started
+
+
+def evaluation_of(*results: Any) -> Evaluation:
+    """Note the values of one path with the dtype they came back in.
+
+    Parameters
+    ----------
+    results
+        Scalars or arrays of lanes, from NumPy or JAX.
+    """
+    arrays = [np.atleast_1d(np.asarray(result)) for result in results]
+    lanes = np.concatenate(arrays)
+    values = tuple(float(value) for value in lanes)
+    # Each one's own dtype: a single float32 among float64 lanes would vanish in the concatenation.
+    dtypes = sorted({array.dtype.name for array in arrays})
+    return Evaluation(values, "+".join(dtypes), tuple(map(_is_float32, values)))
+
+
+def _is_float32(value: float) -> bool:
+    return bool(np.isfinite(value)) and float(np.float32(value)) == value

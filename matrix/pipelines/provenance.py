@@ -1,0 +1,114 @@
+"""Where a cell's numbers come from: machine, packages, data and environment."""
+
+import hashlib
+import importlib
+import importlib.metadata
+import os
+import platform
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import autoarray
+import jax
+
+from matrix.pipelines.catalogue import Pipeline
+from matrix.record import Provenance
+
+_DISTRIBUTIONS = (
+    "autolens",
+    "autogalaxy",
+    "autofit",
+    "autoarray",
+    "autoconf",
+    "autonerves",
+    "jax",
+    "jaxlib",
+    "jaxnnls",
+    "numpy",
+    "scipy",
+    "numba",
+    "astropy",
+)
+_VARIABLES = ("CUDA_VISIBLE_DEVICES", "JAX_", "MKL_", "NPROC", "NUMBA_", "OMP_", "OPENBLAS_", "XLA_")
+
+
+def provenance_from(
+    driver: Mapping[str, Any],
+    *,
+    pipeline: Pipeline,
+    workspace: Path,
+    seed: int,
+    lanes_unit: Sequence[Sequence[float]],
+    started: str,
+    finished: str,
+) -> Provenance:
+    """Gather the provenance of this process, to which the driver's own notes are added as they are."""
+    device = jax.devices()[0]
+    return Provenance(
+        driver=dict(driver),
+        seed=seed,
+        lanes_unit=tuple(tuple(lane) for lane in lanes_unit),
+        datasets=_checksums(pipeline, workspace),
+        packages=_versions(),
+        python=platform.python_version(),
+        platform=platform.platform(),
+        cpu=_cpu_model(),
+        cores=os.cpu_count() or 1,
+        affinity=_affinity(),
+        device_platform=device.platform,
+        device_kind=device.device_kind,
+        variables={name: os.environ[name] for name in sorted(os.environ) if name.startswith(_VARIABLES)},
+        jaxnnls_importable=_importable("jaxnnls"),
+        autoarray_path=str(Path(autoarray.__file__).parent),
+        started=started,
+        finished=finished,
+    )
+
+
+def peak_rss_bytes() -> int:
+    """The most memory this process has held resident so far, in bytes."""
+    # Kibibytes on Linux, bytes on macOS.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _checksums(pipeline: Pipeline, workspace: Path) -> dict[str, str]:
+    files = [pipeline.dataset / name for name in pipeline.data_files]
+    return {str(file): hashlib.sha256((workspace / file).read_bytes()).hexdigest() for file in files}
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name in _DISTRIBUTIONS:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _importable(name: str) -> bool:
+    # Imported for real: the candidate's environment may hold a module that refuses to be imported.
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        return False
+    return True
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def _affinity() -> tuple[int, ...]:
+    if sys.platform == "linux":
+        return tuple(sorted(os.sched_getaffinity(0)))
+    return tuple(range(os.cpu_count() or 1))

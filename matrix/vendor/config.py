@@ -1,0 +1,132 @@
+"""The solver's settings in the library's packaged `general.yaml`."""
+
+import re
+from dataclasses import dataclass
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import YAMLError
+
+from matrix.vendor.recognition import Problem, UnrecognisedError
+
+PATH = "autoarray/config/general.yaml"
+SECTION = "inversion"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A key of the section `inversion`, its packaged value as YAML, and the comment that explains it."""
+
+    key: str
+    value: str
+    comment: str
+
+
+KEPT = (
+    Setting(
+        "nnls_jacobi_preconditioning",
+        "true",
+        "If True (default), the positive-only solver of the JAX path (autoarray.inversion.nnls) scales "
+        "the system to a unit diagonal before it solves it (D Q D y = D q, x = D y). The solution is "
+        "the same; the scaling keeps gradients of ill-conditioned systems finite. False solves the "
+        "system as it is.",
+    ),
+    Setting(
+        "nnls_target_kappa",
+        "1.0e-11",
+        "The value to which the complementarity of the KKT conditions is relaxed where "
+        "autoarray.inversion.nnls differentiates a solution. It does not change the solution. Larger "
+        "values smooth the gradient where pixels enter or leave the positive set, smaller ones are "
+        "closer to the exact derivative.",
+    ),
+)
+NEW = (
+    Setting(
+        "nnls_algorithm",
+        "auto",
+        "The algorithm of autoarray.inversion.nnls: auto (default) chooses by the size of the system "
+        "and by what is known about it; the names in autoarray.inversion.nnls.ALGORITHMS choose one.",
+    ),
+    Setting(
+        "nnls_max_iter",
+        "null",
+        "The most iterations the algorithm may take; null (default) is the algorithm's own limit.",
+    ),
+    Setting(
+        "nnls_solver_tol",
+        "null",
+        "The relative tolerance on the KKT conditions at which the algorithm stops; null (default) is "
+        "the algorithm's own, close to the precision of the floating-point numbers.",
+    ),
+    Setting(
+        "nnls_forward_only",
+        "false",
+        "If True, the solve has no gradient and none of its cost. Searches which only evaluate "
+        "likelihoods can use it; anything which differentiates a likelihood cannot.",
+    ),
+)
+
+
+def add_settings(text: str) -> str:
+    """Return `general.yaml` with the solver's settings; everything else stays byte for byte.
+
+    The new keys follow the last of the two which exist; keys which are there already keep their values, and a
+    comment which names jaxnnls is replaced by a true one.
+
+    Raises
+    ------
+    UnrecognisedError
+        The file is not YAML, or the section `inversion` lacks the keys that exist in every known release.
+    """
+    section = _section(text)
+    lines = text.splitlines(keepends=True)
+    rows = {str(key): section.lc.key(key)[0] for key in section}
+    for setting in KEPT:
+        row = rows[setting.key]
+        if "jaxnnls" in lines[row]:
+            lines[row] = _with_comment(lines[row], setting.comment)
+    anchor = max(rows[setting.key] for setting in KEPT)
+    if not lines[anchor].endswith("\n"):
+        lines[anchor] += "\n"
+    new = [
+        _with_comment(_like(lines[anchor], setting), setting.comment)
+        for setting in NEW
+        if setting.key not in rows
+    ]
+    return "".join([*lines[: anchor + 1], *new, *lines[anchor + 1 :]])
+
+
+def _section(text: str) -> CommentedMap:
+    try:
+        document = YAML(typ="rt").load(text)
+    except YAMLError as error:
+        raise UnrecognisedError(Problem(PATH, f"not valid YAML ({error})")) from error
+    section = document.get(SECTION) if isinstance(document, CommentedMap) else None
+    if not isinstance(section, CommentedMap):
+        raise UnrecognisedError(Problem(PATH, f"there is no section `{SECTION}`"))
+    missing = [setting.key for setting in KEPT if setting.key not in section]
+    if missing:
+        raise UnrecognisedError(*(Problem(PATH, f"`{SECTION}` has no key `{key}`") for key in missing))
+    return section
+
+
+def _like(line: str, setting: Setting) -> str:
+    """Write a setting in the layout of another line: its indent, comment column and line end."""
+    indent, _, ending = _parts(line)
+    width = len(line.split("#")[0]) if "#" in line else 0
+    return f"{indent}{setting.key}: {setting.value}".ljust(width) + ending
+
+
+def _with_comment(line: str, comment: str) -> str:
+    indent, content, ending = _parts(line)
+    body = f"{indent}{content}"
+    width = len(line.split("#")[0]) if "#" in line else len(line) - len(ending)
+    return f"{body:<{max(width, len(body) + 1)}}# {comment}{ending}"
+
+
+def _parts(line: str) -> tuple[str, str, str]:
+    """Split a line into its indent, its `key: value`, and its line end; a comment is left out."""
+    match = re.fullmatch(r"([ \t]*)([^#\r\n]*?)[ \t]*(?:#[^\r\n]*)?(\r?\n|)", line)
+    if match is None:
+        raise UnrecognisedError(Problem(PATH, f"the line {line.strip()!r} is not a plain `key: value`"))
+    return match[1], match[2], match[3]
