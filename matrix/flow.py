@@ -3,6 +3,8 @@
 import datetime
 import hashlib
 import os
+import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -109,6 +111,7 @@ def run_matrix(options: Options) -> int:
         mirror=options.mirror,
         refs=options.refs,
     )
+    _check_pytest_arguments(options.pytest_arguments)
     layout = open_layout(options.root)
     plan = _plan(layout, _prepare(console, layout, manifest, options), options)
     with _locked(console, plan):
@@ -121,6 +124,15 @@ def run_matrix(options: Options) -> int:
         exit_code = _run_suite(console, plan, options)
         _conclude(console, plan)
     return exit_code
+
+
+def _check_pytest_arguments(arguments: tuple[str, ...]) -> None:
+    """Refuse a mistyped option now: the suite itself starts only when environments are built."""
+    with tempfile.TemporaryDirectory() as empty:
+        words = [sys.executable, "-m", "pytest", "--collect-only", "--quiet", *arguments]
+        done = run(words, cwd=Path(empty), check=False)
+    if done.exit_code == pytest.ExitCode.USAGE_ERROR:
+        raise UsageError(f"neither the matrix nor pytest knows this:\n{done.stderr.strip()}")
 
 
 def _prepare(console: Console, layout: Layout, manifest: Manifest, options: Options) -> Prepared:

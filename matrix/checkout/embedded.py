@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from matrix.checkout.disk import disk_failures
 from matrix.checkout.git import git
 from matrix.checkout.locks import locked
 from matrix.checkout.sdist import fetch_sdist, unpack_sdist
@@ -58,22 +59,13 @@ def build_origins(
         The manifest lists a workspace for which there is no template.
     """
     root = root.resolve()
-    origins = {}
-    for repository in manifest.repositories:
-        if repository.role in (Role.LIBRARY, Role.DEPENDENCY):
-            origins[repository.name] = _from_index(repository, manifest.release, root)
-            continue
-        template = templates / repository.name
-        if not template.is_dir():
-            raise UsageError(
-                f"the embedded source has no stand-in for {repository.name}: choose --source git or mirror"
-            )
-        filling = simulate if repository.role is Role.DEVELOPER else None
-        made_by = recipe if filling is not None else ""
-        origins[repository.name] = _from_template(
-            repository, manifest.release, root, template, filling, made_by
-        )
-    return origins
+    with disk_failures(root):
+        return {
+            repository.name: _from_index(repository, manifest.release, root)
+            if repository.role in (Role.LIBRARY, Role.DEPENDENCY)
+            else _from_template(repository, manifest.release, root, templates, simulate, recipe)
+            for repository in manifest.repositories
+        }
 
 
 def _from_index(repository: Repository, release: str, root: Path) -> Path:
@@ -88,16 +80,24 @@ def _from_template(
     repository: Repository,
     release: str,
     root: Path,
-    template: Path,
-    simulate: Callable[[Path], None] | None,
+    templates: Path,
+    simulate: Callable[[Path], None],
     recipe: str,
 ) -> Path:
+    template = templates / repository.name
+    if not template.is_dir():
+        raise UsageError(
+            f"the embedded source has no stand-in for {repository.name}: choose another --source"
+        )
+    has_datasets = repository.role is Role.DEVELOPER
+
     def fill(folder: Path) -> None:
         shutil.copytree(template, folder, ignore=_NOT_CONTENT)
-        if simulate is not None:
+        if has_datasets:
             simulate(folder)
 
-    return _origin(repository.name, release, _tree_key(template, recipe), root, fill)
+    key = _tree_key(template, recipe if has_datasets else "")
+    return _origin(repository.name, release, key, root, fill)
 
 
 def _origin(name: str, release: str, key: str, root: Path, fill: Callable[[Path], None]) -> Path:

@@ -66,6 +66,7 @@ _REFUSED = re.compile(
     r"The requested URL returned error: 4(?!08|29)\d\d|no such (file|path)",
     re.IGNORECASE,
 )
+_DISK = re.compile(r"No space left|Disk quota exceeded|Read-only file system|unable to create", re.IGNORECASE)
 _INCOMPLETE = re.compile(r"repository corruption on the remote side", re.IGNORECASE)
 _UNKNOWN_OBJECT = re.compile(r"not our ref|unadvertised object|couldn't find remote ref", re.IGNORECASE)
 
@@ -257,6 +258,8 @@ def _once(words: tuple[str, ...], at: Path | None, timeout: float) -> str:
         raise NetworkError(f"no answer within {timeout:g} s") from error
     if done.exit_code == 0:
         return done.stdout
+    if _DISK.search(done.stderr):
+        raise EnvironmentFailure(f"git {words[0]}: {complaint(done)}")
     if _UNKNOWN_OBJECT.search(done.stderr):
         raise UnknownObjectError(complaint(done))
     if _INCOMPLETE.search(done.stderr):

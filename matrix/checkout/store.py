@@ -150,7 +150,7 @@ def _fetched(store: Path, location: str, commit: str) -> bool:
     ref = f"refs/sources/{place}/{commit}"
     if git("rev-parse", "--verify", "--quiet", ref, at=store, check=False).exit_code == 0:
         return True
-    log.info("fetching %s of %s", commit[:12], redact(location))
+    log.info("asking %s for %s", redact(location), commit[:12])
     try:
         fetch_commit(store, location, commit, ref)
     except UnknownObjectError:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from matrix.checkout.disk import disk_failures
 from matrix.checkout.git import git
 from matrix.checkout.locks import locked, wait_for_orphans
 from matrix.checkout.refs import Resolved
@@ -93,16 +94,17 @@ def prepare(manifest: Manifest, source: Source, root: Path) -> dict[str, Checkou
         The disk or Git failed.
     """
     root = root.resolve()
-    return {
-        repository.name: _baseline(
-            repository,
-            manifest.refs(repository),
-            source.locations[repository.name],
-            repository.name in source.dirty,
-            root,
-        )
-        for repository in manifest.repositories
-    }
+    with disk_failures(root):
+        return {
+            repository.name: _baseline(
+                repository,
+                manifest.refs(repository),
+                source.locations[repository.name],
+                repository.name in source.dirty,
+                root,
+            )
+            for repository in manifest.repositories
+        }
 
 
 @contextlib.contextmanager
@@ -127,7 +129,8 @@ def candidate_of(baseline: Checkout) -> Iterator[Checkout]:
     root = _root_of(baseline)
     path = _tree_path(root, baseline.name, baseline.base, CANDIDATE)
     with _tree_locked(root, baseline.name, path):
-        _make_exact(path, baseline.name, baseline.base, root)
+        with disk_failures(root):
+            _make_exact(path, baseline.name, baseline.base, root)
         yield replace(baseline, purpose=CANDIDATE, path=path, commit=baseline.base)
 
 

@@ -166,7 +166,7 @@ def kkt_residuals(Q: np.ndarray, q: np.ndarray, x: np.ndarray) -> tuple[float, f
 
     In Jacobi-scaled variables, so that they do not depend on the units of the unknowns. With
     D = diag(Q)^(-1/2), y = x/D, g = D(Qx - q), Y = max|y| and c = max(Dq): max(-y)+ / Y; max(-g)+ / c; and
-    the largest over i of min(|y_i| / Y, |g_i| / c), zero where every unknown is at its bound or has no gradient.
+    the largest over i of min(|y_i| / Y, |g_i| / c), zero where each is at its bound or has no gradient.
 
     Parameters
     ----------

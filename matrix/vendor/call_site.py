@@ -32,6 +32,10 @@ _PARAMETERS = ["data_vector", "curvature_reg_matrix", "settings", "xp"]
 _CONFIG_KEYS = {"general", "inversion", "nnls_jacobi_preconditioning", "nnls_target_kappa"}
 _FREE_NAMES = {"xp", "data_vector", "curvature_reg_matrix", "KeyError"}
 _SOLVER_KEYWORDS = {"target_kappa"}
+# All that the known branch computes: the Jacobi scaling with D = 1 / sqrt(diag(Q)).
+_ARRAY_FUNCTIONS = {"__name__", "sqrt", "diag"}
+_NUMBERS = {"1.0", "1e-11"}
+_OPERATORS = {"Mult", "Div"}
 
 
 def switch_call_site(source: str) -> str:
@@ -52,6 +56,7 @@ def switch_call_site(source: str) -> str:
     function = function_named(PATH, tree.body, FUNCTION)
     branch = _jax_branch(function)
     if _is_switched(function, branch):
+        function_named(PATH, tree.body, CONFIG_READER)
         return source
     need_imported(PATH, tree, ("List", "Optional"))
     _recognise(function, branch)
@@ -114,20 +119,38 @@ def _branch_oddities(branch: ast.If) -> list[str]:
 
     texts = (node.value for node in ast.walk(branch) if isinstance(node, ast.Constant))
     keys = {text for text in texts if isinstance(text, str)} - {"jax"}
-    oddities += [f"its JAX branch uses the unknown key {key!r}" for key in sorted(keys - _CONFIG_KEYS)]
-    oddities += [f"its JAX branch does not read {key!r}" for key in sorted(_CONFIG_KEYS - keys)]
-    oddities += [f"its JAX branch uses `{name}`" for name in sorted(_free_names(branch) - _FREE_NAMES)]
+    oddities += _listed("its JAX branch has the unknown keys", keys - _CONFIG_KEYS)
+    oddities += _listed("its JAX branch does not read the keys", _CONFIG_KEYS - keys)
+    oddities += _listed("its JAX branch uses the unknown names", _free_names(branch) - _FREE_NAMES)
 
+    oddities += _listed("its JAX branch computes with", _arithmetic(branch))
     for node in ast.walk(branch):
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "jaxnnls":
             if node.attr != "solve_nnls_primal":
                 oddities.append(f"its JAX branch calls `jaxnnls.{node.attr}`")
         elif isinstance(node, ast.Call) and ast.unparse(node.func) == "jaxnnls.solve_nnls_primal":
             extra = {keyword.arg or "**" for keyword in node.keywords} - _SOLVER_KEYWORDS
-            oddities += [f"its JAX branch gives the solver `{name}`" for name in sorted(extra)]
+            oddities += _listed("its JAX branch gives the solver", extra)
     if branch.orelse:
         oddities.append("its JAX branch has an `else`")
     return oddities
+
+
+def _arithmetic(branch: ast.If) -> set[str]:
+    """Return the array functions, numbers and operators of a branch that the known one does not have."""
+    found: set[str] = set()
+    for node in ast.walk(branch):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "xp":
+            found |= {f"xp.{node.attr}"} if node.attr not in _ARRAY_FUNCTIONS else set()
+        elif isinstance(node, ast.BinOp | ast.UnaryOp):
+            found |= {type(node.op).__name__} - _OPERATORS
+        elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
+            found |= {repr(node.value)} - _NUMBERS
+    return found
+
+
+def _listed(what: str, names: set[str]) -> list[str]:
+    return [f"{what} {', '.join(sorted(names))}"] if names else []
 
 
 def _imports_conf(node: ast.stmt) -> bool:

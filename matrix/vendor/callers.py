@@ -111,7 +111,8 @@ def _recognise(inversion: ast.ClassDef) -> None:
 
 def _call_oddities(call: ast.Call) -> list[str]:
     given = {keyword.arg or "**": ast.unparse(keyword.value) for keyword in call.keywords}
-    oddities = [f"it calls `{FUNCTION}` with `{name}`" for name in given if name not in _KEYWORDS]
+    extra = [name for name in given if name not in _KEYWORDS]
+    oddities = [f"it calls `{FUNCTION}` with {', '.join(extra)}"] if extra else []
     for name, expected in _KEYWORDS.items():
         if name not in given or (expected is not None and given[name] != expected):
             oddities.append(f"it calls `{FUNCTION}` with {name}={given.get(name)}, not as known")

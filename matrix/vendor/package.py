@@ -12,7 +12,6 @@ TESTS = "test_autoarray/inversion/inversion/nnls"
 MANIFEST = "MANIFEST.in"
 
 _LEFT_OUT = {"tests", "__pycache__"}
-_WITHOUT_DATA = {".py", ".pyc"}
 
 
 def solver_files(solver: Path) -> dict[str, str]:
@@ -53,7 +52,9 @@ def test_files(checkout: Path) -> dict[str, str]:
 def stale_files(checkout: Path, wanted: dict[str, str]) -> list[str]:
     """Return the files of an earlier vendoring that the solver no longer has."""
     folder = checkout / PACKAGE
-    present = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".pyc"]
+    present = [
+        path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts
+    ]
     return [name for path in present if (name := path.relative_to(checkout).as_posix()) not in wanted]
 
 
@@ -74,7 +75,7 @@ def declare_data(manifest: str, pyproject: str, files: dict[str, str]) -> str:
     UnrecognisedError
         The library does not take its package data from `MANIFEST.in` (setuptools, `include-package-data`).
     """
-    suffixes = sorted({Path(name).suffix for name in files} - _WITHOUT_DATA)
+    suffixes = sorted({Path(name).suffix for name in files} - {".py"})
     if not suffixes:
         return manifest
     setuptools = tomllib.loads(pyproject).get("tool", {}).get("setuptools", {})

@@ -22,9 +22,12 @@ class UnrecognisedError(UsageError):
 
     def __init__(self, *problems: Problem) -> None:
         self.problems = problems
-        lines = "\n".join(f"  {problem.where}: {problem.what}" for problem in problems)
+        found: dict[str, list[str]] = {}
+        for problem in dict.fromkeys(problems):
+            found.setdefault(problem.where, []).append(f"  - {problem.what}")
+        lines = "\n".join(line for where, whats in found.items() for line in (f"{where}:", *whats))
         super().__init__(
-            f"the library is not as vendoring knows it, and nothing was changed:\n{lines}\n"
+            f"the library is not as vendoring knows it, and nothing was changed.\n{lines}\n"
             f"Vendoring knows {SUPPORTED}: choose one of them, or restore the files named here."
         )
 

@@ -2,9 +2,11 @@
 
 import hashlib
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import matrix
 from matrix.manifest import Manifest
 
 RELEASE = "2026.7.9.1"
@@ -15,6 +17,18 @@ def run_git(folder: Path, *words: str) -> str:
     """Run Git as a person would, in `folder`."""
     done = subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True)
     return done.stdout.strip()
+
+
+def start_python(code: str, *arguments: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+    """Start a process that can import `matrix`."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        cwd=Path(matrix.__file__).parent.parent,
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def make_repository(folder: Path) -> Path:

@@ -3,12 +3,11 @@
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 from matrix.checkout import prepare, resolve_source
-from tests.checkout.helpers import NAMES, Upstream, run_git
+from tests.checkout.helpers import NAMES, Upstream, run_git, start_python
 
 _CODE = """
 import sys, pathlib
@@ -24,15 +23,10 @@ with candidate_of(checkouts["PyAutoArray"]) as candidate:
 
 
 def start(upstream: Upstream, root: Path) -> subprocess.Popen[str]:
-    """Start a run of its own process, in its own process group."""
+    """Start a run in a process of its own."""
     manifest = root.parent / "manifest.json"
     manifest.write_text(upstream.manifest.model_dump_json(by_alias=True))
-    return subprocess.Popen(
-        [sys.executable, "-c", _CODE, str(manifest), str(root)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return start_python(_CODE, str(manifest), str(root))
 
 
 def assert_whole(upstream: Upstream, root: Path) -> None:

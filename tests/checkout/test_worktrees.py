@@ -5,15 +5,16 @@ import shutil
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from matrix.checkout import Checkout, candidate_of, commit_candidate, prepare, resolve_source
 from matrix.checkout.locks import locked
-from matrix.errors import NetworkError, UsageError
+from matrix.errors import EnvironmentFailure, NetworkError, UsageError
 from matrix.manifest import override
-from tests.checkout.helpers import NAMES, Upstream, fingerprint, run_git
+from tests.checkout.helpers import NAMES, Upstream, fingerprint, run_git, start_python
 
 LIBRARY = "PyAutoArray"
 
@@ -117,7 +118,9 @@ def plant_a_broken_object(store: Path) -> None:
 @pytest.mark.parametrize(
     "plant", [plant_half_a_clone, plant_locks, plant_a_missing_object, plant_a_broken_object]
 )
-def test_an_interrupted_or_damaged_store_is_repaired(upstream: Upstream, root: Path, plant) -> None:
+def test_an_interrupted_or_damaged_store_is_repaired(
+    upstream: Upstream, root: Path, plant: Callable[[Path], None]
+) -> None:
     tree = prepared(upstream, root)[LIBRARY].path
     plant(root / "store" / f"{LIBRARY}.git")
     shutil.rmtree(tree)
@@ -148,6 +151,31 @@ def test_a_branch_that_moved_gives_the_new_commit(upstream: Upstream, root: Path
     prepared(upstream, root)
     run_git(upstream.clone(LIBRARY), "commit", "--quiet", "--allow-empty", "-m", "third")
     assert_exact(prepared(upstream, root)[LIBRARY], upstream)
+
+
+def test_a_persons_git_settings_do_not_change_what_is_made(
+    upstream: Upstream, root: Path, tmp_path: Path, git_configuration: Path
+) -> None:
+    plain = TestCandidate.vendored(upstream, tmp_path / "plain")
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    for name in ("post-checkout", "pre-commit", "reference-transaction"):
+        (hooks / name).write_text("#!/bin/sh\nexit 1\n")
+        (hooks / name).chmod(0o755)
+    (tmp_path / "ignore").write_text("solver.py\n")
+    with git_configuration.open("a") as stream:
+        stream.write(
+            f"[core]\n\thooksPath = {hooks}\n\tautocrlf = true\n\texcludesFile = {tmp_path}/ignore\n"
+        )
+        stream.write("[commit]\n\tgpgSign = true\n[gpg]\n\tprogram = false\n")
+    assert TestCandidate.vendored(upstream, root).commit == plain.commit
+    assert_exact(prepared(upstream, root)[LIBRARY], upstream)
+
+
+def test_a_folder_that_cannot_be_written_is_the_machines_fault(upstream: Upstream) -> None:
+    with pytest.raises(EnvironmentFailure, match="cannot work in /dev/null") as caught:
+        prepared(upstream, Path("/dev/null/matrix"))
+    assert caught.value.exit_code == 3
 
 
 class TestCandidate:
@@ -223,9 +251,7 @@ def test_a_lock_of_a_run_that_was_killed_is_free(tmp_path: Path) -> None:
         "import sys, pathlib; from matrix.checkout.locks import locked\n"
         f"with locked(pathlib.Path({str(lock)!r}), 'x'):\n    print('held', flush=True); sys.stdin.read()"
     )
-    holder = subprocess.Popen(
-        ["python", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    holder = start_python(code, stdin=subprocess.PIPE)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     holder.kill()
@@ -278,9 +304,7 @@ class TestRewrittenAddresses:
         source = resolve_source(from_git.manifest)
         last = from_git.clone(NAMES[-1])
         last.rename(tmp_path / "away")
-        with pytest.raises(
-            NetworkError, match="autolens_workspace_test: cannot read .*start the same command"
-        ):
+        with pytest.raises(NetworkError, match=r"workspace_test: cannot read .*start the same command"):
             prepare(from_git.manifest, source, root)
         kept = fingerprint(root / "checkouts")
         (tmp_path / "away").rename(last)

@@ -1,0 +1,253 @@
+"""The public functions: solve a positive-only linear system, with or without gradient and certificate."""
+
+from collections.abc import Sequence
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ._algorithms import ALGORITHMS, solve_scaled
+from ._certificate import Certificate, ResultCode, certificate, default_tolerance
+from ._linalg import Array, by_lane
+from ._problem import Options, scaled_problem, validated, validated_options
+from ._relaxed import relaxed_cotangents
+
+
+class NNLSResult(NamedTuple):
+    """What a solve gives, usable under `jit` and `vmap`.
+
+    Attributes
+    ----------
+    primal
+        (K,) the answer x >= 0.
+    dual
+        (K,) the gradient Qx - q.
+    code
+        () int32, a `ResultCode`.
+    iterations
+        () int32, factorisations of the main loop (sweeps for the first-order methods).
+    certificate
+        Relative KKT residuals of the answer.
+    """
+
+    primal: Array
+    dual: Array
+    code: Array
+    iterations: Array
+    certificate: Certificate
+
+
+def solve_nnls_certified(
+    Q: Any,
+    q: Any,
+    *,
+    algorithm: str = "auto",
+    max_iter: int | None = None,
+    solver_tol: float | None = None,
+    dense_columns: Sequence[int] | None = None,
+    jacobi: bool = True,
+) -> NNLSResult:
+    """Minimise ½ xᵀQx - qᵀx subject to x >= 0, and say how well it was done.
+
+    Parameters
+    ----------
+    Q
+        (K, K) symmetric positive semidefinite, float32 or float64.
+    q
+        (K,) of the same kind.
+    algorithm
+        A name in `ALGORITHMS`; "auto" picks by size.
+    max_iter
+        Most iterations; None for the algorithm's default.
+    solver_tol
+        Relative KKT residual that counts as converged, and that iterations stop at; None for the tightest the
+        dtype allows, judged at 1e-9 (float64) or 1e-4 (float32).
+    dense_columns
+        Indices of the collinear columns, such as unregularised linear light profiles; () for none; None if not
+        known. A wrong value costs time, never correctness.
+    jacobi
+        Scale Q to unit diagonal before solving.
+
+    Returns
+    -------
+    NNLSResult
+        With NaN as primal if the input was not finite (seen only under a trace).
+
+    Raises
+    ------
+    ValueError
+        If the input is malformed, an option is not known, or, outside a trace, the input is not finite.
+    """
+    matrix, vector = validated(Q, q)
+    options = validated_options(
+        vector.shape[0], ALGORITHMS, algorithm, max_iter, solver_tol, dense_columns, jacobi
+    )
+    return _solve(options, matrix, vector)
+
+
+def solve_nnls(
+    Q: Any,
+    q: Any,
+    *,
+    algorithm: str = "auto",
+    max_iter: int | None = None,
+    solver_tol: float | None = None,
+    dense_columns: Sequence[int] | None = None,
+    jacobi: bool = True,
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Minimise ½ xᵀQx - qᵀx subject to x >= 0; the call form of jaxnnls 1.0.1.
+
+    Parameters and errors are those of `solve_nnls_certified`.
+
+    Returns
+    -------
+    x
+        (K,) the answer.
+    s
+        (K,) the slack of x >= 0, which is x.
+    z
+        (K,) the dual Qx - q.
+    converged
+        () int32, 1 if the answer is certified, else 0.
+    iterations
+        () int32.
+    """
+    result = solve_nnls_certified(
+        Q,
+        q,
+        algorithm=algorithm,
+        max_iter=max_iter,
+        solver_tol=solver_tol,
+        dense_columns=dense_columns,
+        jacobi=jacobi,
+    )
+    converged = (result.code == ResultCode.CERTIFIED).astype(jnp.int32)
+    return result.primal, result.primal, result.dual, converged, result.iterations
+
+
+def solve_nnls_primal(
+    Q: Any,
+    q: Any,
+    target_kappa: Any = 1e-3,
+    *,
+    algorithm: str = "auto",
+    max_iter: int | None = None,
+    solver_tol: float | None = None,
+    dense_columns: Sequence[int] | None = None,
+    jacobi: bool = True,
+) -> Array:
+    """The answer x (K,) alone, differentiable (reverse mode) with respect to Q and q.
+
+    Other parameters and errors are those of `solve_nnls_certified`. An answer that is not certified is returned as
+    it is; ask `solve_nnls` where that matters.
+
+    Parameters
+    ----------
+    target_kappa
+        Complementarity x (Qx - q) to which the optimality conditions are relaxed for the gradient: the smaller, the
+        closer to the derivative on the active set. It does not touch the answer.
+    """
+    matrix, vector = validated(Q, q)
+    options = validated_options(
+        vector.shape[0], ALGORITHMS, algorithm, max_iter, solver_tol, dense_columns, jacobi
+    )
+    return _primal(options, matrix, vector, jnp.asarray(target_kappa, matrix.dtype))
+
+
+def solve_nnls_forward(
+    Q: Any,
+    q: Any,
+    *,
+    algorithm: str = "auto",
+    max_iter: int | None = None,
+    solver_tol: float | None = None,
+    dense_columns: Sequence[int] | None = None,
+    jacobi: bool = True,
+) -> Array:
+    """The answer x (K,) alone, without any gradient machinery in the program.
+
+    Parameters and errors are those of `solve_nnls_certified`.
+
+    Raises
+    ------
+    TypeError
+        When differentiated: `solve_nnls_primal` is the differentiable form.
+    """
+    matrix, vector = validated(Q, q)
+    options = validated_options(
+        vector.shape[0], ALGORITHMS, algorithm, max_iter, solver_tol, dense_columns, jacobi
+    )
+    return _forward(options, matrix, vector)
+
+
+@partial(jax.jit, static_argnums=0)
+def _solve(options: Options, Q: Array, q: Array) -> NNLSResult:
+    if q.shape[0] == 0:
+        zero = jnp.zeros((), jnp.int32)
+        return NNLSResult(q, q, zero, zero, certificate(Q, q, q))
+    return _lane(options)(Q, q)
+
+
+@cache
+def _lane(options: Options) -> Any:
+    return by_lane(partial(_solve_lane, options))
+
+
+def _solve_lane(options: Options, Q: Array, q: Array) -> NNLSResult:
+    problem = scaled_problem(Q, q, options.jacobi)
+    scaled, iterations = solve_scaled(problem.Q, problem.q, options)
+    finite = jnp.all(jnp.isfinite(Q)) & jnp.all(jnp.isfinite(q))
+    x = jnp.where(finite, problem.column_scale * (problem.pull * scaled), jnp.nan)
+    dual = Q @ x - q
+    residuals = certificate(Q, q, x)
+    return NNLSResult(x, dual, _code(options, Q, q, finite, residuals, iterations), iterations, residuals)
+
+
+def _code(
+    options: Options, Q: Array, q: Array, finite: Array, residuals: Certificate, iterations: Array
+) -> Array:
+    tolerance = options.solver_tol or default_tolerance(Q.dtype)
+    limit = options.max_iter or jnp.iinfo(jnp.int32).max
+    unbounded = jnp.any((jnp.diagonal(Q) <= 0) & (q > 0))
+    code = jnp.where(iterations >= limit, ResultCode.ITERATION_LIMIT, ResultCode.STALLED)
+    code = jnp.where(unbounded, ResultCode.UNBOUNDED, code)
+    code = jnp.where(residuals.worst <= tolerance, ResultCode.CERTIFIED, code)
+    return jnp.where(finite, code, ResultCode.NON_FINITE).astype(jnp.int32)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _primal(options: Options, Q: Array, q: Array, target_kappa: Array) -> Array:
+    return _solve(options, Q, q).primal
+
+
+def _primal_forward(
+    options: Options, Q: Array, q: Array, target_kappa: Array
+) -> tuple[Array, tuple[Array, Array, Array, Array]]:
+    x = _solve(options, Q, q).primal
+    return x, (Q, q, x, target_kappa)
+
+
+def _primal_backward(
+    options: Options, saved: tuple[Array, Array, Array, Array], cotangent: Array
+) -> tuple[Array, Array, None]:
+    Q, q, x, target_kappa = saved
+    if q.shape[0] == 0:
+        return jnp.zeros_like(Q), jnp.zeros_like(q), None
+    return (*_pull_back(Q, q, x, target_kappa, cotangent), None)
+
+
+_primal.defvjp(_primal_forward, _primal_backward)
+_pull_back = jax.jit(by_lane(relaxed_cotangents))
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _forward(options: Options, Q: Array, q: Array) -> Array:
+    return _solve(options, Q, q).primal
+
+
+@_forward.defjvp
+def _refuse_to_differentiate(options: Options, primals: Any, tangents: Any) -> Any:
+    raise TypeError(
+        "solve_nnls_forward has no derivative: call solve_nnls_primal where a gradient is needed."
+    )

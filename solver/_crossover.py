@@ -1,0 +1,124 @@
+"""Crossover: from a good guess of the free set to the exact optimum on it (a vertex of the orthant).
+
+Problem
+    Given F, a nearly right set of variables that are positive at the optimum, find x with Q_FF x_F = q_F, x_F >= 0,
+    and (Qx - q) >= 0 elsewhere.
+
+Steps
+    Factorise Q on F (the identity elsewhere), solve, refine twice against the unperturbed matrix. Variables of F that came
+    out negative leave F; if none did, the variables with a clearly negative gradient enter, all of them the first time,
+    afterwards one by one. At most a few exchanges are made. The best point seen, by KKT residual, is kept, the one handed in
+    included: crossover never makes an answer worse.
+
+Cost per step
+    One Cholesky factorisation (K³/3 flops), a few triangular solves and products.
+
+Convergence
+    None is claimed: exchanges are bounded in number, and the certificate judges the outcome. From an interior-point answer
+    one to three passes are enough.
+
+References
+    N. Megiddo, On finding primal- and dual-optimal bases, ORSA J. Computing 3 (1991) 63 (crossover).
+    L. Portugal, J. Júdice, L. Vicente, Math. Comp. 63 (1994) 625 (exchange of violators).
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import lax
+
+from ._linalg import Array, cholesky, cholesky_solve, masked_matrix, rounding_ridge
+
+MAX_EXCHANGES = 4
+
+
+class Vertex(NamedTuple):
+    """State: free set to try next, best answer and its residual, tries made, and whether to stop."""
+
+    free: Array
+    best: Array
+    residual: Array
+    tries: Array
+    done: Array
+
+
+def crossover(
+    Q: Array,
+    q: Array,
+    guess: Array,
+    free: Array,
+    enabled: Array | bool = True,
+    exchanges: int = MAX_EXCHANGES,
+) -> Array:
+    """The vertex near `guess`, or `guess` where no better point is found.
+
+    Parameters
+    ----------
+    Q, q
+        The scaled problem: (K, K) and (K,).
+    guess
+        (K,) answer to improve, >= 0.
+    free
+        (K,) bool: the variables believed positive.
+    enabled
+        Where false, nothing is computed and `guess` is returned.
+    exchanges
+        Most passes.
+    """
+    vertex, _ = exchange_violators(Q, q, guess, free, enabled, exchanges)
+    return vertex
+
+
+def exchange_violators(
+    Q: Array, q: Array, guess: Array, free: Array, enabled: Array | bool, exchanges: int
+) -> tuple[Array, Array]:
+    """As `crossover`; also says whether the point returned violates no sign."""
+    residual = kkt_residual(Q, q, guess)
+    start = Vertex(free, guess, residual, jnp.zeros((), jnp.int32), ~jnp.asarray(enabled))
+
+    def unfinished(state: Vertex) -> Array:
+        return (state.tries < exchanges) & ~state.done
+
+    def step(state: Vertex) -> Vertex:
+        return _exchange_once(Q, q, state)
+
+    final = lax.while_loop(unfinished, step, start)
+    return final.best, final.done
+
+
+def kkt_residual(Q: Array, q: Array, x: Array) -> Array:
+    """Natural residual max|min(x, Qx - q)| of a scaled problem, x taken relative to its largest entry."""
+    size = x / jnp.maximum(jnp.max(jnp.abs(x)), jnp.finfo(x.dtype).tiny)
+    residual = jnp.max(jnp.abs(jnp.minimum(size, Q @ x - q)))
+    return jnp.where(jnp.isfinite(residual), residual, jnp.inf)
+
+
+def _exchange_once(Q: Array, q: Array, state: Vertex) -> Vertex:
+    free = state.free
+    solution = _solve_on(Q, q, free)
+    tolerance = 64 * jnp.finfo(Q.dtype).eps
+    answer = jnp.maximum(solution, 0)
+    gradient = Q @ answer - q
+    rounding = tolerance * (1 + jnp.max(answer))
+    negative = free & (solution < 0)
+    pulling = ~free & (gradient < -rounding)
+    most = pulling & (gradient <= jnp.min(jnp.where(pulling, gradient, jnp.inf)))
+    entering = jnp.where(state.tries == 0, pulling, most) & ~jnp.any(negative)
+    residual = kkt_residual(Q, q, answer)
+    better = residual < state.residual
+    settled = ~(jnp.any(negative) | jnp.any(pulling)) | ~jnp.all(jnp.isfinite(solution))
+    return Vertex(
+        free=(free & ~negative) | entering,
+        best=jnp.where(better, answer, state.best),
+        residual=jnp.minimum(residual, state.residual),
+        tries=state.tries + 1,
+        done=settled,
+    )
+
+
+def _solve_on(Q: Array, q: Array, free: Array) -> Array:
+    L = cholesky(masked_matrix(Q, free, rounding_ridge(Q)))
+    x = cholesky_solve(L, jnp.where(free, q, 0))
+    for _ in range(2):
+        x = x + cholesky_solve(L, jnp.where(free, q - Q @ x, 0))
+    return x

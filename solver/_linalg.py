@@ -1,0 +1,107 @@
+"""Dense linear algebra shared by the algorithms: Cholesky factors, triangular solves, batching policy."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.custom_batching import custom_vmap
+
+Array = jax.Array
+
+
+def cholesky(A: Array) -> Array:
+    """Lower Cholesky factor of a symmetric positive definite (K, K) matrix; all NaN where it has none."""
+    return lax.linalg.cholesky(A, symmetrize_input=False)
+
+
+def solve_lower(L: Array, B: Array) -> Array:
+    """L⁻¹ B for lower triangular L (K, K) and B of shape (K,) or (K, r)."""
+    return _triangular(L, B, transpose=False)
+
+
+def solve_upper(L: Array, B: Array) -> Array:
+    """L⁻ᵀ B for lower triangular L (K, K) and B of shape (K,) or (K, r)."""
+    return _triangular(L, B, transpose=True)
+
+
+def cholesky_solve(L: Array, B: Array) -> Array:
+    """(L Lᵀ)⁻¹ B for a lower Cholesky factor L (K, K) and B of shape (K,) or (K, r)."""
+    return solve_upper(L, solve_lower(L, B))
+
+
+def _triangular(L: Array, B: Array, transpose: bool) -> Array:
+    columns = B[:, None] if B.ndim == 1 else B
+    solution = lax.linalg.triangular_solve(L, columns, left_side=True, lower=True, transpose_a=transpose)
+    return solution.reshape(B.shape)
+
+
+def masked_matrix(Q: Array, free: Array, ridge: Any = 0.0) -> Array:
+    """Q on the rows and columns of `free`, the identity elsewhere; `ridge` times diag Q added on `free`.
+
+    Keeps the (K, K) shape whatever the number of free variables is, as compiled programs need.
+
+    Parameters
+    ----------
+    Q
+        (K, K) symmetric matrix.
+    free
+        (K,) bool.
+    ridge
+        Relative diagonal perturbation.
+    """
+    diagonal = jnp.where(free, jnp.diagonal(Q) * (1 + ridge), 1)
+    inner = jnp.where(free[:, None] & free[None, :], Q, 0)
+    return with_diagonal(inner, diagonal)
+
+
+def with_diagonal(A: Array, diagonal: Array) -> Array:
+    """A copy of the (K, K) matrix A whose diagonal is `diagonal`."""
+    on_diagonal = jnp.eye(A.shape[0], dtype=bool)
+    return jnp.where(on_diagonal, diagonal[:, None], A)
+
+
+def rounding_ridge(Q: Array) -> float:
+    """Relative diagonal perturbation that lets a semidefinite (K, K) matrix be factorised in its dtype.
+
+    A Cholesky pivot carries a rounding error of order sqrt(K) eps; 16 times that is safely positive.
+    """
+    return float(16 * jnp.finfo(Q.dtype).eps * max(Q.shape[0], 1) ** 0.5)
+
+
+def by_lane(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Under `vmap`, run `function` lane after lane on CPU and batched elsewhere.
+
+    On CPU one lane fills the machine: a loop keeps its matrices in cache and lets an easy lane stop when it is
+    done, while batched loops run until the hardest lane is. On an accelerator the batched form fills the device.
+    Nested `vmap` gives nested loops.
+
+    Parameters
+    ----------
+    function
+        Takes arrays by position, returns a pytree of arrays.
+    """
+    lane = custom_vmap(function)
+
+    @lane.def_vmap
+    def batched(axis_size: int, in_batched: list[bool], *arguments: Array) -> tuple[Any, Any]:
+        moving = [a for a, is_batched in zip(arguments, in_batched, strict=True) if is_batched]
+
+        def one(lane_arguments: list[Array]) -> Any:
+            remaining = iter(lane_arguments)
+            return lane(*(next(remaining) if m else a for a, m in zip(arguments, in_batched, strict=True)))
+
+        def loop(*moving: Array) -> Any:
+            return lax.map(one, list(moving))
+
+        def together(*moving: Array) -> Any:
+            remaining = iter(moving)
+            axes = tuple(0 if m else None for m in in_batched)
+            merged = [next(remaining) if m else a for a, m in zip(arguments, in_batched, strict=True)]
+            return jax.vmap(function, in_axes=axes, axis_size=axis_size)(*merged)
+
+        result = lax.platform_dependent(*moving, cpu=loop, default=together)
+        return result, jax.tree.map(lambda _: True, result)
+
+    return lane

@@ -1,0 +1,127 @@
+"""Primal-dual interior-point method (Mehrotra predictor-corrector) with a crossover to the exact vertex.
+
+Problem
+    minimise ½ xᵀQx - qᵀx subject to x >= 0, Q (K, K) symmetric positive semidefinite, scaled as `scaled_problem`
+    leaves it. Optimality: Qx - q - z = 0, x >= 0, z >= 0, xᵢzᵢ = 0.
+
+Steps
+    1. Start at x = z = 1, inside the positive orthant.
+    2. Factorise Q + diag(z/x), which is what elimination of dz leaves of the Newton system.
+    3. Predict with complementarity target 0; the step it could take sets the centring σ = (μ_affine/μ)³.
+    4. Correct with target σμ - dx∘dz from the same factor, and go 99.5 % of the way to the boundary.
+    5. Stop when stationarity and complementarity are below the tolerance or below what rounding allows.
+    6. Crossover: take F = {x > z} as the free set, solve Q_FF x_F = q_F with iterative refinement, and exchange the
+       few variables that violate their sign. This gives exact zeros, and residuals at rounding level.
+
+Cost per step
+    One Cholesky factorisation (K³/3 flops), four triangular solves and one product with Q (6 K² flops).
+
+Convergence
+    Superlinear near a strictly complementary optimum; 10 to 20 steps in practice, hardly growing with K.
+
+References
+    S. Mehrotra, On the implementation of a primal-dual interior point method, SIAM J. Optim. 2 (1992) 575.
+    J. Nocedal and S. Wright, Numerical Optimization (2006), chapters 14 and 16.6.
+    The reduction to NNLS, and the interface, follow jaxnnls (C. Krawczyk), itself after qpax (K. Tracy).
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from ._crossover import crossover
+from ._linalg import Array, cholesky, cholesky_solve, rounding_ridge, with_diagonal
+
+DEFAULT_MAX_ITER = 50
+STEP_TO_BOUNDARY = 0.995
+
+
+class InteriorPoint(NamedTuple):
+    """State of the iteration: primal (K,), dual (K,), steps taken, and whether to stop."""
+
+    x: Array
+    z: Array
+    steps: Array
+    done: Array
+
+
+def solve_pdip(
+    Q: Array, q: Array, max_iter: int | None, solver_tol: float | None, skip: Array | bool = False
+) -> tuple[Array, Array]:
+    """Solve the scaled problem: primal answer (K,) and the number of factorisations of the interior-point loop.
+
+    Parameters
+    ----------
+    Q, q
+        The scaled problem.
+    max_iter
+        Most steps; None for 50.
+    solver_tol
+        Relative residual to stop at; None iterates to what the dtype allows, then crosses over to the vertex.
+    skip
+        Where true, no step is taken and the answer is meaningless: under `vmap` a lane that is already solved
+        then costs nothing.
+    """
+    point = interior_point(Q, q, max_iter or DEFAULT_MAX_ITER, solver_tol, skip)
+    interior = jnp.where(point.x > point.z, point.x, 0)
+    if solver_tol is not None:
+        return interior, point.steps
+    reached = point.done & ~jnp.asarray(skip)
+    return crossover(Q, q, interior, point.x > point.z, enabled=reached), point.steps
+
+
+def interior_point(
+    Q: Array, q: Array, max_iter: int, solver_tol: float | None, skip: Array | bool = False
+) -> InteriorPoint:
+    """Run the predictor-corrector loop, at most `max_iter` steps."""
+    tolerance = 32 * float(jnp.finfo(Q.dtype).eps) ** 0.875 if solver_tol is None else solver_tol
+    ridge = rounding_ridge(Q) * jnp.diagonal(Q)
+    one = jnp.ones_like(q)
+    start = InteriorPoint(one, one, jnp.zeros((), jnp.int32), jnp.asarray(skip))
+
+    def unfinished(point: InteriorPoint) -> Array:
+        return (point.steps < max_iter) & ~point.done
+
+    def step(point: InteriorPoint) -> InteriorPoint:
+        return _predict_and_correct(Q, q, ridge, tolerance, point)
+
+    return lax.while_loop(unfinished, step, start)
+
+
+def _predict_and_correct(
+    Q: Array, q: Array, ridge: Array, tolerance: float, point: InteriorPoint
+) -> InteriorPoint:
+    x, z = point.x, point.z
+    stationarity = Q @ x - q - z
+    L = cholesky(with_diagonal(Q, jnp.diagonal(Q) + ridge + z / x))
+
+    def direction(complementarity: Array) -> tuple[Array, Array]:
+        dx = -cholesky_solve(L, stationarity + complementarity / x)
+        return dx, -(complementarity + z * dx) / x
+
+    dx, dz = direction(x * z)
+    length = jnp.minimum(_longest_step(x, dx), _longest_step(z, dz))
+    mean = jnp.mean(x * z)
+    centring = (jnp.mean((x + length * dx) * (z + length * dz)) / mean) ** 3
+    dx, dz = direction(x * z - centring * mean + dx * dz)
+    length = STEP_TO_BOUNDARY * jnp.minimum(_longest_step(x, dx), _longest_step(z, dz))
+    new_x, new_z = x + length * dx, z + length * dz
+
+    broken = ~(jnp.all(jnp.isfinite(new_x)) & jnp.all(jnp.isfinite(new_z)))
+    keep = lambda new, old: jnp.where(broken, old, new)  # noqa: E731
+    new_x, new_z = keep(new_x, x), keep(new_z, z)
+    return InteriorPoint(new_x, new_z, point.steps + 1, broken | _is_solved(Q, q, new_x, new_z, tolerance))
+
+
+def _is_solved(Q: Array, q: Array, x: Array, z: Array, tolerance: float) -> Array:
+    rounding = 8 * jnp.finfo(Q.dtype).eps * jnp.max(x)
+    residual = jnp.max(jnp.abs(Q @ x - q - z))
+    return (residual <= tolerance + rounding) & (jnp.max(x * z) <= tolerance * jnp.maximum(jnp.max(x), 1))
+
+
+def _longest_step(v: Array, dv: Array) -> Array:
+    """Largest step in [0, 1] that keeps v + step·dv >= 0."""
+    ratio = jnp.where(dv < 0, -v / jnp.where(dv < 0, dv, -1), jnp.inf)
+    return jnp.minimum(1, jnp.min(ratio))
