@@ -5,6 +5,7 @@ from collections.abc import Callable
 from ._linalg import Array
 from ._pdip import solve_pdip
 from ._problem import Options
+from ._schur import solve_schur
 
 Algorithm = Callable[[Array, Array, Options], tuple[Array, Array]]
 
@@ -13,7 +14,11 @@ def _pdip(Q: Array, q: Array, options: Options) -> tuple[Array, Array]:
     return solve_pdip(Q, q, options.max_iter, options.solver_tol)
 
 
-_BY_NAME: dict[str, Algorithm] = {"auto": _pdip, "pdip": _pdip}
+def _schur(Q: Array, q: Array, options: Options) -> tuple[Array, Array]:
+    return solve_schur(Q, q, options.dense_columns, options.max_iter, options.solver_tol)
+
+
+_BY_NAME: dict[str, Algorithm] = {"auto": _pdip, "pdip": _pdip, "schur": _schur}
 
 ALGORITHMS: tuple[str, ...] = tuple(_BY_NAME)
 

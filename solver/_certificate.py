@@ -98,7 +98,7 @@ def certificate(Q: Array, q: Array, x: Array) -> Certificate:
     scale = jacobi_scale(Q)
     gradient = scale * (_multiply(Q, x) - q)
     linear = scale * q
-    return _relative_residuals(x / scale, gradient, linear)
+    return relative_residuals(x / scale, gradient, linear)
 
 
 def jacobi_scale(Q: Array) -> Array:
@@ -118,7 +118,8 @@ def _multiply(Q: Array, x: Array) -> Array:
     return jnp.matmul(Q, x, precision=jax.lax.Precision.HIGHEST)
 
 
-def _relative_residuals(x: Array, gradient: Array, linear: Array) -> Certificate:
+def relative_residuals(x: Array, gradient: Array, linear: Array) -> Certificate:
+    """The certificate from an answer, its gradient and the linear term, (K,) each, all in Jacobi scaling."""
     largest = _or_one(jnp.max(jnp.abs(x)))
     pull = _or_one(jnp.max(jnp.maximum(linear, 0)))
     size = x / largest

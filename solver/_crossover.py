@@ -33,13 +33,14 @@ MAX_EXCHANGES = 4
 
 
 class Vertex(NamedTuple):
-    """State: free set to try next, best answer and its residual, tries made, and whether to stop."""
+    """State: free set to try next, best answer and its residual, tries made, no sign violated, not finite."""
 
     free: Array
     best: Array
     residual: Array
     tries: Array
-    done: Array
+    settled: Array
+    broken: Array
 
 
 def crossover(
@@ -74,16 +75,17 @@ def exchange_violators(
 ) -> tuple[Array, Array]:
     """As `crossover`; also says whether the point returned violates no sign."""
     residual = kkt_residual(Q, q, guess)
-    start = Vertex(free, guess, residual, jnp.zeros((), jnp.int32), ~jnp.asarray(enabled))
+    no = jnp.zeros((), bool)
+    start = Vertex(free, guess, residual, jnp.zeros((), jnp.int32), no, no)
 
     def unfinished(state: Vertex) -> Array:
-        return (state.tries < exchanges) & ~state.done
+        return (state.tries < exchanges) & jnp.asarray(enabled) & ~state.settled & ~state.broken
 
     def step(state: Vertex) -> Vertex:
         return _exchange_once(Q, q, state)
 
     final = lax.while_loop(unfinished, step, start)
-    return final.best, final.done
+    return final.best, final.settled
 
 
 def kkt_residual(Q: Array, q: Array, x: Array) -> Array:
@@ -106,13 +108,14 @@ def _exchange_once(Q: Array, q: Array, state: Vertex) -> Vertex:
     entering = jnp.where(state.tries == 0, pulling, most) & ~jnp.any(negative)
     residual = kkt_residual(Q, q, answer)
     better = residual < state.residual
-    settled = ~(jnp.any(negative) | jnp.any(pulling)) | ~jnp.all(jnp.isfinite(solution))
+    finite = jnp.all(jnp.isfinite(solution))
     return Vertex(
         free=(free & ~negative) | entering,
         best=jnp.where(better, answer, state.best),
         residual=jnp.minimum(residual, state.residual),
         tries=state.tries + 1,
-        done=settled,
+        settled=finite & ~(jnp.any(negative) | jnp.any(pulling)),
+        broken=~finite,
     )
 
 

@@ -67,7 +67,7 @@ _REFUSED = re.compile(
     re.IGNORECASE,
 )
 _DISK = re.compile(r"No space left|Disk quota exceeded|Read-only file system|unable to create", re.IGNORECASE)
-_INCOMPLETE = re.compile(r"repository corruption on the remote side", re.IGNORECASE)
+_INCOMPLETE = re.compile(r"corruption on the remote side|did not send all necessary objects", re.IGNORECASE)
 _UNKNOWN_OBJECT = re.compile(r"not our ref|unadvertised object|couldn't find remote ref", re.IGNORECASE)
 
 FETCH_ATTEMPTS = 3

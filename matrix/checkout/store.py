@@ -157,7 +157,8 @@ def _fetched(store: Path, location: str, commit: str) -> bool:
         return False
     except IncompleteRemoteError:
         clone = local_clone(location)
-        if clone is None:
+        # Git says the same when it is our own store that lost something.
+        if clone is None or is_damaged(store):
             raise
         _copy_incomplete(store, clone, commit, ref)
     return True
@@ -184,5 +185,5 @@ def _copy_incomplete(store: Path, clone: Path, commit: str, ref: str) -> None:
     shallow = store / "shallow"
     known = shallow.read_text(encoding="utf-8") if shallow.is_file() else ""
     write_text(shallow, f"{known}{commit}\n")
-    write_text(store / _INCOMPLETE, "\n".join(sorted(_faults(store))))
     git("update-ref", ref, commit, at=store)
+    write_text(store / _INCOMPLETE, "\n".join(sorted(_faults(store))))

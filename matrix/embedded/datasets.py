@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from astropy.io import fits
 
 from matrix.errors import EnvironmentFailure, MatrixError
 from matrix.files import write_json
@@ -146,6 +145,9 @@ def _simulate(workspace: Path, data: str, instrument: str) -> None:
 
 
 def _statistics(path: Path) -> Statistics:
+    # Only the environments of the autolens stack have it.
+    from astropy.io import fits
+
     values = np.asarray(fits.getdata(path), dtype=np.float64)
     return Statistics(
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),

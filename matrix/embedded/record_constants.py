@@ -2,8 +2,8 @@
 
 `python -m matrix.embedded.record_constants --workspace DIR [--write]`, in an environment with the autolens
 stack and JAX_ENABLE_X64=True. `DIR` is a copy of the stand-in; its datasets are simulated where missing. With
-`--write` its data become the recorded ones and the constants go into the stand-in's scripts; without, they are
-only shown.
+`--write` its data become the recorded ones and the constants go into the stand-in's scripts; without, they
+are only shown.
 """
 
 import argparse

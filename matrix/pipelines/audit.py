@@ -9,14 +9,13 @@ from typing import Any
 
 import jax
 import numpy as np
-from autoarray.inversion.inversion import inversion_util
 
 from matrix.errors import MatrixError, UsageError
+from matrix.pipelines.kkt import kkt_residuals
 from matrix.record import LaneSolve, Side, Solver
 
 _SOLVER_MODULES: dict[Side, str] = {"baseline": "jaxnnls", "candidate": "autoarray.inversion.nnls"}
 _ENTRY_POINTS = ("solve_nnls_primal", "solve_nnls_forward")
-_AT_BOUND = 1e-9
 
 
 @dataclass(frozen=True)
@@ -49,17 +48,18 @@ def solver_module(side: Side) -> ModuleType:
 
 
 @contextmanager
-def solver_tap(solver: ModuleType) -> Iterator[list[Solve]]:
+def solver_tap(*holders: ModuleType) -> Iterator[list[Solve]]:
     """Record every call that goes through the solver's entry points while the context lasts.
 
-    The call site may hold the functions by their module or by name, so both places are tapped.
+    Parameters
+    ----------
+    holders
+        The modules in which the entry points may be looked up: the solver, which a call site may hold as a
+        module, and the call site's own, which may have imported the functions by name.
     """
     solves: list[Solve] = []
     originals = [
-        (owner, name, vars(owner)[name])
-        for owner in (solver, inversion_util)
-        for name in _ENTRY_POINTS
-        if name in vars(owner)
+        (owner, name, vars(owner)[name]) for owner in holders for name in _ENTRY_POINTS if name in vars(owner)
     ]
     try:
         for owner, name, original in originals:
@@ -79,7 +79,9 @@ def _recording(name: str, solve: Callable[..., Any], solves: list[Solve]) -> Cal
     return recorded
 
 
-def tapped(function: Callable[[Any], Any], solver: ModuleType) -> tuple[Callable[[Any], Any], list[Solve]]:
+def tapped(
+    function: Callable[[Any], Any], solver: ModuleType, call_site: ModuleType
+) -> tuple[Callable[[Any], Any], list[Solve]]:
     """Make of a traceable likelihood one that also returns the linear system it solved.
 
     Parameters
@@ -88,6 +90,8 @@ def tapped(function: Callable[[Any], Any], solver: ModuleType) -> tuple[Callable
         Parameters to a scalar.
     solver
         From `solver_module`.
+    call_site
+        The library's module that calls the solver.
 
     Returns
     -------
@@ -98,7 +102,7 @@ def tapped(function: Callable[[Any], Any], solver: ModuleType) -> tuple[Callable
     seen: list[Solve] = []
 
     def audited(parameters: Any) -> Any:
-        with solver_tap(solver) as solves:
+        with solver_tap(solver, call_site) as solves:
             value = function(parameters)
         if len(solves) != 1:
             raise MatrixError(
@@ -159,40 +163,3 @@ def lane_solves(
             )
         )
     return tuple(lanes)
-
-
-def kkt_residuals(Q: np.ndarray, q: np.ndarray, x: np.ndarray) -> tuple[float, float, float, int]:
-    """Relative residuals of the optimality conditions of min ½xᵀQx - qᵀx, x >= 0, and the number of zeros.
-
-    In Jacobi-scaled variables, so that they do not depend on the units of the unknowns. With
-    D = diag(Q)^(-1/2), y = x/D, g = D(Qx - q), Y = max|y| and c = max(Dq): max(-y)+ / Y; max(-g)+ / c; and
-    the largest over i of min(|y_i| / Y, |g_i| / c), zero where each is at its bound or has no gradient.
-
-    Parameters
-    ----------
-    Q
-        (K, K) symmetric positive definite.
-    q, x
-        (K,) right-hand side and answer.
-
-    Returns
-    -------
-    tuple
-        Primal infeasibility, dual infeasibility, complementarity; unknowns at most 1e-9 of the largest.
-    """
-    Q, q, x = (np.asarray(array, dtype=np.float64) for array in (Q, q, x))
-    scale = 1.0 / np.sqrt(np.diagonal(Q))
-    size = x / scale
-    gradient = scale * (Q @ x - q)
-    size = size / _positive_or_one(np.max(np.abs(size)))
-    gradient = gradient / _positive_or_one(np.max(scale * q))
-    return (
-        float(np.max(np.maximum(-size, 0.0))),
-        float(np.max(np.maximum(-gradient, 0.0))),
-        float(np.max(np.minimum(np.abs(size), np.abs(gradient)))),
-        int(np.count_nonzero(size <= _AT_BOUND)),
-    )
-
-
-def _positive_or_one(value: float) -> float:
-    return 1.0 if value <= 0.0 else value

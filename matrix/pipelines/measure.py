@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from autoarray.inversion.inversion import inversion_util
 
 from matrix.pipelines.audit import lane_solves, solver_facts, solver_module, tapped
 from matrix.pipelines.catalogue import pipeline_named
@@ -156,7 +157,7 @@ def lanes_from(seed: int, parameters: int) -> tuple[tuple[float, ...], ...]:
 def _audit(
     likelihood: Likelihood, solver: ModuleType, batch: Any
 ) -> tuple[np.ndarray, Solver, tuple[LaneSolve, ...], str]:
-    function, seen = tapped(likelihood.traced, solver)
+    function, seen = tapped(likelihood.traced, solver, inversion_util)
     values, systems, vectors, answers = compiled(jax.vmap(function), batch)(batch)
     facts = solver_facts(solver, seen[0])
     return (

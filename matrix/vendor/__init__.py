@@ -12,6 +12,7 @@ from matrix.vendor.dependencies import (
     ResidualDependency,
     declared_residuals,
     drop_dependency,
+    packaging_files,
     residual_dependencies,
 )
 from matrix.vendor.mentions import without_mentions
@@ -23,19 +24,12 @@ __all__ = [
     "UnrecognisedError",
     "VendoringReport",
     "drop_dependency",
+    "packaging_files",
     "residual_dependencies",
     "vendor_library",
 ]
 
 PYPROJECT = "pyproject.toml"
-_PACKAGING = (
-    "pyproject.toml",
-    "setup.cfg",
-    "setup.py",
-    "*requirements*.txt",
-    "requirements/*.txt",
-    "docs/*requirements*.txt",
-)
 _EDITS: dict[str, Callable[[str], str]] = {
     call_site.PATH: call_site.switch_call_site,
     callers.PATH: callers.pass_columns,
@@ -95,7 +89,9 @@ def vendor_library(checkout: Path, solver: Path) -> VendoringReport:
     stale = stale_files(checkout, package)
     texts = {**package, **test_files(checkout), **_plan_edits(checkout, package)}
     if stale and call_site.PATH in _changes(checkout, texts):
-        what = f"`{PACKAGE}` exists, with files that are not the solver's: {', '.join(stale)}"
+        what = (
+            f"files that are not the solver's ({', '.join(stale)}); remove them if an earlier run left them"
+        )
         raise UnrecognisedError(Problem(PACKAGE, what))
     return _write(checkout, _changes(checkout, texts), stale)
 
@@ -117,18 +113,12 @@ def _plan_edits(checkout: Path, package: dict[str, str]) -> dict[str, str]:
         name = path.relative_to(checkout).as_posix()
         if name not in _EDITS and not name.startswith(f"{PACKAGE}/"):
             plan(name, partial(without_mentions, name))
-    for name in _packaging_files(checkout):
+    for name in packaging_files(checkout):
         plan(name, partial(drop_dependency, name))
     plan(MANIFEST, lambda text: declare_data(text, _read(checkout / PYPROJECT, PYPROJECT), package))
     if problems:
         raise UnrecognisedError(*problems)
     return texts
-
-
-def _packaging_files(checkout: Path) -> list[str]:
-    return sorted(
-        path.relative_to(checkout).as_posix() for glob in _PACKAGING for path in checkout.glob(glob)
-    )
 
 
 def _read(path: Path, name: str) -> str:

@@ -1,6 +1,7 @@
 """The callers of the solver: `AbstractInversion.reconstruction`, which knows the unregularized columns."""
 
 import ast
+import re
 
 import libcst as cst
 import libcst.matchers as m
@@ -39,12 +40,13 @@ _KEYWORDS = {
 _NEEDED = ("zeroed_ids_to_keep", "no_regularization_index_list", "total_params", "cls_list_from")
 _FULL_SYSTEM = "self.data_vector"
 _RESTRICTED_SYSTEM = "self.data_vector[self.zeroed_ids_to_keep]"
-_DOCSTRING_EDITS = {
-    "We use fnnls (https://github.com/jvendrow/fnnls) to optimize the quadratic value.": (
-        "The quadratic value is optimized by fnnls (https://github.com/jvendrow/fnnls) on the NumPy "
-        "path and by\n        `autoarray.inversion.nnls` on the JAX path."
+# What the method says of fnnls is true of the NumPy path only.
+_TRUER = {
+    r"We use fnnls \((?P<link>[^)]*)\)[^.]*\.": (
+        r"The quadratic value is optimized by fnnls (\g<link>) on the NumPy path and by"
+        "{newline}        `autoarray.inversion.nnls` on the JAX path."
     ),
-    "# Perform reconstruction via fnnls": "# Perform the positive-only reconstruction",
+    r"(?<=# Perform )reconstruction via fnnls": "the positive-only reconstruction",
 }
 
 
@@ -144,8 +146,8 @@ def _rewrite(source: str) -> str:
     spaced = method.with_changes(leading_lines=[cst.EmptyLine(indent=False)])
     passing = cst.ensure_type(caller.visit(_PassColumns()), cst.FunctionDef)
     code = module.visit(ReplaceFunction(caller, [spaced, passing])).code
-    for old, new in _DOCSTRING_EDITS.items():
-        code = code.replace(old, new.replace("\n", module.default_newline))
+    for untrue, truer in _TRUER.items():
+        code = re.sub(untrue, truer.replace("{newline}", module.default_newline), code)
     return code
 
 

@@ -19,6 +19,15 @@ DISTRIBUTION = "jaxnnls"
 # The distribution whose `jax` extra declares jaxnnls, under its older and its newer name.
 PROVIDERS = {"autoconf", "autonerves"}
 
+_PACKAGING = (
+    "pyproject.toml",
+    "setup.cfg",
+    "setup.py",
+    "*requirements*.txt",
+    "requirements/*.txt",
+    "docs/*requirements*.txt",
+    "*/setup_colab.py",
+)
 _QUOTED = r"""(?:"jaxnnls\b(?:[^"\\\r\n]|\\.)*"|'jaxnnls\b(?:[^'\\\r\n]|\\.)*')"""
 _WHOLE_LINE = re.compile(
     rf"^[ \t]*{_QUOTED}[ \t]*,?[ \t]*(?:\#[^\r\n]*)?(?:\r?\n|\Z)", re.MULTILINE | re.IGNORECASE
@@ -44,13 +53,20 @@ class ResidualDependency:
     where: str
 
 
+def packaging_files(checkout: Path) -> list[str]:
+    """Return the files of a checkout, relative to it, that may declare dependencies."""
+    return sorted(
+        path.relative_to(checkout).as_posix() for glob in _PACKAGING for path in checkout.glob(glob)
+    )
+
+
 def drop_dependency(name: str, text: str) -> str:
     """Return a packaging file of a checkout without its requirements on jaxnnls.
 
     Parameters
     ----------
     name
-        The file's name: `pyproject.toml`, `setup.cfg`, `setup.py`, or a requirements file (`*.txt`).
+        The file's name, as `packaging_files` returns it.
     text
         Its contents. Everything but the requirements stays byte for byte.
 
@@ -146,11 +162,11 @@ def _words(name: str, text: str) -> Iterator[str]:
     """Yield every key and value of a packaging file, in order."""
     if name.endswith(".txt"):
         yield from (line.split("#")[0].strip() for line in text.splitlines() if line.split("#")[0].strip())
-    elif name == "setup.py":
+    elif name.endswith(".py"):
         for node in ast.walk(parse(name, text)):
             if isinstance(node, ast.Constant):
                 yield str(node.value)
-    elif name == "setup.cfg":
+    elif name.endswith(".cfg"):
         parser = configparser.ConfigParser(interpolation=None)
         parser.read_string(text)
         for section in parser.sections():

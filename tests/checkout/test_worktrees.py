@@ -277,6 +277,9 @@ def test_an_incomplete_clone_gives_what_it_has(
     assert fingerprint(root / "checkouts") == before
     shutil.rmtree(root / "store" / f"{LIBRARY}.git" / "worktrees")
     assert prepared(upstream, root)[LIBRARY] == library
+    manifest = override(upstream.manifest, refs={LIBRARY: "feature/fast"})
+    assert prepare(manifest, resolve_source(manifest), root)[LIBRARY].absent == ("tool.sh",)
+    assert "damaged" not in caplog.text
     with candidate_of(library) as candidate:
         (candidate.path / "package" / "code.py").write_text("x = 3\n")
         commit = commit_candidate(candidate, "feature/x", "edit").commit

@@ -34,9 +34,7 @@ def imaging_dataset(instrument, pixel_scale, mask_radius, **over_sampling):
         psf_path=folder / "psf.fits",
         pixel_scales=pixel_scale,
     )
-    mask = al.Mask2D.circular(
-        shape_native=dataset.shape_native, pixel_scales=pixel_scale, radius=mask_radius
-    )
+    mask = al.Mask2D.circular(shape_native=dataset.shape_native, pixel_scales=pixel_scale, radius=mask_radius)
     dataset = dataset.apply_mask(mask=mask)
     fine_centre = al.util.over_sample.over_sample_size_via_radial_bins_from(
         grid=dataset.grid, sub_size_list=[4, 2, 1], radial_list=[0.3, 0.6], centre_list=[(0.0, 0.0)]
@@ -94,7 +92,7 @@ def lens_model(lens, source):
 
 
 def delaunay_source(mask, overlay, mask_radius, edge_points):
-    """A Delaunay source whose vertices are an overlay of the image, with a circle of zeroed points about it."""
+    """A Delaunay source whose vertices are an overlay of the image, ringed by zeroed points."""
     inside = al.image_mesh.Overlay(shape=overlay).image_plane_mesh_grid_from(mask=mask)
     vertices = al.image_mesh.append_with_circle_edge_points(
         image_plane_mesh_grid=inside, centre=(0.0, 0.0), radius=mask_radius, n_points=edge_points
@@ -164,7 +162,9 @@ def evaluate(script, instrument, dataset, model, expected, quantity, configurati
         print(f"{kind}/{name}[{instrument}]: no constant recorded, nothing compared")
         return
     for label, value in (("eager", eager), ("jit", single), ("vmap", lanes)):
-        np.testing.assert_allclose(value, expected, rtol=RTOL, err_msg=f"{kind}/{name}[{instrument}]: {label}")
+        np.testing.assert_allclose(
+            value, expected, rtol=RTOL, err_msg=f"{kind}/{name}[{instrument}]: {label}"
+        )
     print(f"{kind}/{name}[{instrument}]: eager, jit and vmap match {expected}")
 
 

@@ -1,4 +1,4 @@
-"""The library's positive-only solve under JAX: right where it can be checked, with finite gradients where not."""
+"""The library's positive-only solve under JAX: right where it can be checked, else with finite gradients."""
 
 import autoarray as aa
 import jax
@@ -21,9 +21,7 @@ def system(seed, eigenvalues):
 
 def reconstruction(Q, q):
     """The call that a positive-only inversion makes."""
-    return aa.util.inversion.reconstruction_positive_only_from(
-        data_vector=q, curvature_reg_matrix=Q, xp=jnp
-    )
+    return aa.util.inversion.reconstruction_positive_only_from(data_vector=q, curvature_reg_matrix=Q, xp=jnp)
 
 
 # Condition number 1e7: without the scaling by the diagonal the backward pass is not finite on such a matrix.
@@ -36,6 +34,8 @@ assert np.all(np.isfinite(gradient)), f"ill-conditioned: the gradient is {gradie
 Q, q = system(seed=1, eigenvalues=np.linspace(0.5, 5.0, 8))
 solution = reconstruction(Q, q)
 reference = jaxnnls.solve_nnls_primal(Q, q)
-np.testing.assert_allclose(solution, reference, rtol=RTOL, atol=ATOL, err_msg="well-conditioned: solutions differ")
+np.testing.assert_allclose(
+    solution, reference, rtol=RTOL, atol=ATOL, err_msg="well-conditioned: solutions differ"
+)
 
 print("nnls: all assertions passed")

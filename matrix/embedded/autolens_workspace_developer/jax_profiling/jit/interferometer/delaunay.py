@@ -4,12 +4,19 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from evaluation import delaunay_source, evaluate, free_mass, interferometer_dataset, lens_model, scale_asked_for
+from evaluation import (
+    delaunay_source,
+    evaluate,
+    free_mass,
+    interferometer_dataset,
+    lens_model,
+    scale_asked_for,
+)
 
 # Log evidences of the eager NumPy path, whose positive-only solve is an exact active-set method.
 EXPECTED_LOG_EVIDENCE = {
-    "sma": 0.0,
-    "sma_smoke": 0.0,
+    "sma": -3163.130235776549,
+    "sma_smoke": -3163.381254214841,
     "alma": None,
 }
 

@@ -17,7 +17,9 @@ def dataset():
     mass = al.mp.Isothermal(centre=(0.0, 0.0), einstein_radius=1.2, ell_comps=(0.05, 0.0))
     lens = al.Galaxy(redshift=0.5, light=al.lp.Gaussian(intensity=2.0, sigma=0.4), mass=mass)
     source = al.Galaxy(redshift=1.0, light=al.lp.Gaussian(centre=(0.1, 0.0), intensity=4.0, sigma=0.15))
-    psf = al.Convolver.from_gaussian(shape_native=(11, 11), sigma=0.1, pixel_scales=PIXEL_SCALE, normalize=True)
+    psf = al.Convolver.from_gaussian(
+        shape_native=(11, 11), sigma=0.1, pixel_scales=PIXEL_SCALE, normalize=True
+    )
     simulator = al.SimulatorImaging(
         exposure_time=300.0, psf=psf, background_sky_level=0.1, add_poisson_noise_to_data=True, noise_seed=1
     )

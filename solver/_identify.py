@@ -1,0 +1,165 @@
+"""Identification: which source variables are zero at the optimum, from one low-precision factorisation.
+
+Problem
+    The scaled problem split in a small collinear dense block m (about 60 columns, half of them zero at the optimum) and
+    a large, regularised source block s. Wanted is only the sign pattern of the source, with a confidence.
+
+Steps
+    1. λ, the largest eigenvalue of Q_ss, by power iteration; ρ = 0.06 λ.
+    2. In float32: L = chol(Q_ss + ρI), W = L⁻¹ Q_sm. In the working precision: S = Q_mm - WᵀW, the dense block with the
+       source eliminated, made safely definite against the float32 noise of W.
+    3. ADMM (alternating direction method of multipliers) with the splitting x_s = y, y >= 0 on the source only; the
+       dense block stays inside the x-step, where the 60-column problem in S is itself advanced by a few over-relaxed
+       ADMM sweeps with the fixed inverse of S + diag(r). So its near singularity never slows the source down.
+    4. The last ADMM point before projection is the score: positive for free, negative for fixed, large for certain.
+
+Cost
+    One float32 factorisation (about half a Cholesky equivalent), and `SWEEPS` times two float32 triangular solves.
+
+Convergence
+    Linear, of rate about (√cond - 1)/(√cond + 1) of the source block relaxed by ρ; the sign pattern settles long before
+    the values do. Nothing is concluded here: the elimination stage solves exactly and the certificate judges.
+
+References
+    S. Boyd et al., Distributed optimization and statistical learning via ADMM, Found. Trends Mach. Learn. 3 (2011).
+    J. Eckstein and D. Bertsekas, Math. Program. 55 (1992) 293 (over-relaxation).
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import lax
+
+from ._linalg import Array, BlockedFactor, blocked, cholesky, cholesky_solve, solve_lower
+from ._pdip import interior_point
+
+POWER_STEPS = 4
+PENALTY = 0.06
+SWEEPS = 40
+OUTER_RELAXATION = 1.8
+INNER_SWEEPS = 10
+INNER_RELAXATION = 1.6
+INNER_PENALTY = 0.1
+FLOAT32_NOISE = 1e-6
+
+
+class Split(NamedTuple):
+    """The scaled problem in blocks: source s, dense m."""
+
+    Qss: Array
+    Qsm: Array
+    Qmm: Array
+    qs: Array
+    qm: Array
+
+
+class Scores(NamedTuple):
+    """Guess of the free set.
+
+    Attributes
+    ----------
+    source
+        (s,) positive where the variable is believed free; the absolute value is the confidence.
+    dense
+        (m,) bool, believed free.
+    penalty
+        () ρ: what turns a gradient into a score.
+    """
+
+    source: Array
+    dense: Array
+    penalty: Array
+
+
+def identify(split: Split) -> Scores:
+    """Score every source variable of the scaled problem."""
+    dtype = split.qs.dtype
+    low = jnp.float32
+    source = split.Qss.astype(low)
+    rho = PENALTY * _largest_eigenvalue(source)
+    L = cholesky(source + rho * jnp.eye(source.shape[0], dtype=low))
+    W = solve_lower(L, split.Qsm.astype(low))
+    scale = jnp.max(jnp.abs(split.qs))
+    scale = jnp.where(scale > 0, scale, 1)
+    step = _DenseStep.prepare(split.Qmm - (W.T @ W).astype(dtype))
+    factor = blocked(L)
+    qs = (split.qs / scale).astype(low)
+    qm = split.qm / scale
+    start = _start_dense(step, qm - (W.T @ factor.solve_lower(qs)).astype(dtype))
+    score, dense = _sweep(factor, W, step, qs, qm, rho, start)
+    score = jnp.where(jnp.isfinite(score), score, 1).astype(dtype)
+    return Scores(score * scale, dense > 0, rho.astype(dtype))
+
+
+class _DenseStep(NamedTuple):
+    """The dense block with the source eliminated, S, the penalty r, and (S + diag r)⁻¹."""
+
+    S: Array
+    penalty: Array
+    inverse: Array
+
+    @classmethod
+    def prepare(cls, S: Array) -> "_DenseStep":
+        diagonal = jnp.maximum(jnp.diagonal(S), FLOAT32_NOISE)
+        S = S + FLOAT32_NOISE * jnp.diag(diagonal)
+        penalty = INNER_PENALTY * diagonal
+        identity = jnp.eye(S.shape[0], dtype=S.dtype)
+        return cls(S, penalty, cholesky_solve(cholesky(S + jnp.diag(penalty)), identity))
+
+
+def _largest_eigenvalue(A: Array) -> Array:
+    """Power iteration from a fixed, uneven start; good to about ten per cent, which is enough for a penalty."""
+    index = jnp.arange(A.shape[0], dtype=A.dtype)
+    start = 1 + jnp.cos(index) / 2
+
+    def improve(_: int, state: tuple[Array, Array]) -> tuple[Array, Array]:
+        v, _ = state
+        image = A @ (v / jnp.linalg.norm(v))
+        return image, jnp.linalg.norm(image)
+
+    return lax.fori_loop(0, POWER_STEPS, improve, (start, jnp.ones((), A.dtype)))[1]
+
+
+def _start_dense(step: _DenseStep, linear: Array) -> tuple[Array, Array]:
+    """A loose interior-point solution of the dense block alone, with its scaled multiplier."""
+    if linear.shape[0] == 0:
+        return linear, linear
+    scale = lax.rsqrt(jnp.diagonal(step.S))
+    pull = jnp.maximum(jnp.max(scale * linear), jnp.finfo(linear.dtype).tiny)
+    matrix = step.S * scale[:, None] * scale[None, :]
+    point = interior_point(matrix, scale * linear / pull, max_iter=10, solver_tol=1e-5)
+    y = pull * scale * jnp.where(jnp.isfinite(point.x), point.x, 0)
+    return y, jnp.minimum(0, -(step.S @ y - linear) / step.penalty)
+
+
+def _sweep(
+    factor: BlockedFactor,
+    W: Array,
+    step: _DenseStep,
+    qs: Array,
+    qm: Array,
+    rho: Array,
+    start: tuple[Array, Array],
+) -> tuple[Array, Array]:
+    low, high = qs.dtype, qm.dtype
+
+    def inner(_: int, state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        y, u, linear = state
+        x = step.inverse @ (linear + step.penalty * (y - u))
+        relaxed = INNER_RELAXATION * x + (1 - INNER_RELAXATION) * y + u
+        y = jnp.maximum(relaxed, 0)
+        return y, relaxed - y, linear
+
+    def outer(_: int, state: tuple[Array, ...]) -> tuple[Array, ...]:
+        y, u, ym, um, _ = state
+        forward = factor.solve_lower(qs + rho * (y - u))
+        linear = qm - (forward @ W).astype(high)
+        ym, um, _ = lax.fori_loop(0, INNER_SWEEPS, inner, (ym, um, linear), unroll=True)
+        x = factor.solve_upper(forward - W @ ym.astype(low))
+        relaxed = OUTER_RELAXATION * x + (1 - OUTER_RELAXATION) * y + u
+        y = jnp.maximum(relaxed, 0)
+        return y, relaxed - y, ym, um, relaxed
+
+    zero = jnp.zeros_like(qs)
+    final = lax.fori_loop(0, SWEEPS, outer, (zero, zero, *start, zero))
+    return final[4], final[2]

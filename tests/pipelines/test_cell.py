@@ -1,0 +1,80 @@
+"""The cell's command line: it fails with a reason and without a record."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from matrix import cell
+from matrix.errors import EnvironmentFailure
+
+
+def arguments(folder: Path) -> list[str]:
+    return [
+        *(
+            "--pipeline",
+            "interferometer-mge",
+            "--precision",
+            "fp64",
+            "--side",
+            "baseline",
+            "--scale",
+            "smoke",
+        ),
+        *("--workspace", str(folder / "workspace"), "--record", str(folder / "record.json")),
+        *("--provenance", str(folder / "provenance.json")),
+    ]
+
+
+@pytest.mark.parametrize("notes", [None, "{", "[]", '{"commit": "f9efa14"}'])
+def test_unusable_notes_are_refused(
+    tmp_path: Path, notes: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if notes is not None:
+        (tmp_path / "provenance.json").write_text(notes)
+    (tmp_path / "record.json").write_text("an older run's")
+    assert cell.main(arguments(tmp_path)) == 2
+    assert "--provenance" in capsys.readouterr().err
+    assert not (tmp_path / "record.json").exists()
+
+
+def test_failure_in_the_middle_leaves_its_stage_and_no_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise EnvironmentFailure("no memory left")
+
+    monkeypatch.setattr(cell, "_prepare_library", fail)
+    (tmp_path / "provenance.json").write_text(json.dumps({"key": "k"}))
+    assert cell.main(arguments(tmp_path)) == 3
+    assert (tmp_path / "record.json.stage").read_text() == "import autolens\n"
+    printed = capsys.readouterr()
+    assert "import autolens" in printed.out
+    assert "no memory left" in printed.err
+    assert not (tmp_path / "record.json").exists()
+
+
+def test_side_needs_no_driver_packages() -> None:
+    """The sides' environments have the autolens stack only: these imports must not ask for more."""
+    blocked = (
+        "pydantic",
+        "psutil",
+        "rich",
+        "filelock",
+        "ruamel",
+        "libcst",
+        "tenacity",
+        "unearth",
+        "uv",
+        "pytest",
+    )
+    code = (
+        "import sys\n"
+        f"sys.modules.update(dict.fromkeys({blocked!r}))\n"
+        "import matrix.cell, matrix.record, matrix.pipelines, matrix.embedded.datasets\n"
+    )
+    root = Path(cell.__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,52 @@
+"""The likelihoods on the real data: the NumPy path gives the published constants."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("autolens", reason="the autolens stack is not installed here")
+
+from matrix.errors import UsageError
+from matrix.layout import REPOSITORY_ROOT
+from matrix.pipelines import PIPELINES, model
+from matrix.pipelines.likelihood import likelihood_from
+
+SHARED = REPOSITORY_ROOT.parent / "shared" / "data" / "datasets"
+CONSTANTS = {
+    "imaging-mge": 27379.38890685539,
+    "imaging-pixelization": 24746.105672366088,
+    "imaging-delaunay": 26288.321397232066,
+    "interferometer-mge": -3153.8939746810656,
+    "interferometer-pixelization": -3165.251161569041,
+    "interferometer-delaunay": -3167.5258928840763,
+}
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The real datasets in the workspace's layout."""
+    if not SHARED.is_dir():
+        pytest.skip(f"the shared data are not at {SHARED}")
+    root = tmp_path_factory.mktemp("workspace")
+    for pipeline in PIPELINES.values():
+        shutil.copytree(SHARED / pipeline.instrument, root / pipeline.dataset, dirs_exist_ok=True)
+    return root
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_published_constant_comes_out(name: str, workspace: Path) -> None:
+    likelihood = likelihood_from(PIPELINES[name], "production", workspace, mixed=False)
+    values = likelihood.eager(likelihood.medians())
+    assert float(getattr(values, PIPELINES[name].quantity)) == pytest.approx(CONSTANTS[name], rel=1e-11)
+
+
+def test_missing_data_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"data\.fits is missing"):
+        likelihood_from(PIPELINES["imaging-mge"], "smoke", tmp_path, mixed=False)
+
+
+def test_release_without_the_mesh_is_named(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(model.al.mesh, "RectangularAdaptDensity")
+    with pytest.raises(UsageError, match="RectangularAdaptDensity"):
+        likelihood_from(PIPELINES["imaging-pixelization"], "smoke", workspace, mixed=False)

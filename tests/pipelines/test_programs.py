@@ -1,0 +1,38 @@
+"""Compiled programs: what is noted of their results and their time."""
+
+import numpy as np
+import pytest
+
+jax = pytest.importorskip("jax")
+
+from matrix.pipelines import programs  # noqa: E402
+from matrix.pipelines.programs import compiled, evaluation_of, timed  # noqa: E402
+
+
+def test_float32_value_in_float64_is_told() -> None:
+    evaluation = evaluation_of(np.array([27379.38890685539, 24745.8828125, np.nan]))
+    assert evaluation.dtype == "float64"
+    assert evaluation.float32_exact == (False, True, False)
+
+
+def test_one_float32_lane_shows_in_the_dtype() -> None:
+    assert evaluation_of(np.float64(0.1), np.float32(0.1)).dtype == "float32+float64"
+
+
+def test_program_is_repeated_and_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "_STEADY_SECONDS", 0.0)
+    argument = jax.numpy.arange(4.0)
+    program = compiled(lambda x: (x * x).sum(), argument)
+    result, timing = timed(program, argument, repeats=4)
+    assert float(result) == 14.0
+    assert len(timing.steady_s) == 4
+    assert timing.compile_s > 0.0
+    memory = program.memory()
+    assert memory is None or memory.argument_bytes == argument.nbytes
+
+
+def test_fast_program_fills_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "_MOST_REPEATS", 7)
+    argument = jax.numpy.arange(4.0)
+    _, timing = timed(compiled(jax.numpy.sum, argument), argument, repeats=2)
+    assert len(timing.steady_s) == 7
