@@ -180,14 +180,19 @@ def _embedded_origins(
             }
             run([python, "-m", "matrix.embedded.datasets", "--workspace", workspace], env=variables)
 
-    requirements = " ".join(recipe.requirements)
-    return build_origins(manifest, layout.root, templates=EMBEDDED, simulate=simulate, recipe=requirements)
+    simulator = (EMBEDDED / "datasets.py").read_text()
+    made_from = _digest((*recipe.requirements, simulator))
+    return build_origins(manifest, layout.root, templates=EMBEDDED, simulate=simulate, recipe=made_from)
 
 
 def _say(console: Console, checkout: Checkout) -> None:
-    dirty = ", the clone's uncommitted changes are not part of it" if checkout.dirty else ""
+    notes = [checkout.ref]
+    if checkout.dirty:
+        notes.append("the clone's uncommitted changes are not part of it")
+    if checkout.absent:
+        notes.append(f"{len(checkout.absent)} files are missing in the clone: {', '.join(checkout.absent)}")
     commit = checkout.commit[:12]
-    console.print(f"checkout    {checkout.name} {checkout.purpose} {commit} ({checkout.ref}{dirty})")
+    console.print(f"checkout    {checkout.name} {checkout.purpose} {commit} ({'; '.join(notes)})")
 
 
 def _plan(layout: Layout, prepared: Prepared, options: Options) -> Plan:

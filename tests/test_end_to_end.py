@@ -1,4 +1,4 @@
-"""The whole line on the real stack, at smoke scale: green, kept, killed and resumed, and red where it must be."""
+"""The whole line on the real stack at smoke scale: green, kept, killed and resumed, red where it must be."""
 
 import json
 import os
@@ -62,7 +62,9 @@ def test_every_gate_of_all_six_pipelines_passes(root: Path, green: subprocess.Co
     assert {verdict["outcome"] for verdict in found} == {"pass"}
 
 
-def test_records_say_which_solver_really_answered(root: Path, green: subprocess.CompletedProcess[str]) -> None:
+def test_records_say_which_solver_really_answered(
+    root: Path, green: subprocess.CompletedProcess[str]
+) -> None:
     assert green.returncode == 0
     for path in (newest_run(root) / "records").glob("*.json"):
         record = read_record(path)
@@ -169,13 +171,13 @@ def test_solver_that_clips_instead_of_solving_turns_the_matrix_red(
     assert "regressed" in red.stdout
 
 
-CLIPPING = '''
+CLIPPING = """
 
 def solve_nnls_primal(Q, q, target_kappa=1e-3, **options):
     import jax.numpy as jnp
 
     return jnp.maximum(jnp.linalg.solve(Q, q), 0.0)
-'''
+"""
 
 
 @pytest.mark.parametrize(

@@ -191,7 +191,8 @@ def _timeout_reason(plan: Plan, cell: PlannedCell) -> str:
     stage = stage_file.read_text().strip() if stage_file.exists() else "unknown"
     return (
         f"no end after {plan.cell_timeout:.0f} s (last stage: {stage}). A stage that calls the compiled "
-        "likelihood can hang in XLA's FFT on a busy CPU (PyAutoFit#1530); on slow machines raise --cell-timeout."
+        "likelihood can hang in XLA's FFT on a busy CPU (PyAutoFit#1530). On a slow machine raise "
+        "--cell-timeout."
     )
 
 
