@@ -1,0 +1,75 @@
+"""The report says what the records and verdicts say, in the terminal and in the files."""
+
+import io
+import json
+import math
+from pathlib import Path
+
+from rich.console import Console
+
+from matrix.gates import judge
+from matrix.plan import Plan
+from matrix.record import Evaluation, Record, Timing, Timings
+from matrix.report import write_report
+from tests.factory import EVIDENCE, evaluation, make_plan, make_record
+
+BOTH = ("imaging-pixelization", "imaging-delaunay")
+
+
+def report(tmp_path: Path, **evaluations: Evaluation) -> tuple[Plan, str]:
+    """Write the report of one pipeline that ran, twice as fast as before, and one that did not."""
+    plan = make_plan(tmp_path, BOTH, residual_dependencies=("jaxnnls==1.0.1 (autoconf)",))
+    slow, fast = Timing(1.0, 1.0, 1.0, (6.0, 3.0, 9.0)), Timing(1.0, 1.0, 1.0, (3.0, 1.5, 4.5))
+    baseline = make_record(side="baseline", timings=Timings(1.0, slow, slow, 3))
+    candidate = make_record(timings=Timings(1.0, fast, fast, 3), evaluations=evaluations)
+    records: dict[str, Record] = {record.cell.name: record for record in (baseline, candidate)}
+    stream = io.StringIO()
+    write_report(Console(file=stream, width=160), plan, records, judge(plan, records, {}))
+    return plan, stream.getvalue()
+
+
+def line_of(text: str, word: str) -> str:
+    return next(line for line in text.splitlines() if word in line)
+
+
+def test_table_holds_evidence_drift_times_ratio_and_verdict(tmp_path: Path) -> None:
+    _, text = report(tmp_path)
+    line = line_of(text, "imaging-pixelization")
+    for part in ("24746.105672", "0.0e+00", "2000.0", "1000.0", "2.00×", "pass (19 gates)"):
+        assert part in line
+    assert "not run" in line_of(text, "imaging-delaunay")
+    assert "PASS as far as it ran: 19 pass, 19 not run" in text
+
+
+def test_failure_is_named_with_its_numbers_and_whose_it_is(tmp_path: Path) -> None:
+    _, text = report(tmp_path, jit=evaluation(EVIDENCE * 1.01))
+    assert "FAIL" in line_of(text, "imaging-pixelization")
+    line = line_of(text, "constant imaging-pixelization candidate")
+    assert "[regressed]" in line
+    assert "drift 1.0e-02 (tolerance 1e-04)" in line
+
+
+def test_summary_holds_gates_times_and_provenance(tmp_path: Path) -> None:
+    plan, _ = report(tmp_path)
+    summary = (plan.folder / "summary.md").read_text()
+    assert "| imaging-pixelization | parity | candidate | ✓ pass |" in summary
+    assert (
+        "| imaging-pixelization-fp64-candidate | 1.0 | 1.0 | 3000.0 | 1.0 | 1000.0 | 3.00 | 1285 | 2/2/2 |"
+        in summary
+    )
+    assert "`0000000000000000000000000000000000000000`" in summary
+    assert "some CPU" in summary
+    assert "jaxnnls==1.0.1 (autoconf)" in summary
+    assert "imaging-delaunay | parity" not in summary
+
+
+def test_verdicts_are_standard_json_even_with_nan(tmp_path: Path) -> None:
+    plan, _ = report(tmp_path, jit=evaluation(math.nan))
+
+    def refuse(token: str) -> None:
+        raise AssertionError(token)
+
+    document = json.loads((plan.folder / "verdicts.json").read_text(), parse_constant=refuse)
+    assert (document["schema"], document["version"]) == ("nnls-matrix/verdicts", 1)
+    failed = [verdict for verdict in document["verdicts"] if verdict["outcome"] == "fail"]
+    assert {"finite", "constant"} <= {verdict["gate"] for verdict in failed}

@@ -1,0 +1,140 @@
+"""Environments are keyed by content, refuse what does not fit, and keep jaxnnls from the candidate."""
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from matrix import environments
+from matrix.environments import Recipe, describe, side_environment, tree_hash
+from matrix.errors import EnvironmentFailure, UsageError
+from matrix.layout import Layout, open_layout
+from matrix.process import Completed
+
+RELEASE = "2026.7.9.1"
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return open_layout(tmp_path / "matrix")
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    package = tmp_path / "library" / "autoarray"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("MARK = 'from the checkout'\n")
+    return package.parent
+
+
+def interpreter(tmp_path: Path, release: str) -> Path:
+    """This Python, which says that it holds autolens `release`, and has an installed jaxnnls."""
+    site = tmp_path / "site"
+    for name, version in (("autolens", release), ("jaxnnls", "1.0.1")):
+        (site / name).mkdir(parents=True)
+        (site / name / "__init__.py").write_text("")
+        metadata = site / f"{name}-{version}.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH="$PYTHONPATH:{site}" exec {sys.executable} "$@"\n')
+    python.chmod(python.stat().st_mode | stat.S_IXUSR)
+    return python
+
+
+def run_in(environment: environments.SideEnvironment, code: str) -> "subprocess.CompletedProcess[str]":
+    path = ":".join(map(str, environment.pythonpath))
+    return subprocess.run(
+        [environment.python, "-c", code],
+        env={"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_tree_hash_sees_content_and_names_but_not_git(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("1")
+    first = tree_hash(tmp_path)
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "index").write_text("x")
+    assert tree_hash(tmp_path) == first
+    (tmp_path / "a.py").rename(tmp_path / "b.py")
+    renamed = tree_hash(tmp_path)
+    assert renamed != first
+    (tmp_path / "b.py").write_text("2")
+    assert tree_hash(tmp_path) not in (first, renamed)
+
+
+def test_prepared_environment_uses_the_checkout_on_both_sides(
+    layout: Layout, library: Path, tmp_path: Path
+) -> None:
+    python = interpreter(tmp_path, RELEASE)
+    for side, jaxnnls_works in (("baseline", True), ("candidate", False)):
+        made = side_environment(layout, Recipe(RELEASE), side, library, python)
+        assert run_in(made, "import autoarray; print(autoarray.MARK)").stdout == "from the checkout\n"
+        imported = run_in(made, "import jaxnnls")
+        assert (imported.returncode == 0) == jaxnnls_works
+        if not jaxnnls_works:
+            assert "not part of the candidate side" in imported.stderr
+
+
+def test_prepared_environment_is_a_copy_that_later_edits_do_not_reach(
+    layout: Layout, library: Path, tmp_path: Path
+) -> None:
+    python = interpreter(tmp_path, RELEASE)
+    first = side_environment(layout, Recipe(RELEASE), "baseline", library, python)
+    (library / "autoarray" / "__init__.py").write_text("MARK = 'edited'\n")
+    second = side_environment(layout, Recipe(RELEASE), "baseline", library, python)
+    assert second.key != first.key
+    assert run_in(first, "import autoarray; print(autoarray.MARK)").stdout == "from the checkout\n"
+    assert run_in(second, "import autoarray; print(autoarray.MARK)").stdout == "edited\n"
+
+
+def test_prepared_environment_of_another_release_is_refused(
+    layout: Layout, library: Path, tmp_path: Path
+) -> None:
+    python = interpreter(tmp_path, "2026.5.8.2")
+    with pytest.raises(
+        UsageError, match=r"holds autolens 2026\.5\.8\.2, the manifest asks for 2026\.7\.9\.1"
+    ):
+        side_environment(layout, Recipe(RELEASE), "baseline", library, python)
+
+
+def test_missing_interpreter_is_refused(layout: Layout, library: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such interpreter"):
+        side_environment(layout, Recipe(RELEASE), "baseline", library, tmp_path / "nothing")
+
+
+def test_failed_build_leaves_nothing_that_passes_for_ready(
+    layout: Layout, library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[str, ...]] = []
+
+    def uv_without_network(command: list[object], **_: object) -> Completed:
+        words = tuple(map(str, command))
+        calls.append(words)
+        failed = "install" in words
+        return Completed(words, int(failed), "", "error: error sending request for url" if failed else "")
+
+    monkeypatch.setattr(environments, "run", uv_without_network)
+    for _ in range(2):
+        with pytest.raises(EnvironmentFailure, match="could not be reached"):
+            side_environment(layout, Recipe(RELEASE), "baseline", library, None)
+    assert len([words for words in calls if "venv" in words]) == 2
+    assert not list(layout.environments.glob("*/ready.json"))
+
+
+def test_accelerator_asks_for_the_matching_jax() -> None:
+    assert "jax[cuda12]" in Recipe(RELEASE, "cuda12").requirements
+    assert not any(word.startswith("jax[") for word in Recipe(RELEASE).requirements)
+
+
+def test_description_names_what_is_installed(tmp_path: Path) -> None:
+    facts = describe(environments.SideEnvironment(interpreter(tmp_path, RELEASE), (), ""))
+    packages = facts["packages"]
+    assert isinstance(packages, dict)
+    assert (packages["autolens"], packages["jaxnnls"]) == (RELEASE, "1.0.1")
+    assert "autonerves" not in packages
