@@ -222,6 +222,7 @@ def _plan(layout: Layout, prepared: Prepared, options: Options) -> Plan:
         source_meaning=prepared.source.meaning,
         scale=options.scale,
         precision=options.precision,
+        accelerator=options.accelerator,
         checkouts=tuple(_checked_out(checkout) for checkout in prepared.checkouts),
         solver_tree=tree_hash(SOLVER),
         environments={

@@ -65,6 +65,7 @@ class Evidence:
     records: Mapping[Side, Record]
     missing: Mapping[Side, str | None]
     constant: Constant
+    platform: str
     tolerance: float
     parity: float
 
@@ -120,6 +121,7 @@ def evidence_for(
         found,
         missing,
         plan.constants[pipeline],
+        plan.platform,
         plan.tolerances.evidence,
         plan.tolerances.parity,
     )
@@ -142,11 +144,17 @@ def relative(value: float, reference: float) -> float:
 
 
 def finished(evidence: Evidence, side: Side, record: Record) -> Verdict:
-    """The cell left a record of exactly what was planned."""
+    """The cell left a record of exactly what was planned, from the kind of device that was planned."""
     planned = (evidence.pipeline, evidence.precision, side)
-    ok = planned == (record.cell.pipeline, record.cell.precision, record.cell.side)
-    message = "its record is there" if ok else f"its record is of {record.cell.name}"
-    return _verdict("finished", evidence, side, ok, message)
+    device = record.provenance.device_platform
+    complaints = []
+    if planned != (record.cell.pipeline, record.cell.precision, record.cell.side):
+        complaints.append(f"its record is of {record.cell.name}")
+    if device != evidence.platform:
+        complaints.append(f"it ran on {device} though {evidence.platform} was asked for")
+    return _verdict(
+        "finished", evidence, side, not complaints, "; ".join(complaints) or "its record is there"
+    )
 
 
 def precision(evidence: Evidence, side: Side, record: Record) -> Verdict:

@@ -83,6 +83,7 @@ class Plan(_Frozen):
     source_meaning: str
     scale: str
     precision: str
+    accelerator: str
     checkouts: tuple[CheckedOut, ...]
     solver_tree: str
     environments: Mapping[Side, PlannedEnvironment]
@@ -97,6 +98,11 @@ class Plan(_Frozen):
     seed: int
     locks: Path
     cache: Path
+
+    @property
+    def platform(self) -> str:
+        """What JAX calls the devices the cells must run on."""
+        return "cpu" if self.accelerator == "cpu" else "gpu"
 
     @property
     def pipelines(self) -> tuple[str, ...]:

@@ -96,6 +96,7 @@ def make_plan(folder: Path, pipelines: tuple[str, ...] = ("imaging-pixelization"
         "source_meaning": "made up",
         "scale": "production",
         "precision": "fp64",
+        "accelerator": "cpu",
         "checkouts": (
             CheckedOut(
                 name="PyAutoArray",

@@ -1,6 +1,5 @@
 """Every gate fails for its own reason, and for no other."""
 
-import dataclasses
 import math
 from pathlib import Path
 
@@ -115,6 +114,14 @@ def test_cell_without_a_record_fails_and_its_gates_are_not_run() -> None:
     assert all("exit code 1" in v.message for v in rest)
 
 
+def test_gpu_run_that_fell_back_to_the_cpu_is_noticed() -> None:
+    found = verdicts(make_record(), accelerator="cuda12")
+    assert failed(found) == {("finished", "baseline"), ("finished", "candidate")}
+    assert "ran on cpu though gpu was asked for" in next(
+        v.message for v in found if v.outcome is Outcome.FAIL
+    )
+
+
 def test_cell_nobody_ran_is_not_run_and_not_a_failure() -> None:
     found = judge(make_plan(Path("run")), {}, {})
     assert {verdict.outcome for verdict in found} == {Outcome.NOT_RUN}
@@ -138,6 +145,5 @@ def test_tolerance_is_the_plans() -> None:
 
 
 def test_mixed_precision_has_no_parity_gate() -> None:
-    record = dataclasses.replace(make_record())
-    found = verdicts(record, precision="mp")
+    found = verdicts(make_record(), precision="mp")
     assert {v.outcome for v in found if v.gate == "parity"} == {Outcome.NOT_RUN}

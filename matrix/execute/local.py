@@ -25,6 +25,9 @@ PR_SET_PDEATHSIG = 1
 # ever on its own thread pool on a busy machine (PyAutoFit#1530: 8 of 8 hung, 8 of 8 passed with it).
 XLA_FLAGS = "--xla_disable_hlo_passes=constant_folding --xla_cpu_multi_thread_eigen=false"
 
+# On a GPU the CPU stays usable beside it, since the Delaunay triangulation is a callback to the host.
+PLATFORM_VARIABLES = {"cpu": {"JAX_PLATFORM_NAME": "cpu"}, "gpu": {"JAX_PLATFORMS": "cuda,cpu"}}
+
 
 @dataclass(frozen=True)
 class CellFailure:
@@ -102,7 +105,7 @@ def cell_environment(plan: Plan, cell: PlannedCell) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "JAX_ENABLE_X64": "True",
-        "JAX_PLATFORM_NAME": "cpu",
+        **PLATFORM_VARIABLES[plan.platform],
         "XLA_FLAGS": XLA_FLAGS,
         "NUMBA_CACHE_DIR": str(plan.cache / "numba" / environment.key),
         "MPLCONFIGDIR": str(folder / "matplotlib"),

@@ -107,6 +107,7 @@ def test_nothing_that_steers_jax_leaks_in_from_outside(
     plan = plan_with(tmp_path, "exit 7", threads=3)
     environment = cell_environment(plan, plan.cell(PIPELINE, "candidate"))
     assert environment["JAX_ENABLE_X64"] == "True"
+    assert environment["JAX_PLATFORM_NAME"] == "cpu"
     assert "JAX_PLATFORMS" not in environment
     assert "PYAUTO_SMALL_DATASETS" not in environment
     assert "constant_folding" in environment["XLA_FLAGS"]
