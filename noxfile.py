@@ -11,11 +11,11 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_existing_virtualenvs = True
 
 
-def _matrix(session: nox.Session, *words: str) -> None:
+def _hand_over(session: nox.Session, *words: str, failed: str = "a gate failed") -> None:
     session.install("-e", ".")
-    exit_code = subprocess.call([f"{session.bin}/python", "-m", "matrix", *words, *session.posargs])
+    exit_code = subprocess.call([f"{session.bin}/python", "-m", *words, *session.posargs])
     if exit_code == 1:
-        session.error("a gate failed")
+        session.error(failed)
     if exit_code:
         # Nox knows only 1; the difference between wrong use (2) and a failing machine (3) is for CI.
         sys.exit(exit_code)
@@ -24,7 +24,13 @@ def _matrix(session: nox.Session, *words: str) -> None:
 @nox.session(name="matrix-fp64")
 def matrix_fp64(session: nox.Session) -> None:
     """Six pipelines in float64, baseline against candidate, every gate judged."""
-    _matrix(session, "fp64")
+    _hand_over(session, "matrix", "fp64")
+
+
+@nox.session
+def audit(session: nox.Session) -> None:
+    """Result files that are float32 under a float64 label, found by their digits: nox -s audit -- PATH..."""
+    _hand_over(session, "matrix.diagnose.precision_audit", failed="float32 under a float64 label")
 
 
 @nox.session
