@@ -27,6 +27,12 @@ def matrix_fp64(session: nox.Session) -> None:
     _hand_over(session, "matrix", "fp64")
 
 
+@nox.session(name="matrix-mp")
+def matrix_mp(session: nox.Session) -> None:
+    """The same under the library's mixed precision, and how far it moves from float64."""
+    _hand_over(session, "matrix", "mp")
+
+
 @nox.session
 def audit(session: nox.Session) -> None:
     """Result files that are float32 under a float64 label, found by their digits: nox -s audit -- PATH..."""

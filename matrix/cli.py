@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="matrix", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False
     )
     add = parser.add_argument
-    add("precision", choices=("fp64",), help="the precision of the six likelihoods")
+    add("precision", choices=("fp64", "mp"), help="the precision of the six likelihoods")
     add("--manifest", type=Path, default=MANIFEST, help="default: repos.yaml")
     add(
         "--root", type=Path, default=Path(os.environ.get("MATRIX_ROOT", ".matrix")), help="our working folder"

@@ -6,12 +6,13 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from filelock import FileLock, Timeout
+from pydantic import ValidationError
 from rich.console import Console
 
 from matrix.artifacts import read_constant
@@ -26,7 +27,7 @@ from matrix.checkout import (
 )
 from matrix.environments import Recipe, SideEnvironment, side_environment, stock_environment, tree_hash
 from matrix.errors import EnvironmentFailure, UsageError
-from matrix.execute.local import kept_failure, kept_record
+from matrix.execute.local import float64_records, kept_failure, kept_record
 from matrix.execute.reservations import usable_cores, workers_that_fit
 from matrix.gates import judge
 from matrix.layout import REPOSITORY_ROOT, SOLVER, Layout, open_layout
@@ -38,7 +39,6 @@ from matrix.plan import (
     PlannedEnvironment,
     Side,
     Tolerances,
-    plan_path,
     read_plan,
 )
 from matrix.process import run
@@ -198,23 +198,12 @@ def _say(console: Console, checkout: Checkout) -> None:
 def _plan(layout: Layout, prepared: Prepared, options: Options) -> Plan:
     manifest = prepared.manifest
     workspace = prepared.workspace.path
-    cells = tuple(
-        PlannedCell(
-            pipeline=pipeline,
-            precision=options.precision,
-            side=side,
-            scale=options.scale,
-            key=_cell_key(prepared, options, pipeline, side),
-        )
-        for pipeline in PIPELINES
-        for side in prepared.environments
-    )
-    key = _digest(cell.key for cell in cells)
-    folder = _run_folder(layout, key, options)
-    evidence = manifest.tolerances.mp if options.precision == "mp" else manifest.tolerances.fp64
+    cells = _cells(prepared, options, options.precision)
+    folder = (None if options.fresh else _kept_run(layout, cells)) or _new_run(layout, cells)
+    mixed = options.precision == "mp"
     return Plan(
         run=folder.name,
-        key=key,
+        key=_run_key(cells),
         folder=folder,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         release=manifest.release,
@@ -231,9 +220,13 @@ def _plan(layout: Layout, prepared: Prepared, options: Options) -> Plan:
         },
         workspace=workspace,
         constants={pipeline: read_constant(workspace, pipeline, options.scale) for pipeline in PIPELINES},
-        tolerances=Tolerances(evidence=evidence, parity=manifest.tolerances.parity),
+        tolerances=Tolerances(
+            evidence=manifest.tolerances.mp if mixed else manifest.tolerances.fp64,
+            parity=manifest.tolerances.parity,
+        ),
         residual_dependencies=prepared.residual_dependencies,
         cells=cells,
+        float64_run=_kept_run(layout, _cells(prepared, options, "fp64")) if mixed else None,
         selected=options.only or PIPELINES,
         cell_timeout=options.cell_timeout,
         threads=max(1, len(usable_cores()) // workers_that_fit(options.scale)),
@@ -243,25 +236,43 @@ def _plan(layout: Layout, prepared: Prepared, options: Options) -> Plan:
     )
 
 
-def _cell_key(prepared: Prepared, options: Options, pipeline: str, side: Side) -> str:
-    """Hash of everything the cell's numbers depend on: a kept record answers only for exactly that."""
-    code = (
+def _cells(prepared: Prepared, options: Options, precision: str) -> tuple[PlannedCell, ...]:
+    code = _digest(
         tree_hash(path) if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest()
         for path in (REPOSITORY_ROOT / name for name in CELL_CODE)
     )
-    content = (prepared.environments[side].key, prepared.workspace.commit, str(SEED), *code)
-    return _digest((pipeline, options.precision, side, options.scale, *content))
+    # The key is a hash of everything the numbers depend on: a kept record answers only for exactly that.
+    shared = (precision, options.scale, prepared.workspace.commit, str(SEED), code)
+    return tuple(
+        PlannedCell(
+            pipeline=pipeline,
+            precision=precision,
+            side=side,
+            scale=options.scale,
+            key=_digest((pipeline, side, environment.key, *shared)),
+        )
+        for pipeline in PIPELINES
+        for side, environment in prepared.environments.items()
+    )
 
 
-def _run_folder(layout: Layout, key: str, options: Options) -> Path:
-    """The newest run of the same content, to go on with it; a new one with `--fresh` or if there is none."""
-    kept = (folder for folder in sorted(layout.runs.iterdir(), reverse=True) if plan_path(folder).exists())
-    if not options.fresh:
-        for folder in kept:
-            if read_plan(folder).key == key:
+def _run_key(cells: tuple[PlannedCell, ...]) -> str:
+    return _digest(cell.key for cell in cells)
+
+
+def _kept_run(layout: Layout, cells: tuple[PlannedCell, ...]) -> Path | None:
+    """The newest run of exactly these cells."""
+    for folder in sorted(layout.runs.iterdir(), reverse=True):
+        # A plan of another version of this program is no plan of these cells.
+        with suppress(FileNotFoundError, NotADirectoryError, ValidationError):
+            if read_plan(folder).key == _run_key(cells):
                 return folder
+    return None
+
+
+def _new_run(layout: Layout, cells: tuple[PlannedCell, ...]) -> Path:
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    return layout.runs / f"{stamp}-{options.precision}-{key[:6]}"
+    return layout.runs / f"{stamp}-{cells[0].precision}-{_run_key(cells)[:6]}"
 
 
 @contextmanager
@@ -314,7 +325,8 @@ def _run_suite(console: Console, plan: Plan, options: Options) -> int:
 def _conclude(console: Console, plan: Plan) -> None:
     records = {cell.name: record for cell in plan.cells if (record := kept_record(plan, cell)) is not None}
     failures = {cell.name: reason for cell in plan.cells if (reason := kept_failure(plan, cell)) is not None}
-    write_report(console, plan, records, judge(plan, records, failures))
+    verdicts = judge(plan, records, failures, float64_records(plan))
+    write_report(console, plan, records, verdicts)
 
 
 def _checked_out(checkout: Checkout) -> CheckedOut:

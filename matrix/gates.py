@@ -66,6 +66,7 @@ class Evidence:
     missing: Mapping[Side, str | None]
     constant: Constant
     platform: str
+    float64: Mapping[Side, Record]
     tolerance: float
     parity: float
 
@@ -74,7 +75,12 @@ SideGate = Callable[[Evidence, Side, Record], Verdict]
 PairGate = Callable[[Evidence, Record, Record], Verdict]
 
 
-def judge(plan: Plan, records: Mapping[str, Record], failures: Mapping[str, str]) -> list[Verdict]:
+def judge(
+    plan: Plan,
+    records: Mapping[str, Record],
+    failures: Mapping[str, str],
+    float64: Mapping[str, Record] | None = None,
+) -> list[Verdict]:
     """Judge every gate of every planned pipeline.
 
     Parameters
@@ -85,25 +91,34 @@ def judge(plan: Plan, records: Mapping[str, Record], failures: Mapping[str, str]
         Finished records by cell name.
     failures
         Reasons of cells without a record, by cell name.
+    float64
+        In a mixed-precision run, the fp64 records of the same software, by cell name.
     """
-    return [
-        verdict
-        for pipeline in plan.pipelines
-        for verdict in judge_pipeline(plan, pipeline, records, failures)
-    ]
+    found = (evidence_for(plan, pipeline, records, failures, float64 or {}) for pipeline in plan.pipelines)
+    return [verdict for evidence in found for verdict in _judge_pipeline(evidence)]
 
 
-def judge_pipeline(
-    plan: Plan, pipeline: str, records: Mapping[str, Record], failures: Mapping[str, str]
-) -> list[Verdict]:
+def _judge_pipeline(evidence: Evidence) -> list[Verdict]:
     """Judge every gate of one pipeline, and tell regressions from failures the baseline shares."""
-    evidence = evidence_for(plan, pipeline, records, failures)
-    verdicts = [verdict for name in GATES for verdict in apply(name, evidence)]
+    verdicts = [apply(gate, side, evidence) for gate, side in judged_in(evidence.precision)]
     return [dataclasses.replace(verdict, blame=_blame(verdict, verdicts)) for verdict in verdicts]
 
 
+def judged_in(precision: str) -> list[tuple[str, Side | None]]:
+    """The gates of a matrix in that precision, each with its side; None for both together."""
+    left_out = "mixed_precision" if precision == "fp64" else "parity"
+    each: list[tuple[str, Side | None]] = [
+        (gate, side) for gate in SIDE_GATES if gate != left_out for side in SIDES
+    ]
+    return [*each, *((gate, None) for gate in PAIR_GATES)]
+
+
 def evidence_for(
-    plan: Plan, pipeline: str, records: Mapping[str, Record], failures: Mapping[str, str]
+    plan: Plan,
+    pipeline: str,
+    records: Mapping[str, Record],
+    failures: Mapping[str, str],
+    float64: Mapping[str, Record],
 ) -> Evidence:
     """Gather what the gates of `pipeline` look at."""
     found: dict[Side, Record] = {}
@@ -122,16 +137,17 @@ def evidence_for(
         missing,
         plan.constants[pipeline],
         plan.platform,
+        {side: float64[name] for side in SIDES if (name := f"{pipeline}-fp64-{side}") in float64},
         plan.tolerances.evidence,
         plan.tolerances.parity,
     )
 
 
-def apply(gate: str, evidence: Evidence) -> list[Verdict]:
-    """One gate's verdicts: one per side, or one for the pair."""
-    if gate in PAIR_GATES:
-        return [_apply_pair(gate, PAIR_GATES[gate], evidence)]
-    return [_apply_side(gate, side, evidence) for side in SIDES]
+def apply(gate: str, side: Side | None, evidence: Evidence) -> Verdict:
+    """One gate's verdict on one side, or with side None on the pair."""
+    if side is None:
+        return _apply_pair(gate, PAIR_GATES[gate], evidence)
+    return _apply_side(gate, side, evidence)
 
 
 def relative(value: float, reference: float) -> float:
@@ -239,14 +255,27 @@ def lanes_agree(evidence: Evidence, side: Side, record: Record) -> Verdict:
 
 def parity(evidence: Evidence, side: Side, record: Record) -> Verdict:
     """JIT and vmap reproduce the exact active set of the NumPy path, far below the constants' tolerance."""
-    if evidence.precision != "fp64":
-        reason = "parity far below the tolerance is judged in fp64"
-        return Verdict("parity", evidence.pipeline, side, Outcome.NOT_RUN, reason)
     evaluations = record.evaluations
     exact = evaluations.eager.figure_of_merit.values
     answers = (*evaluations.jit.values, *evaluations.vmap_equal.values, *evaluations.vmap_lanes.values)
     references = (*exact * (1 + len(evaluations.vmap_equal.values)), *evaluations.lanes_eager.values)
     return _agreement("parity", evidence, side, answers, references, evidence.parity)
+
+
+def mixed_precision(evidence: Evidence, side: Side, record: Record) -> Verdict:
+    """Mixed precision moves no path further from float64 than its tolerance; says where it moves nothing."""
+    reference = evidence.float64.get(side)
+    if reference is None:
+        reason = "no fp64 record of the same software is kept: run the fp64 matrix first"
+        return Verdict("mixed_precision", evidence.pipeline, side, Outcome.NOT_RUN, reason)
+    moved = differences(record, reference)
+    worst = max(moved, key=lambda path: moved[path])
+    if moved[worst] == 0.0:
+        message = "mixed precision changes nothing here: every path gives the fp64 numbers to the last digit"
+    else:
+        message = f"largest relative difference from fp64 {moved[worst]:.1e}, in {worst}"
+    numbers = {**moved, "tolerance": evidence.tolerance}
+    return _verdict("mixed_precision", evidence, side, moved[worst] <= evidence.tolerance, message, numbers)
 
 
 def solver(evidence: Evidence, side: Side, record: Record) -> Verdict:
@@ -274,12 +303,11 @@ def solver(evidence: Evidence, side: Side, record: Record) -> Verdict:
 
 def candidate_vs_baseline(evidence: Evidence, baseline: Record, candidate: Record) -> Verdict:
     """Path by path, the candidate gives the baseline's evidence."""
-    theirs, ours = paths(baseline), paths(candidate)
-    differences = {path: max(map(relative, ours[path].values, theirs[path].values)) for path in theirs}
-    worst = max(differences, key=lambda path: differences[path])
-    numbers = {**differences, "tolerance": evidence.tolerance}
-    ok = differences[worst] <= evidence.tolerance
-    message = f"largest relative difference {differences[worst]:.1e}, in {worst}"
+    apart = differences(candidate, baseline)
+    worst = max(apart, key=lambda path: apart[path])
+    numbers = {**apart, "tolerance": evidence.tolerance}
+    ok = apart[worst] <= evidence.tolerance
+    message = f"largest relative difference {apart[worst]:.1e}, in {worst}"
     return _verdict("candidate_vs_baseline", evidence, None, ok, message, numbers)
 
 
@@ -292,10 +320,10 @@ SIDE_GATES: dict[str, SideGate] = {
     "vmap_vs_jit": vmap_vs_jit,
     "lanes_agree": lanes_agree,
     "parity": parity,
+    "mixed_precision": mixed_precision,
     "solver": solver,
 }
 PAIR_GATES: dict[str, PairGate] = {"candidate_vs_baseline": candidate_vs_baseline}
-GATES: tuple[str, ...] = (*SIDE_GATES, *PAIR_GATES)
 
 
 def paths(record: Record) -> dict[str, Evaluation]:
@@ -310,6 +338,12 @@ def paths(record: Record) -> dict[str, Evaluation]:
         "eager, different lanes": evaluations.lanes_eager,
         "jit, different lanes": evaluations.lanes_jit,
     }
+
+
+def differences(record: Record, reference: Record) -> dict[str, float]:
+    """Largest relative difference of each path's values from those of another record."""
+    theirs, ours = paths(reference), paths(record)
+    return {path: max(map(relative, ours[path].values, theirs[path].values)) for path in theirs}
 
 
 def furthest(values: Iterable[float], reference: float) -> float:

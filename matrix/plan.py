@@ -92,6 +92,7 @@ class Plan(_Frozen):
     tolerances: Tolerances
     residual_dependencies: tuple[str, ...]
     cells: tuple[PlannedCell, ...]
+    float64_run: Path | None
     selected: tuple[str, ...]
     cell_timeout: float
     threads: int

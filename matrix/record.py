@@ -133,7 +133,17 @@ class Timing:
 
 @dataclasses.dataclass(frozen=True)
 class Timings:
-    """How long each path took; `batch` lanes run in one call of the vmapped program."""
+    """How long each path took.
+
+    Attributes
+    ----------
+    eager_s
+        Seconds of the first NumPy evaluation, in which numba compiles what it has not cached.
+    jit, vmap
+        The compiled programs.
+    batch
+        Lanes that run in one call of the vmapped program.
+    """
 
     __pydantic_config__ = _CLOSED
 

@@ -129,6 +129,7 @@ def make_plan(folder: Path, pipelines: tuple[str, ...] = ("imaging-pixelization"
             for pipeline in pipelines
             for side in SIDES
         ),
+        "float64_run": None,
         "selected": pipelines,
         "cell_timeout": 60.0,
         "threads": 1,

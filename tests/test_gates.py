@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix.gates import Blame, Outcome, Verdict, judge
+from matrix.gates import Blame, Outcome, Verdict, judge, judged_in
 from matrix.plan import Constant, Tolerances
 from matrix.record import EagerEvaluation, LaneSolve, PrecisionFacts, Record
 from tests.factory import EVIDENCE, LANES, evaluation, make_plan, make_record
@@ -144,6 +144,37 @@ def test_tolerance_is_the_plans() -> None:
     assert failed(found) == set()
 
 
-def test_mixed_precision_has_no_parity_gate() -> None:
-    found = verdicts(make_record(), precision="mp")
-    assert {v.outcome for v in found if v.gate == "parity"} == {Outcome.NOT_RUN}
+def mixed(float64: Record | None, value: float = EVIDENCE) -> list[Verdict]:
+    """The mixed_precision gate of a candidate whose JIT path gave `value`."""
+    plan = make_plan(Path("run"), precision="mp", tolerances=Tolerances(evidence=1e-2, parity=1e-6))
+    record = make_record(evaluations={"jit": evaluation(value)})
+    name = plan.cell(PIPELINE, "candidate").name
+    kept = {f"{PIPELINE}-fp64-candidate": float64} if float64 else {}
+    return [
+        verdict
+        for verdict in judge(plan, {name: record}, {}, kept)
+        if (verdict.gate, verdict.side) == ("mixed_precision", "candidate")
+    ]
+
+
+def test_mixed_precision_is_held_against_float64() -> None:
+    (nothing,) = mixed(make_record())
+    assert nothing.outcome is Outcome.PASS
+    assert "changes nothing" in nothing.message
+    (little,) = mixed(make_record(), EVIDENCE * (1 + 1e-7))
+    assert little.outcome is Outcome.PASS
+    assert "1.0e-07, in jit" in little.message
+    (much,) = mixed(make_record(), EVIDENCE * 1.02)
+    assert much.outcome is Outcome.FAIL
+
+
+def test_mixed_precision_without_a_float64_run_is_not_run() -> None:
+    (verdict,) = mixed(None)
+    assert verdict.outcome is Outcome.NOT_RUN
+    assert "run the fp64 matrix first" in verdict.message
+
+
+def test_each_precision_has_its_own_gates() -> None:
+    assert "parity" in dict(judged_in("fp64"))
+    assert "parity" not in dict(judged_in("mp"))
+    assert "mixed_precision" not in dict(judged_in("fp64"))

@@ -15,7 +15,7 @@ from pathlib import Path
 from matrix.execute.reservations import peak_bytes, reserved
 from matrix.files import write_json
 from matrix.layout import REPOSITORY_ROOT
-from matrix.plan import Plan, PlannedCell
+from matrix.plan import Plan, PlannedCell, read_plan
 from matrix.record import Record, RecordError, read_record
 
 LOG_TAIL_LINES = 25
@@ -55,6 +55,15 @@ def kept_record(plan: Plan, cell: PlannedCell) -> Record | None:
     except RecordError:
         return None
     return record if record.key == cell.key else None
+
+
+def float64_records(plan: Plan) -> dict[str, Record]:
+    """The kept records of the fp64 run that a mixed-precision run is held against, by cell name."""
+    if plan.float64_run is None:
+        return {}
+    other = read_plan(plan.float64_run)
+    found = {cell.name: kept_record(other, cell) for cell in other.cells}
+    return {name: record for name, record in found.items() if record is not None}
 
 
 def run_cell(plan: Plan, cell: PlannedCell) -> Record | CellFailure:

@@ -8,11 +8,9 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from matrix.execute.local import CellFailure, run_cell
-from matrix.gates import PAIR_GATES, SIDE_GATES
-from matrix.plan import SIDES, Plan, read_plan
+from matrix.gates import judged_in
+from matrix.plan import Plan, read_plan
 from matrix.record import Record
-
-JUDGED = (*((gate, side) for gate in SIDE_GATES for side in SIDES), *((gate, None) for gate in PAIR_GATES))
 
 
 class PipelineScheduling(LoadScopeScheduling):
@@ -59,6 +57,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         cells = [cell for cell in plan.cells if cell.pipeline in plan.selected]
         metafunc.parametrize("cell", cells, ids=[cell.name for cell in cells])
         return
-    cases = [(pipeline, gate, side) for pipeline in plan.selected for gate, side in JUDGED]
+    cases = [(pipeline, gate, side) for pipeline in plan.selected for gate, side in judged_in(plan.precision)]
     names = ["-".join(filter(None, (pipeline, plan.precision, side, gate))) for pipeline, gate, side in cases]
     metafunc.parametrize(("pipeline", "gate", "side"), cases, ids=names)

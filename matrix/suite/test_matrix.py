@@ -2,9 +2,9 @@
 
 import pytest
 
-from matrix.execute.local import CellFailure, cell_command
+from matrix.execute.local import CellFailure, cell_command, float64_records
 from matrix.gates import Outcome, apply, evidence_for
-from matrix.plan import SIDES, Plan, PlannedCell
+from matrix.plan import SIDES, Plan, PlannedCell, Side
 from matrix.record import Record
 from matrix.suite.conftest import outcome
 
@@ -21,14 +21,13 @@ def test_cell(plan: Plan, cell: PlannedCell) -> None:
         )
 
 
-def test_gate(plan: Plan, pipeline: str, gate: str, side: str | None) -> None:
+def test_gate(plan: Plan, pipeline: str, gate: str, side: Side | None) -> None:
     """The gate's verdict on this pipeline."""
     cells = [plan.cell(pipeline, wanted) for wanted in SIDES]
     results = {cell.name: outcome(plan.folder, cell.name) for cell in cells}
     records = {name: result for name, result in results.items() if isinstance(result, Record)}
     failures = {name: result.reason for name, result in results.items() if isinstance(result, CellFailure)}
-    evidence = evidence_for(plan, pipeline, records, failures)
-    verdict = next(verdict for verdict in apply(gate, evidence) if verdict.side == side)
+    verdict = apply(gate, side, evidence_for(plan, pipeline, records, failures, float64_records(plan)))
     if verdict.outcome is Outcome.PASS:
         return
     if verdict.outcome is Outcome.FAIL or failures:
