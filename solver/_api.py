@@ -196,9 +196,9 @@ def _lane(options: Options) -> Any:
 
 def _solve_lane(options: Options, Q: Array, q: Array) -> NNLSResult:
     problem = scaled_problem(Q, q, options.jacobi)
-    scaled, iterations = solve_scaled(problem.Q, problem.q, options)
+    scaled, iterations = solve_scaled(problem, options)
     finite = jnp.all(jnp.isfinite(Q)) & jnp.all(jnp.isfinite(q))
-    x = jnp.where(finite, problem.column_scale * (problem.pull * scaled), jnp.nan)
+    x = jnp.where(finite, problem.scale * (problem.pull * scaled), jnp.nan)
     dual = Q @ x - q
     residuals = certificate(Q, q, x)
     return NNLSResult(x, dual, _code(options, Q, q, finite, residuals, iterations), iterations, residuals)

@@ -27,7 +27,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import lax
 
-from ._linalg import Array, cholesky, cholesky_solve, masked_matrix, rounding_ridge
+from ._linalg import Array, blocked, cholesky, rounding_ridge
+from ._problem import Scaled
 
 MAX_EXCHANGES = 4
 
@@ -44,8 +45,7 @@ class Vertex(NamedTuple):
 
 
 def crossover(
-    Q: Array,
-    q: Array,
+    problem: Scaled,
     guess: Array,
     free: Array,
     enabled: Array | bool = True,
@@ -55,8 +55,8 @@ def crossover(
 
     Parameters
     ----------
-    Q, q
-        The scaled problem: (K, K) and (K,).
+    problem
+        The scaled problem.
     guess
         (K,) answer to improve, >= 0.
     free
@@ -66,15 +66,15 @@ def crossover(
     exchanges
         Most passes.
     """
-    vertex, _ = exchange_violators(Q, q, guess, free, enabled, exchanges)
+    vertex, _ = exchange_violators(problem, guess, free, enabled, exchanges)
     return vertex
 
 
 def exchange_violators(
-    Q: Array, q: Array, guess: Array, free: Array, enabled: Array | bool, exchanges: int
+    problem: Scaled, guess: Array, free: Array, enabled: Array | bool, exchanges: int
 ) -> tuple[Array, Array]:
     """As `crossover`; also says whether the point returned violates no sign."""
-    residual = kkt_residual(Q, q, guess)
+    residual = kkt_residual(guess, problem.gradient(guess))
     no = jnp.zeros((), bool)
     start = Vertex(free, guess, residual, jnp.zeros((), jnp.int32), no, no)
 
@@ -82,31 +82,31 @@ def exchange_violators(
         return (state.tries < exchanges) & jnp.asarray(enabled) & ~state.settled & ~state.broken
 
     def step(state: Vertex) -> Vertex:
-        return _exchange_once(Q, q, state)
+        return _exchange_once(problem, state)
 
     final = lax.while_loop(unfinished, step, start)
     return final.best, final.settled
 
 
-def kkt_residual(Q: Array, q: Array, x: Array) -> Array:
-    """Natural residual max|min(x, Qx - q)| of a scaled problem, x taken relative to its largest entry."""
+def kkt_residual(x: Array, gradient: Array) -> Array:
+    """Natural residual max|min(x, gradient)| of a scaled problem, x taken relative to its largest entry."""
     size = x / jnp.maximum(jnp.max(jnp.abs(x)), jnp.finfo(x.dtype).tiny)
-    residual = jnp.max(jnp.abs(jnp.minimum(size, Q @ x - q)))
+    residual = jnp.max(jnp.abs(jnp.minimum(size, gradient)))
     return jnp.where(jnp.isfinite(residual), residual, jnp.inf)
 
 
-def _exchange_once(Q: Array, q: Array, state: Vertex) -> Vertex:
-    free = state.free
-    solution = _solve_on(Q, q, free)
-    tolerance = 64 * jnp.finfo(Q.dtype).eps
+def _exchange_once(problem: Scaled, state: Vertex) -> Vertex:
+    free = state.free & (problem.scale > 0)
+    solution = _solve_on(problem, free)
+    tolerance = 64 * jnp.finfo(solution.dtype).eps
     answer = jnp.maximum(solution, 0)
-    gradient = Q @ answer - q
+    gradient = problem.gradient(answer)
     rounding = tolerance * (1 + jnp.max(answer))
     negative = free & (solution < 0)
     pulling = ~free & (gradient < -rounding)
     most = pulling & (gradient <= jnp.min(jnp.where(pulling, gradient, jnp.inf)))
     entering = jnp.where(state.tries == 0, pulling, most) & ~jnp.any(negative)
-    residual = kkt_residual(Q, q, answer)
+    residual = kkt_residual(answer, gradient)
     better = residual < state.residual
     finite = jnp.all(jnp.isfinite(solution))
     return Vertex(
@@ -119,9 +119,9 @@ def _exchange_once(Q: Array, q: Array, state: Vertex) -> Vertex:
     )
 
 
-def _solve_on(Q: Array, q: Array, free: Array) -> Array:
-    L = cholesky(masked_matrix(Q, free, rounding_ridge(Q)))
-    x = cholesky_solve(L, jnp.where(free, q, 0))
+def _solve_on(problem: Scaled, free: Array) -> Array:
+    factor = blocked(cholesky(problem.masked(free, rounding_ridge(problem.q))))
+    x = factor.solve(jnp.where(free, problem.q, 0))
     for _ in range(2):
-        x = x + cholesky_solve(L, jnp.where(free, q - Q @ x, 0))
+        x = x - factor.solve(jnp.where(free, problem.gradient(x), 0))
     return x

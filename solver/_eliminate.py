@@ -29,54 +29,49 @@ References
 import jax.numpy as jnp
 from jax import lax
 
-from ._crossover import crossover, exchange_violators
-from ._identify import Scores, Split
-from ._linalg import Array, blocked, cholesky, masked_matrix, solve_lower
+from ._blocks import Blocks
+from ._crossover import exchange_violators
+from ._identify import Scores
+from ._linalg import Array, cholesky, solve_lower, solve_upper
 from ._pdip import solve_pdip
+from ._problem import scaled_problem
 
 CANDIDATES = 64
 SMALL_EXCHANGES = 6
 
 
-def eliminate(split: Split, scores: Scores) -> tuple[Array, Array]:
-    """Solve with the certain source variables taken at their word.
-
-    Returns
-    -------
-    source, dense
-        (s,) and (m,) answer, >= 0 except for source variables that were wrongly taken for free.
-    """
-    open_count = min(CANDIDATES, split.qs.shape[0])
+def eliminate(parts: Blocks, scores: Scores) -> Array:
+    """The answer (K,) with the certain source variables taken at their word; negative where that was wrong."""
+    start = parts.start
+    open_count = min(CANDIDATES, parts.is_source.shape[0])
     _, candidates = lax.top_k(-jnp.abs(scores.source), open_count)
-    certain = jnp.ones(split.qs.shape, bool).at[candidates].set(False)
+    certain = parts.is_source.at[candidates].set(False)
     free = certain & (scores.source > 0)
 
-    L = cholesky(masked_matrix(split.Qss, free))
-    rows = split.Qss[candidates]
-    couplings = jnp.concatenate([rows.T, split.Qsm, split.qs[:, None]], axis=1)
+    L = cholesky(parts.problem.masked(free, start=start))
+    rows = parts.problem.rows(candidates + start)[:, start:]
+    to_dense, within_dense = parts.coupling()
+    linear = parts.linear_source
+    couplings = jnp.concatenate([rows.T, to_dense, linear[:, None]], axis=1)
     Y = solve_lower(L, jnp.where(free[:, None], couplings, 0))
     eliminated = Y.T @ Y
 
-    corner = jnp.block([[rows[:, candidates], split.Qsm[candidates]], [split.Qsm[candidates].T, split.Qmm]])
+    beside = to_dense[candidates]
+    corner = jnp.block([[rows[:, candidates], beside], [beside.T, within_dense]])
     T = corner - eliminated[:-1, :-1]
-    t = jnp.concatenate([split.qs[candidates], split.qm]) - eliminated[:-1, -1]
-    guess = jnp.concatenate([scores.source[candidates] > 0, scores.dense])
-    opened = _solve_small(T, t, guess)
+    t = jnp.concatenate([linear[candidates], parts.linear_dense]) - eliminated[:-1, -1]
+    opened = _solve_small(T, t, jnp.concatenate([scores.source[candidates] > 0, scores.dense]))
 
-    remainder = blocked(L).solve_upper(Y[:, -1] - Y[:, :-1] @ opened)
+    remainder = solve_upper(L, Y[:, -1] - Y[:, :-1] @ opened)
     source = jnp.where(free, remainder, 0).at[candidates].set(opened[:open_count])
-    return source, opened[open_count:]
+    return parts.assemble(source, opened[open_count:])
 
 
 def _solve_small(T: Array, t: Array, guess: Array) -> Array:
     """Exact solution of the reduced problem: exchanges from the guess, else interior point and crossover."""
-    scale = lax.rsqrt(jnp.maximum(jnp.diagonal(T), jnp.finfo(T.dtype).tiny))
-    pull = jnp.max(jnp.maximum(scale * t, 0))
-    pull = jnp.where(pull > 0, pull, 1)
-    matrix = T * scale[:, None] * scale[None, :]
-    linear = scale * t / pull
+    problem = scaled_problem(T, t)
     quick, settled = exchange_violators(
-        matrix, linear, jnp.zeros_like(t), guess, enabled=True, exchanges=SMALL_EXCHANGES
+        problem, jnp.zeros_like(t), guess, enabled=True, exchanges=SMALL_EXCHANGES
     )
-    thorough, _ = solve_pdip(matrix, linear, None, None, skip=settled)
-    return pull * scale * jnp.where(settled, quick, thorough)
+    thorough, _ = solve_pdip(problem, None, None, skip=settled)
+    return problem.pull * problem.scale * jnp.where(settled, quick, thorough)

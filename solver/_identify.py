@@ -30,8 +30,10 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import lax
 
-from ._linalg import Array, BlockedFactor, blocked, cholesky, cholesky_solve, solve_lower
+from ._blocks import Blocks
+from ._linalg import Array, BlockedFactor, blocked, cholesky, cholesky_solve, solve_lower, with_diagonal
 from ._pdip import interior_point
+from ._problem import scaled_problem
 
 POWER_STEPS = 4
 PENALTY = 0.06
@@ -43,23 +45,13 @@ INNER_PENALTY = 0.1
 FLOAT32_NOISE = 1e-6
 
 
-class Split(NamedTuple):
-    """The scaled problem in blocks: source s, dense m."""
-
-    Qss: Array
-    Qsm: Array
-    Qmm: Array
-    qs: Array
-    qm: Array
-
-
 class Scores(NamedTuple):
     """Guess of the free set.
 
     Attributes
     ----------
     source
-        (s,) positive where the variable is believed free; the absolute value is the confidence.
+        (K - start,) positive where the variable is believed free; the absolute value is the confidence.
     dense
         (m,) bool, believed free.
     penalty
@@ -71,24 +63,21 @@ class Scores(NamedTuple):
     penalty: Array
 
 
-def identify(split: Split) -> Scores:
-    """Score every source variable of the scaled problem."""
-    dtype = split.qs.dtype
-    low = jnp.float32
-    source = split.Qss.astype(low)
-    rho = PENALTY * _largest_eigenvalue(source)
-    L = cholesky(source + rho * jnp.eye(source.shape[0], dtype=low))
-    W = solve_lower(L, split.Qsm.astype(low))
-    scale = jnp.max(jnp.abs(split.qs))
-    scale = jnp.where(scale > 0, scale, 1)
-    step = _DenseStep.prepare(split.Qmm - (W.T @ W).astype(dtype))
+def identify(parts: Blocks) -> Scores:
+    """Score every source variable; the dense columns in between, if any, come out as certainly fixed."""
+    dtype, low = parts.problem.q.dtype, jnp.float32
+    matrix = parts.problem.masked(parts.is_source, start=parts.start).astype(low)
+    rho = PENALTY * _largest_eigenvalue(matrix)
+    L = cholesky(with_diagonal(matrix, jnp.diagonal(matrix) + rho))
+    coupling, within = parts.coupling()
+    W = solve_lower(L, coupling.astype(low))
+    step = _DenseStep.prepare(within - (W.T @ W).astype(dtype))
     factor = blocked(L)
-    qs = (split.qs / scale).astype(low)
-    qm = split.qm / scale
+    qs, qm = parts.linear_source.astype(low), parts.linear_dense
     start = _start_dense(step, qm - (W.T @ factor.solve_lower(qs)).astype(dtype))
     score, dense = _sweep(factor, W, step, qs, qm, rho, start)
     score = jnp.where(jnp.isfinite(score), score, 1).astype(dtype)
-    return Scores(score * scale, dense > 0, rho.astype(dtype))
+    return Scores(jnp.where(parts.is_source, score, -jnp.inf), dense > 0, rho.astype(dtype))
 
 
 class _DenseStep(NamedTuple):
@@ -124,11 +113,9 @@ def _start_dense(step: _DenseStep, linear: Array) -> tuple[Array, Array]:
     """A loose interior-point solution of the dense block alone, with its scaled multiplier."""
     if linear.shape[0] == 0:
         return linear, linear
-    scale = lax.rsqrt(jnp.diagonal(step.S))
-    pull = jnp.maximum(jnp.max(scale * linear), jnp.finfo(linear.dtype).tiny)
-    matrix = step.S * scale[:, None] * scale[None, :]
-    point = interior_point(matrix, scale * linear / pull, max_iter=10, solver_tol=1e-5)
-    y = pull * scale * jnp.where(jnp.isfinite(point.x), point.x, 0)
+    problem = scaled_problem(step.S, linear)
+    point = interior_point(problem, max_iter=10, solver_tol=1e-5)
+    y = problem.pull * problem.scale * jnp.where(jnp.isfinite(point.x), point.x, 0)
     return y, jnp.minimum(0, -(step.S @ y - linear) / step.penalty)
 
 
@@ -154,7 +141,7 @@ def _sweep(
         y, u, ym, um, _ = state
         forward = factor.solve_lower(qs + rho * (y - u))
         linear = qm - (forward @ W).astype(high)
-        ym, um, _ = lax.fori_loop(0, INNER_SWEEPS, inner, (ym, um, linear), unroll=True)
+        ym, um, _ = lax.fori_loop(0, INNER_SWEEPS, inner, (ym, um, linear))
         x = factor.solve_upper(forward - W @ ym.astype(low))
         relaxed = OUTER_RELAXATION * x + (1 - OUTER_RELAXATION) * y + u
         y = jnp.maximum(relaxed, 0)

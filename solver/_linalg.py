@@ -49,9 +49,9 @@ class BlockedFactor(NamedTuple):
     Attributes
     ----------
     strips
-        Per block row, the part of L left of its diagonal block.
+        Per block column of Lᵀ, the part above its diagonal block.
     inverses
-        Per block row, the inverse of its diagonal block.
+        Per block row of L, the inverse of its diagonal block.
     """
 
     strips: tuple[Array, ...]
@@ -61,18 +61,18 @@ class BlockedFactor(NamedTuple):
         """L⁻¹ b for b of shape (K,)."""
         solution = b[:0]
         for strip, inverse in zip(self.strips, self.inverses, strict=True):
-            start, size = strip.shape[1], strip.shape[0]
-            solution = jnp.concatenate([solution, inverse @ (b[start : start + size] - strip @ solution)])
+            start, size = strip.shape
+            solution = jnp.concatenate([solution, inverse @ (b[start : start + size] - solution @ strip)])
         return solution
 
     def solve_upper(self, b: Array) -> Array:
         """L⁻ᵀ b for b of shape (K,)."""
         solution, remaining = b[:0], b
         for strip, inverse in zip(reversed(self.strips), reversed(self.inverses), strict=True):
-            start = strip.shape[1]
+            start = strip.shape[0]
             block = remaining[start:] @ inverse
             solution = jnp.concatenate([block, solution])
-            remaining = remaining[:start] - block @ strip
+            remaining = remaining[:start] - strip @ block
         return solution
 
     def solve(self, b: Array) -> Array:
@@ -82,40 +82,17 @@ class BlockedFactor(NamedTuple):
 
 def blocked(L: Array) -> BlockedFactor:
     """Cut a lower factor L (K, K) into strips; costs one pass over L and K·BLOCK² flops."""
-    K = L.shape[0]
-    starts = range(0, K, BLOCK)
-    whole = len(starts) if K % BLOCK == 0 else len(starts) - 1
-    diagonal = [L[s : s + BLOCK, s : s + BLOCK] for s in starts]
-    inverses: list[Array] = []
-    if whole:
-        stacked = jnp.stack(diagonal[:whole])
-        inverses.extend(_inverse_lower(stacked))
-    inverses.extend(_inverse_lower(block) for block in diagonal[whole:])
-    return BlockedFactor(tuple(L[s : s + BLOCK, :s] for s in starts), tuple(inverses))
+    U = L.T
+    ends = [min(s + BLOCK, L.shape[0]) for s in range(0, L.shape[0], BLOCK)]
+    starts = [0, *ends[:-1]]
+    strips = tuple(U[:s, s:e] for s, e in zip(starts, ends, strict=True))
+    inverses = tuple(_inverse_lower(L[s:e, s:e]) for s, e in zip(starts, ends, strict=True))
+    return BlockedFactor(strips, inverses)
 
 
 def _inverse_lower(L: Array) -> Array:
     identity = jnp.broadcast_to(jnp.eye(L.shape[-1], dtype=L.dtype), L.shape)
     return lax.linalg.triangular_solve(L, identity, left_side=True, lower=True)
-
-
-def masked_matrix(Q: Array, free: Array, ridge: Any = 0.0) -> Array:
-    """Q on the rows and columns of `free`, the identity elsewhere; `ridge` times diag Q added on `free`.
-
-    Keeps the (K, K) shape whatever the number of free variables is, as compiled programs need.
-
-    Parameters
-    ----------
-    Q
-        (K, K) symmetric matrix.
-    free
-        (K,) bool.
-    ridge
-        Relative diagonal perturbation.
-    """
-    diagonal = jnp.where(free, jnp.diagonal(Q) * (1 + ridge), 1)
-    inner = jnp.where(free[:, None] & free[None, :], Q, 0)
-    return with_diagonal(inner, diagonal)
 
 
 def with_diagonal(A: Array, diagonal: Array) -> Array:
@@ -124,12 +101,12 @@ def with_diagonal(A: Array, diagonal: Array) -> Array:
     return jnp.where(on_diagonal, diagonal[:, None], A)
 
 
-def rounding_ridge(Q: Array) -> float:
-    """Relative diagonal perturbation that lets a semidefinite (K, K) matrix be factorised in its dtype.
+def rounding_ridge(q: Array) -> float:
+    """Relative diagonal perturbation that lets a semidefinite matrix of order K = len(q) be factorised in q's dtype.
 
     A Cholesky pivot carries a rounding error of order sqrt(K) eps; 16 times that is safely positive.
     """
-    return float(16 * jnp.finfo(Q.dtype).eps * max(Q.shape[0], 1) ** 0.5)
+    return float(16 * jnp.finfo(q.dtype).eps * q.shape[0] ** 0.5)
 
 
 def by_lane(function: Callable[..., Any]) -> Callable[..., Any]:

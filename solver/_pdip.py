@@ -6,7 +6,8 @@ Problem
 
 Steps
     1. Start at x = z = 1, inside the positive orthant.
-    2. Factorise Q + diag(z/x), which is what elimination of dz leaves of the Newton system.
+    2. Factorise Q + diag(z/x), which is what elimination of dz leaves of the Newton system, scaled on both sides by
+       E = (x/(x+z))^½ so that its entries stay bounded.
     3. Predict with complementarity target 0; the step it could take sets the centring σ = (μ_affine/μ)³.
     4. Correct with target σμ - dx∘dz from the same factor, and go 99.5 % of the way to the boundary.
     5. Stop when stationarity and complementarity are below the tolerance or below what rounding allows.
@@ -27,12 +28,12 @@ References
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 
 from ._crossover import crossover
-from ._linalg import Array, cholesky, cholesky_solve, rounding_ridge, with_diagonal
+from ._linalg import Array, blocked, cholesky, rounding_ridge
+from ._problem import Scaled
 
 DEFAULT_MAX_ITER = 50
 STEP_TO_BOUNDARY = 0.995
@@ -48,13 +49,13 @@ class InteriorPoint(NamedTuple):
 
 
 def solve_pdip(
-    Q: Array, q: Array, max_iter: int | None, solver_tol: float | None, skip: Array | bool = False
+    problem: Scaled, max_iter: int | None, solver_tol: float | None, skip: Array | bool = False
 ) -> tuple[Array, Array]:
     """Solve the scaled problem: primal answer (K,) and the number of factorisations of the interior-point loop.
 
     Parameters
     ----------
-    Q, q
+    problem
         The scaled problem.
     max_iter
         Most steps; None for 50.
@@ -64,41 +65,42 @@ def solve_pdip(
         Where true, no step is taken and the answer is meaningless: under `vmap` a lane that is already solved
         then costs nothing.
     """
-    point = interior_point(Q, q, max_iter or DEFAULT_MAX_ITER, solver_tol, skip)
+    point = interior_point(problem, max_iter or DEFAULT_MAX_ITER, solver_tol, skip)
     interior = jnp.where(point.x > point.z, point.x, 0)
     if solver_tol is not None:
         return interior, point.steps
     reached = point.done & ~jnp.asarray(skip)
-    return crossover(Q, q, interior, point.x > point.z, enabled=reached), point.steps
+    return crossover(problem, interior, point.x > point.z, enabled=reached), point.steps
 
 
 def interior_point(
-    Q: Array, q: Array, max_iter: int, solver_tol: float | None, skip: Array | bool = False
+    problem: Scaled, max_iter: int, solver_tol: float | None, skip: Array | bool = False
 ) -> InteriorPoint:
     """Run the predictor-corrector loop, at most `max_iter` steps."""
-    tolerance = 32 * float(jnp.finfo(Q.dtype).eps) ** 0.875 if solver_tol is None else solver_tol
-    ridge = rounding_ridge(Q) * jnp.diagonal(Q)
-    one = jnp.ones_like(q)
+    tolerance = 32 * float(jnp.finfo(problem.q.dtype).eps) ** 0.875 if solver_tol is None else solver_tol
+    one = jnp.ones_like(problem.q)
     start = InteriorPoint(one, one, jnp.zeros((), jnp.int32), jnp.asarray(skip))
 
     def unfinished(point: InteriorPoint) -> Array:
         return (point.steps < max_iter) & ~point.done
 
     def step(point: InteriorPoint) -> InteriorPoint:
-        return _predict_and_correct(Q, q, ridge, tolerance, point)
+        return _predict_and_correct(problem, tolerance, point)
 
     return lax.while_loop(unfinished, step, start)
 
 
 def _predict_and_correct(
-    Q: Array, q: Array, ridge: Array, tolerance: float, point: InteriorPoint
+    problem: Scaled, tolerance: float, point: InteriorPoint
 ) -> InteriorPoint:
     x, z = point.x, point.z
-    stationarity = Q @ x - q - z
-    L = cholesky(with_diagonal(Q, jnp.diagonal(Q) + ridge + z / x))
+    stationarity = problem.gradient(x) - z
+    freedom = x / (x + z)
+    root = jnp.sqrt(freedom)
+    factor = blocked(cholesky(problem.relaxed(freedom, rounding_ridge(problem.q))))
 
     def direction(complementarity: Array) -> tuple[Array, Array]:
-        dx = -cholesky_solve(L, stationarity + complementarity / x)
+        dx = -root * factor.solve(root * (stationarity + complementarity / x))
         return dx, -(complementarity + z * dx) / x
 
     dx, dz = direction(x * z)
@@ -110,14 +112,13 @@ def _predict_and_correct(
     new_x, new_z = x + length * dx, z + length * dz
 
     broken = ~(jnp.all(jnp.isfinite(new_x)) & jnp.all(jnp.isfinite(new_z)))
-    keep = lambda new, old: jnp.where(broken, old, new)  # noqa: E731
-    new_x, new_z = keep(new_x, x), keep(new_z, z)
-    return InteriorPoint(new_x, new_z, point.steps + 1, broken | _is_solved(Q, q, new_x, new_z, tolerance))
+    new_x, new_z = jnp.where(broken, x, new_x), jnp.where(broken, z, new_z)
+    return InteriorPoint(new_x, new_z, point.steps + 1, broken | _is_solved(problem, new_x, new_z, tolerance))
 
 
-def _is_solved(Q: Array, q: Array, x: Array, z: Array, tolerance: float) -> Array:
-    rounding = 8 * jnp.finfo(Q.dtype).eps * jnp.max(x)
-    residual = jnp.max(jnp.abs(Q @ x - q - z))
+def _is_solved(problem: Scaled, x: Array, z: Array, tolerance: float) -> Array:
+    rounding = 8 * jnp.finfo(x.dtype).eps * jnp.max(x)
+    residual = jnp.max(jnp.abs(problem.gradient(x) - z))
     return (residual <= tolerance + rounding) & (jnp.max(x * z) <= tolerance * jnp.maximum(jnp.max(x), 1))
 
 

@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from ._certificate import jacobi_scale
-
-Array = jax.Array
+from ._linalg import Array, with_diagonal
 
 
 @dataclass(frozen=True)
@@ -39,27 +38,82 @@ class Options:
 
 
 class Scaled(NamedTuple):
-    """The scaled problem: minimise ½ xᵀQx - qᵀx, x >= 0, with diag Q <= 1 and max(q) = 1.
+    """The scaled problem: minimise ½ xᵀAx - qᵀx, x >= 0, where A = DQD has diag A <= 1, and max(q) = 1.
+
+    A is never stored: products go through Q, and where a matrix is to be factorised it is written once, scaled,
+    masked and shifted in the same pass. Large temporaries are what a memory-bound program pays for.
 
     Attributes
     ----------
     Q
-        (K, K); rows and columns of variables that can only be zero are those of the identity.
+        (K, K) as the caller gave it.
     q
-        (K,)
-    unit
-        (K,) the original answer is `unit * x`, the original gradient `pull / unit` times the scaled one times it.
+        (K,) scaled.
+    scale
+        (K,) D; zero for variables with Q[i, i] <= 0, whose rows of A are those of the identity.
     pull
-        () scale of the scaled linear term.
+        () the original answer is `scale * pull * x`.
     """
 
     Q: Array
     q: Array
-    column_scale: Array
+    scale: Array
     pull: Array
 
+    @property
+    def diagonal(self) -> Array:
+        """Diag A, (K,)."""
+        return jnp.where(self.scale > 0, jnp.diagonal(self.Q) * self.scale * self.scale, 1)
 
-def scaled_problem(Q: Array, q: Array, jacobi: bool) -> Scaled:
+    def multiply(self, x: Array) -> Array:
+        """A x for x of shape (K,)."""
+        return self.scale * (self.Q @ (self.scale * x)) + jnp.where(self.scale > 0, 0, x)
+
+    def gradient(self, x: Array) -> Array:
+        """Ax - q."""
+        return self.multiply(x) - self.q
+
+    def rows(self, index: Array) -> Array:
+        """Rows `index` of A, off-diagonal entries of empty columns included; shape (len(index), K)."""
+        return self.Q[index] * self.scale[index][:, None] * self.scale[None, :]
+
+    def weighted(self, weight: Array, diagonal: Array, start: int = 0) -> Array:
+        """W A W with another diagonal, without the first `start` rows and columns; W = diag(weight).
+
+        Written in one pass through Qᵀ = Q: a factorisation wants columns contiguous, and arrays here have rows so.
+
+        Parameters
+        ----------
+        weight, diagonal
+            (K - start,) each.
+        """
+        factor = weight * self.scale[start:]
+        return with_diagonal(self.Q.T[start:, start:] * factor[:, None] * factor[None, :], diagonal)
+
+    def masked(self, free: Array, ridge: float = 0.0, start: int = 0) -> Array:
+        """A on the rows and columns of `free`, the identity elsewhere, without the first `start` of both.
+
+        Keeps its shape whatever the number of free variables is, as compiled programs need.
+
+        Parameters
+        ----------
+        free
+            (K - start,) bool.
+        ridge
+            Added to diag A on `free`, relative to it.
+        """
+        diagonal = jnp.where(free, self.diagonal[start:] * (1 + ridge), 1)
+        return self.weighted(free.astype(diagonal.dtype), diagonal, start)
+
+    def relaxed(self, freedom: Array, ridge: float) -> Array:
+        """EAE + I - E² with E² = `freedom` = x/(x+z), which is E (A + diag(z/x)) E: the matrix of a relaxed KKT system.
+
+        Its entries stay bounded as z/x goes to zero or infinity.
+        """
+        return self.weighted(jnp.sqrt(freedom), freedom * self.diagonal * (1 + ridge) + 1 - freedom)
+
+
+def scaled_problem(Q: Array, q: Array, jacobi: bool = True) -> Scaled:
     """Scale columns by D (diag(Q)^(-1/2), or one number if not `jacobi`) and q by its largest positive entry.
 
     Complementarity products x·z are unchanged by D, so a relaxation at kappa means the same in every scaling.
@@ -71,15 +125,14 @@ def scaled_problem(Q: Array, q: Array, jacobi: bool) -> Scaled:
     q
         (K,).
     """
-    absent = jnp.diagonal(Q) <= 0
-    scale = jacobi_scale(Q) if jacobi else jnp.broadcast_to(jnp.min(jacobi_scale(Q)), q.shape)
-    linear = jnp.where(absent, 0, scale * q)
+    scale = jacobi_scale(Q)
+    if not jacobi:
+        scale = jnp.broadcast_to(jnp.min(scale), q.shape)
+    scale = jnp.where(jnp.diagonal(Q) > 0, scale, 0)
+    linear = scale * q
     pull = jnp.max(jnp.maximum(linear, 0))
     pull = jnp.where(pull > 0, pull, 1)
-    matrix = Q * scale[:, None] * scale[None, :]
-    outside = absent[:, None] | absent[None, :]
-    identity = jnp.eye(Q.shape[0], dtype=Q.dtype)
-    return Scaled(jnp.where(outside, identity, matrix), linear / pull, scale, pull)
+    return Scaled(Q, linear / pull, scale, pull)
 
 
 def validated(Q: Any, q: Any) -> tuple[Array, Array]:
@@ -99,7 +152,8 @@ def validated(Q: Any, q: Any) -> tuple[Array, Array]:
     dtype = jnp.result_type(matrix, vector)
     if dtype not in (jnp.float32, jnp.float64):
         raise ValueError(
-            f"Q and q must be float32 or float64, but they are {matrix.dtype} and {vector.dtype}: convert them first."
+            f"Q and q must be float32 or float64, but they are {matrix.dtype} and {vector.dtype}: "
+            "convert them first."
         )
     for name, value in (("Q", matrix), ("q", vector)):
         if not isinstance(value, jax.core.Tracer) and not bool(jnp.all(jnp.isfinite(value))):

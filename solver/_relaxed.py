@@ -37,8 +37,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import lax
 
-from ._linalg import Array, cholesky, cholesky_solve, rounding_ridge, with_diagonal
-from ._problem import scaled_problem
+from ._linalg import Array, BlockedFactor, blocked, cholesky, rounding_ridge
+from ._problem import Scaled, scaled_problem
 
 MAX_NEWTON_STEPS = 60
 MAX_HALVINGS = 20
@@ -69,18 +69,17 @@ def relaxed_cotangents(Q: Array, q: Array, x: Array, kappa: Array, cotangent: Ar
     cotangent
         (K,) cotangent of x.
     """
-    problem = scaled_problem(Q, q, jacobi=True)
+    problem = scaled_problem(Q, q)
     width = jnp.sqrt(jnp.maximum(kappa, 0))
-    resized = jnp.maximum(problem.pull, width)
-    linear = problem.q * (problem.pull / resized)
-    primal = x / problem.column_scale / resized
-    difference = primal - (problem.Q @ primal - linear)
-    difference = _newton(problem.Q, linear, (width / resized) ** 2, difference)
-    point, adjoint = _adjoint(
-        problem.Q, linear, (width / resized) ** 2, difference, problem.column_scale * cotangent
-    )
-    v = jnp.where(jnp.diagonal(Q) > 0, problem.column_scale * adjoint, 0)
-    relaxed = problem.column_scale * (resized * point.x)
+    unit = jnp.maximum(problem.pull, width)
+    problem = problem._replace(q=problem.q * (problem.pull / unit), pull=unit)
+    relative_kappa = (width / unit) ** 2
+
+    primal = jnp.where(problem.scale > 0, x / jnp.where(problem.scale > 0, problem.scale, 1) / unit, 0)
+    difference = _newton(problem, relative_kappa, primal - problem.gradient(primal))
+    point, adjoint = _adjoint(problem, relative_kappa, difference, problem.scale * cotangent)
+    v = problem.scale * adjoint
+    relaxed = problem.scale * (unit * point.x)
     return -0.5 * (v[:, None] * relaxed[None, :] + relaxed[:, None] * v[None, :]), v
 
 
@@ -95,22 +94,16 @@ def on_manifold(difference: Array, kappa: Array) -> Relaxed:
     return Relaxed(x, z, freedom)
 
 
-def _stationarity(Q: Array, q: Array, kappa: Array, difference: Array) -> Array:
+def _stationarity(problem: Scaled, kappa: Array, difference: Array) -> Array:
     point = on_manifold(difference, kappa)
-    return Q @ point.x - q - point.z
+    return problem.gradient(point.x) - point.z
 
 
-def _symmetrised(Q: Array, freedom: Array, ridge: float) -> Array:
+def _newton_step(problem: Scaled, factor: BlockedFactor, freedom: Array, residual: Array) -> Array:
+    """Change of the difference x - z for a factor of the symmetrised matrix."""
     root = jnp.sqrt(freedom)
-    matrix = Q * root[:, None] * root[None, :]
-    return with_diagonal(matrix, jnp.diagonal(matrix) * (1 + ridge) + (1 - freedom))
-
-
-def _newton_step(Q: Array, L: Array, freedom: Array, residual: Array) -> Array:
-    """Change of the difference x - z for a factor L of the symmetrised matrix."""
-    root = jnp.sqrt(freedom)
-    dx = -root * cholesky_solve(L, root * residual)
-    return dx - (Q @ dx + residual)
+    dx = -root * factor.solve(root * residual)
+    return dx - (problem.multiply(dx) + residual)
 
 
 class _NewtonState(NamedTuple):
@@ -120,9 +113,9 @@ class _NewtonState(NamedTuple):
     stuck: Array
 
 
-def _newton(Q: Array, q: Array, kappa: Array, start: Array) -> Array:
+def _newton(problem: Scaled, kappa: Array, start: Array) -> Array:
     """Full Newton steps until the residual is below the width of the transition."""
-    rounding = 64 * jnp.finfo(Q.dtype).eps
+    rounding = 64 * jnp.finfo(problem.q.dtype).eps
     goal = jnp.maximum(GOAL_IN_WIDTHS * jnp.sqrt(kappa), rounding)
 
     def unfinished(state: _NewtonState) -> Array:
@@ -130,28 +123,28 @@ def _newton(Q: Array, q: Array, kappa: Array, start: Array) -> Array:
 
     def step(state: _NewtonState) -> _NewtonState:
         freedom = on_manifold(state.difference, kappa).freedom
-        L = cholesky(_symmetrised(Q, freedom, rounding_ridge(Q)))
-        change = _newton_step(Q, L, freedom, state.residual)
-        difference, residual, shrunk = _backtrack(Q, q, kappa, state, change)
+        factor = blocked(cholesky(problem.relaxed(freedom, rounding_ridge(problem.q))))
+        change = _newton_step(problem, factor, freedom, state.residual)
+        difference, residual, shrunk = _backtrack(problem, kappa, state, change)
         return _NewtonState(difference, residual, state.steps + 1, ~shrunk)
 
-    return lax.while_loop(unfinished, step, _begin(Q, q, kappa, start)).difference
+    return lax.while_loop(unfinished, step, _begin(problem, kappa, start)).difference
 
 
-def _begin(Q: Array, q: Array, kappa: Array, difference: Array) -> _NewtonState:
-    residual = _stationarity(Q, q, kappa, difference)
+def _begin(problem: Scaled, kappa: Array, difference: Array) -> _NewtonState:
+    residual = _stationarity(problem, kappa, difference)
     return _NewtonState(difference, residual, jnp.zeros((), jnp.int32), jnp.zeros((), bool))
 
 
 def _backtrack(
-    Q: Array, q: Array, kappa: Array, state: _NewtonState, change: Array
+    problem: Scaled, kappa: Array, state: _NewtonState, change: Array
 ) -> tuple[Array, Array, Array]:
     """Halve the step until the residual shrinks."""
     size = jnp.linalg.norm(state.residual)
 
     def attempt(length: Array) -> tuple[Array, Array]:
         difference = state.difference + length * change
-        return difference, _stationarity(Q, q, kappa, difference)
+        return difference, _stationarity(problem, kappa, difference)
 
     def too_long(trial: tuple[Array, Array, Array, Array]) -> Array:
         length, _, residual, halvings = trial
@@ -162,7 +155,7 @@ def _backtrack(
         length, _, _, halvings = trial
         return (length / 2, *attempt(length / 2), halvings + 1)
 
-    whole = jnp.ones((), Q.dtype)
+    whole = jnp.ones((), problem.q.dtype)
     _, difference, residual, _ = lax.while_loop(
         too_long, halve, (whole, *attempt(whole), jnp.zeros((), jnp.int32))
     )
@@ -174,19 +167,19 @@ def _backtrack(
     )
 
 
-def _adjoint(Q: Array, q: Array, kappa: Array, difference: Array, cotangent: Array) -> tuple[Relaxed, Array]:
+def _adjoint(problem: Scaled, kappa: Array, difference: Array, cotangent: Array) -> tuple[Relaxed, Array]:
     """The final relaxed point and (Q + diag(z/x))⁻¹ times the cotangent there, with one factorisation."""
-    rounding = 16 * jnp.finfo(Q.dtype).eps
+    rounding = 16 * jnp.finfo(problem.q.dtype).eps
     freedom = on_manifold(difference, kappa).freedom
-    L = cholesky(_symmetrised(Q, freedom, rounding_ridge(Q)))
+    factor = blocked(cholesky(problem.relaxed(freedom, rounding_ridge(problem.q))))
 
     def unfinished(state: _NewtonState) -> Array:
         size = jnp.max(jnp.abs(state.residual))
         return (size > rounding) & (state.steps < MAX_CHORD_STEPS) & ~state.stuck
 
     def chord(state: _NewtonState) -> _NewtonState:
-        moved = state.difference + _newton_step(Q, L, freedom, state.residual)
-        residual = _stationarity(Q, q, kappa, moved)
+        moved = state.difference + _newton_step(problem, factor, freedom, state.residual)
+        residual = _stationarity(problem, kappa, moved)
         shrunk = jnp.max(jnp.abs(residual)) < jnp.max(jnp.abs(state.residual)) / 2
         return _NewtonState(
             jnp.where(shrunk, moved, state.difference),
@@ -195,14 +188,14 @@ def _adjoint(Q: Array, q: Array, kappa: Array, difference: Array, cotangent: Arr
             ~shrunk,
         )
 
-    difference = lax.while_loop(unfinished, chord, _begin(Q, q, kappa, difference)).difference
+    difference = lax.while_loop(unfinished, chord, _begin(problem, kappa, difference)).difference
     point = on_manifold(difference, kappa)
     root = jnp.sqrt(point.freedom)
 
     def multiply(y: Array) -> Array:
-        return root * (Q @ (root * y)) + (1 - point.freedom) * y
+        return root * problem.multiply(root * y) + (1 - point.freedom) * y
 
-    return point, root * _conjugate_gradients(multiply, L, root * cotangent)
+    return point, root * _conjugate_gradients(multiply, factor, root * cotangent)
 
 
 class _ConjugateGradientState(NamedTuple):
@@ -213,8 +206,8 @@ class _ConjugateGradientState(NamedTuple):
     steps: Array
 
 
-def _conjugate_gradients(multiply: Callable[[Array], Array], L: Array, b: Array) -> Array:
-    """Solve `multiply(y) = b`, preconditioned with the Cholesky factor L, to rounding level of the dtype."""
+def _conjugate_gradients(multiply: Callable[[Array], Array], factor: BlockedFactor, b: Array) -> Array:
+    """Solve `multiply(y) = b`, preconditioned with a Cholesky factor, to rounding level of the dtype."""
     goal = (64 * jnp.finfo(b.dtype).eps) ** 2
 
     def unfinished(state: _ConjugateGradientState) -> Array:
@@ -225,12 +218,12 @@ def _conjugate_gradients(multiply: Callable[[Array], Array], L: Array, b: Array)
         length = state.energy / jnp.vdot(state.direction, image)
         y = state.y + length * state.direction
         residual = state.residual - length * image
-        preconditioned = cholesky_solve(L, residual)
+        preconditioned = factor.solve(residual)
         energy = jnp.vdot(residual, preconditioned)
         direction = preconditioned + (energy / state.energy) * state.direction
         return _ConjugateGradientState(y, residual, direction, energy, state.steps + 1)
 
-    preconditioned = cholesky_solve(L, b)
+    preconditioned = factor.solve(b)
     first_energy = jnp.vdot(b, preconditioned)
     start = _ConjugateGradientState(
         jnp.zeros_like(b), b, preconditioned, first_energy, jnp.zeros((), jnp.int32)

@@ -5,8 +5,7 @@ Problem
     (a multi-Gaussian expansion of the lens light) and the rest is regularised (the source reconstruction).
 
 Steps
-    1. The dense block: given by the caller, or the `FOUND_BLOCK` columns with the largest Σⱼ Qᵢⱼ². Collinear columns share
-       their large entries, so these contain them; columns too many are harmless.
+    1. Name the dense block (`_blocks`): given by the caller, or found.
     2. Identify (`_identify`): score the source variables with one float32 factorisation.
     3. Eliminate (`_eliminate`): solve exactly with one factorisation, leaving the uncertain variables open.
     4. Certify on the full problem; if it fails, refresh the scores and repeat step 3, at most `MAX_ROUNDS` times.
@@ -29,13 +28,14 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import lax
 
+from ._blocks import Blocks, blocks
 from ._certificate import default_tolerance, relative_residuals
 from ._eliminate import eliminate
-from ._identify import Scores, Split, identify
+from ._identify import Scores, identify
 from ._linalg import Array
-from ._pdip import solve_pdip
+from ._pdip import DEFAULT_MAX_ITER, solve_pdip
+from ._problem import Scaled
 
-FOUND_BLOCK = 64
 MAX_ROUNDS = 4
 
 
@@ -50,17 +50,13 @@ class _Round(NamedTuple):
 
 
 def solve_schur(
-    Q: Array,
-    q: Array,
-    dense_columns: tuple[int, ...] | None,
-    max_iter: int | None,
-    solver_tol: float | None,
+    problem: Scaled, dense_columns: tuple[int, ...] | None, max_iter: int | None, solver_tol: float | None
 ) -> tuple[Array, Array]:
-    """Solve the scaled problem: answer (K,) and the number of factorisation rounds, those of a fallback included.
+    """Solve the scaled problem: answer (K,) and the number of rounds, steps of a fallback included.
 
     Parameters
     ----------
-    Q, q
+    problem
         The scaled problem.
     dense_columns
         The collinear columns, sorted; None to find them.
@@ -69,58 +65,31 @@ def solve_schur(
     solver_tol
         Certificate residual to accept; None for half the dtype's default.
     """
-    order, dense_count = _dense_first(Q, dense_columns)
-    if order is None:
-        return _solve_ordered(Q, q, dense_count, max_iter, solver_tol)
-    x, iterations = _solve_ordered(Q[order][:, order], q[order], dense_count, max_iter, solver_tol)
-    return jnp.zeros_like(x).at[order].set(x), iterations
+    parts = blocks(problem, dense_columns)
+    if parts.dense.shape == problem.q.shape:
+        return solve_pdip(problem, max_iter, solver_tol)
+    budget = DEFAULT_MAX_ITER + MAX_ROUNDS if max_iter is None else max_iter
+    final = _rounds(parts, solver_tol or default_tolerance(problem.q.dtype) / 2, min(MAX_ROUNDS, budget))
+    finished = final.certified | (final.rounds >= budget)
+    fallback, steps = solve_pdip(problem, max(budget - MAX_ROUNDS, 1), solver_tol, skip=finished)
+    return jnp.where(finished, final.x, fallback), final.rounds + steps
 
 
-def _dense_first(Q: Array, dense_columns: tuple[int, ...] | None) -> tuple[Array | None, int]:
-    """The order that puts the dense block first (None if it is there), and the block's size."""
-    K = Q.shape[0]
-    if dense_columns is None:
-        count = min(FOUND_BLOCK, K)
-        _, dense = lax.top_k(jnp.sum(Q * Q, axis=1), count)
-        is_dense = jnp.zeros(K, bool).at[dense].set(True)
-        return jnp.argsort(~is_dense, stable=True), count
-    if dense_columns == tuple(range(len(dense_columns))):
-        return None, len(dense_columns)
-    rest = sorted(set(range(K)) - set(dense_columns))
-    return jnp.array([*dense_columns, *rest]), len(dense_columns)
-
-
-def _solve_ordered(
-    Q: Array, q: Array, m: int, max_iter: int | None, solver_tol: float | None
-) -> tuple[Array, Array]:
-    if m == q.shape[0]:
-        return solve_pdip(Q, q, max_iter, solver_tol)
-    split = Split(Q[m:, m:], Q[m:, :m], Q[:m, :m], q[m:], q[:m])
-    tolerance = solver_tol or default_tolerance(Q.dtype) / 2
-    final = _rounds(Q, q, split, tolerance, min(MAX_ROUNDS, max_iter or MAX_ROUNDS))
-    left = None if max_iter is None else max(max_iter - MAX_ROUNDS, 1)
-    exhausted = final.certified | (final.rounds >= (max_iter or jnp.iinfo(jnp.int32).max))
-    fallback, steps = solve_pdip(Q, q, left, solver_tol, skip=exhausted)
-    return jnp.where(exhausted, final.x, fallback), final.rounds + steps
-
-
-def _rounds(Q: Array, q: Array, split: Split, tolerance: float, limit: int) -> _Round:
-    m = split.qm.shape[0]
+def _rounds(parts: Blocks, tolerance: float, limit: int) -> _Round:
+    problem = parts.problem
 
     def unfinished(state: _Round) -> Array:
         return (state.rounds < limit) & ~state.certified & ~state.hopeless
 
     def once(state: _Round) -> _Round:
-        source, dense = eliminate(split, state.scores)
-        x = jnp.maximum(jnp.concatenate([dense, source]), 0)
-        gradient = Q @ x - q
-        residual = relative_residuals(x, gradient, q).worst
-        source_gradient = gradient[m:]
-        refreshed = jnp.where(source != 0, source, -source_gradient / state.scores.penalty)
-        scores = Scores(refreshed, dense > 0, state.scores.penalty)
-        hopeless = ~jnp.all(jnp.isfinite(x))
-        return _Round(scores, x, state.rounds + 1, residual <= tolerance, hopeless)
+        raw = eliminate(parts, state.scores)
+        x = jnp.maximum(raw, 0)
+        gradient = problem.gradient(x)
+        residual = relative_residuals(x, gradient, problem.q).worst
+        score = jnp.where(raw != 0, raw, -gradient / state.scores.penalty)[parts.start :]
+        scores = Scores(jnp.where(parts.is_source, score, -jnp.inf), x[parts.dense] > 0, state.scores.penalty)
+        return _Round(scores, x, state.rounds + 1, residual <= tolerance, ~jnp.all(jnp.isfinite(x)))
 
     no = jnp.zeros((), bool)
-    start = _Round(identify(split), jnp.zeros_like(q), jnp.zeros((), jnp.int32), no, no)
+    start = _Round(identify(parts), jnp.zeros_like(problem.q), jnp.zeros((), jnp.int32), no, no)
     return lax.while_loop(unfinished, once, start)
