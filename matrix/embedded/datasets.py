@@ -136,6 +136,8 @@ def _simulate(workspace: Path, data: str, instrument: str) -> None:
     # A person's PYAUTO_* settings would shrink the data; the workspace has no version to check.
     environment = {name: text for name, text in os.environ.items() if not name.startswith("PYAUTO_")}
     environment["PYAUTO_SKIP_WORKSPACE_VERSION_CHECK"] = "1"
+    # The workspace is about to be committed as it is then.
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"
     run(
         [sys.executable, script, "--instrument", instrument],
         cwd=workspace,

@@ -150,19 +150,19 @@ PIPELINES: Mapping[str, Pipeline] = MappingProxyType(
                 "interferometer",
                 "mge",
                 Settings(3.0, Gaussians(20, _SMA_CENTRE, 0.005), real_space_shape=_SMA_SHAPE),
-                Settings(2.0, Gaussians(6, _SMA_CENTRE, 0.005), real_space_shape=_SMA_SMOKE_SHAPE),
+                Settings(3.0, Gaussians(6, _SMA_CENTRE, 0.005), real_space_shape=_SMA_SMOKE_SHAPE),
             ),
             _pipeline(
                 "interferometer",
                 "pixelization",
                 Settings(3.0, Rectangular("RectangularUniform", (28, 28)), real_space_shape=_SMA_SHAPE),
-                Settings(2.0, Rectangular("RectangularUniform", (8, 8)), real_space_shape=_SMA_SMOKE_SHAPE),
+                Settings(3.0, Rectangular("RectangularUniform", (10, 10)), real_space_shape=_SMA_SMOKE_SHAPE),
             ),
             _pipeline(
                 "interferometer",
                 "delaunay",
                 Settings(3.0, Delaunay((26, 26), 30), real_space_shape=_SMA_SHAPE),
-                Settings(2.0, Delaunay((10, 10), 10), real_space_shape=_SMA_SMOKE_SHAPE),
+                Settings(3.0, Delaunay((10, 10), 10), real_space_shape=_SMA_SMOKE_SHAPE),
             ),
         )
     }

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from matrix.precision import is_float32
 from matrix.record import Evaluation, Timing, XlaMemory
 
 _STEADY_SECONDS = 2.0
@@ -91,8 +92,4 @@ def evaluation_of(*results: Any) -> Evaluation:
     values = tuple(float(value) for value in lanes)
     # Each one's own dtype: a single float32 among float64 lanes would vanish in the concatenation.
     dtypes = sorted({array.dtype.name for array in arrays})
-    return Evaluation(values, "+".join(dtypes), tuple(map(_is_float32, values)))
-
-
-def _is_float32(value: float) -> bool:
-    return bool(np.isfinite(value)) and float(np.float32(value)) == value
+    return Evaluation(values, "+".join(dtypes), tuple(map(is_float32, values)))

@@ -3,7 +3,7 @@
 import argparse
 
 import autolens as al
-from simulation import dataset_folder, lens_mass
+from simulation import dataset_folder, lens_mass, write_truth
 
 # Arcsec per pixel, and width of the Gaussian point-spread function in arcsec.
 INSTRUMENTS = {"hst": (0.05, 0.05)}
@@ -60,7 +60,7 @@ def simulate(instrument):
             ("psf", psf.kernel.native),
         ):
             al.output_to_fits(values=array, file_path=folder / f"{name}.fits", overwrite=True)
-        al.output_to_json(obj=truth, file_path=folder / "tracer.json")
+        write_truth(truth, folder / "tracer.json")
 
 
 if __name__ == "__main__":

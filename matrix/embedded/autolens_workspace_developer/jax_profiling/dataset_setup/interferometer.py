@@ -4,7 +4,7 @@ import argparse
 
 import autolens as al
 import numpy as np
-from simulation import dataset_folder, lens_mass
+from simulation import dataset_folder, lens_mass, write_truth
 
 # Number of visibilities, longest baseline in wavelengths, noise of each visibility, arcsec per pixel.
 INSTRUMENTS = {"sma": (190, 2.5e5, 1000.0, 0.1)}
@@ -52,7 +52,7 @@ def simulate(instrument):
             ("uv_wavelengths", dataset.uv_wavelengths),
         ):
             al.output_to_fits(values=array, file_path=folder / f"{name}.fits", overwrite=True)
-        al.output_to_json(obj=truth, file_path=folder / "tracer.json")
+        write_truth(truth, folder / "tracer.json")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What the simulations share: the lens, and how a dataset's folder is put in place."""
 
+import json
 import os
 import shutil
 from contextlib import contextmanager
@@ -28,3 +29,9 @@ def dataset_folder(kind, instrument):
     shutil.rmtree(place, ignore_errors=True)
     os.replace(aside, place)
     print(f"simulated {place}")
+
+
+def write_truth(tracer, path):
+    """Write what was simulated, in an order of members that does not change from run to run."""
+    al.output_to_json(obj=tracer, file_path=path)
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=4, sort_keys=True) + "\n")

@@ -9,8 +9,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from evaluation import delaunay_source, evaluate, free_mass, imaging_dataset, lens_model, scale_asked_for
 
 # Log evidences of the eager NumPy path, whose positive-only solve is an exact active-set method.
-EXPECTED_LOG_EVIDENCE_HST = 26642.278160003658  # overlay 39x39 and 30 edge points, 60 Gaussians of lens light
-EXPECTED_LOG_EVIDENCE_HST_SMOKE = 3601.0262791907116  # overlay 10x10 and 10 edge points, 10 Gaussians of lens light
+EXPECTED_LOG_EVIDENCE_HST = 26642.278160003658  # overlay 39x39, 30 edge points, 60 lens Gaussians
+EXPECTED_LOG_EVIDENCE_HST_SMOKE = 3601.0262791907116  # overlay 10x10, 10 edge points, 10 lens Gaussians
 
 SCALES = {
     "production": ("hst", 3.5, 60, (39, 39), 30, EXPECTED_LOG_EVIDENCE_HST),

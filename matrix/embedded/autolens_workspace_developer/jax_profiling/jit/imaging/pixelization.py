@@ -9,8 +9,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from evaluation import evaluate, free_mass, imaging_dataset, lens_model, scale_asked_for
 
 # Log evidences of the eager NumPy path, whose positive-only solve is an exact active-set method.
-EXPECTED_LOG_EVIDENCE_HST = 25200.295438368128  # 35x35 source pixels, 60 Gaussians of lens light
-EXPECTED_LOG_EVIDENCE_HST_SMOKE = -6822.286923097357  # 10x10 source pixels, 10 Gaussians of lens light
+EXPECTED_LOG_EVIDENCE_HST = 25200.295438368128  # 35x35 source pixels, 60 lens Gaussians
+EXPECTED_LOG_EVIDENCE_HST_SMOKE = -6822.286923097357  # 10x10 source pixels, 10 lens Gaussians
 
 SCALES = {
     "production": ("hst", 3.5, 60, (35, 35), EXPECTED_LOG_EVIDENCE_HST),
