@@ -62,7 +62,7 @@ PIPELINES = (
 )
 
 # What a cell's numbers depend on in this repository, besides solver/ itself.
-CELL_CODE = ("matrix/cell.py", "matrix/record.py", "matrix/pipelines")
+CELL_CODE = ("matrix/cell.py", "matrix/record.py", "matrix/precision.py", "matrix/pipelines")
 
 
 @dataclass(frozen=True)
