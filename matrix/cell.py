@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--record", required=True, type=Path, help="where to write the record")
     parser.add_argument("--provenance", required=True, type=Path, help="JSON notes of the driver, with a key")
     parser.add_argument("--seed", type=int, default=1, help="of the different lanes")
-    parser.add_argument("--repeats", type=int, default=5, help="timed calls per program, at least")
+    parser.add_argument("--repeats", type=int, default=3, help="timed calls per program, at least")
     return parser
 
 

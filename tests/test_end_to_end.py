@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from matrix.layout import REPOSITORY_ROOT
+from matrix.plan import read_plan
 from matrix.record import read_record
 
 SMOKE = ("fp64", "--scale", "smoke", "--source", "embedded")
@@ -93,6 +94,27 @@ def test_running_again_keeps_every_cell(root: Path, green: subprocess.CompletedP
     assert again.returncode == 0
     assert "12 of 12 cells are kept" in again.stdout
     assert {path: path.stat().st_mtime_ns for path in (run / "records").iterdir()} == before
+
+
+def test_likelihoods_reproduce_the_published_constants_in_their_own_environment(
+    root: Path, green: subprocess.CompletedProcess[str]
+) -> None:
+    """`tests/pipelines/test_likelihood.py` needs the stack: run it with the baseline's Python, our pytest last."""
+    assert green.returncode == 0
+    plan = read_plan(newest_run(root))
+    code = f"import sys; sys.path.append({str(Path(pytest.__file__).parent.parent)!r}); import pytest; " + (
+        "sys.exit(pytest.main(['-q', '-rs', '-p', 'no:cacheprovider', 'tests/pipelines/test_likelihood.py']))"
+    )
+    done = subprocess.run(
+        [plan.environments["baseline"].python, "-c", code],
+        cwd=REPOSITORY_ROOT,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY_ROOT), "JAX_ENABLE_X64": "True"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the autolens stack is not installed" not in done.stdout
 
 
 @pytest.fixture
