@@ -39,6 +39,12 @@ def audit(session: nox.Session) -> None:
     _hand_over(session, "matrix.diagnose.precision_audit", failed="float32 under a float64 label")
 
 
+@nox.session(name="refresh-artifacts")
+def refresh_artifacts(session: nox.Session) -> None:
+    """From a complete green run: result files, constants, and three branches with their pull-request texts."""
+    _hand_over(session, "matrix.refresh", failed="a constant drifted beyond its tolerance")
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
     """The tests of the harness and of the solver, with an end-to-end matrix at smoke scale."""

@@ -93,6 +93,7 @@ class Prepared:
     source: Source
     checkouts: tuple[Checkout, ...]
     environments: Mapping[Side, SideEnvironment]
+    solver_tree: str
     residual_dependencies: tuple[str, ...]
 
     @property
@@ -145,6 +146,7 @@ def _prepare(console: Console, layout: Layout, manifest: Manifest, options: Opti
     baseline = checkouts[manifest.of_role(Role.LIBRARY).name]
     environments: dict[Side, SideEnvironment] = {}
     with candidate_of(baseline) as tree:
+        solver_tree = tree_hash(SOLVER)
         vendor_library(tree.path, SOLVER)
         candidate = commit_candidate(tree, manifest.branch, "Vendor the NNLS solver")
         sides: dict[Side, Checkout] = {"baseline": baseline, "candidate": candidate}
@@ -163,7 +165,8 @@ def _prepare(console: Console, layout: Layout, manifest: Manifest, options: Opti
     )
     for line in residual:
         console.print(f"note        declared elsewhere in the stack, no longer used by the library: {line}")
-    return Prepared(manifest, source, (baseline, candidate, *workspaces), environments, residual)
+    checkouts_made = (baseline, candidate, *workspaces)
+    return Prepared(manifest, source, checkouts_made, environments, solver_tree, residual)
 
 
 def _embedded_origins(
@@ -213,7 +216,7 @@ def _plan(layout: Layout, prepared: Prepared, options: Options) -> Plan:
         precision=options.precision,
         accelerator=options.accelerator,
         checkouts=tuple(_checked_out(checkout) for checkout in prepared.checkouts),
-        solver_tree=tree_hash(SOLVER),
+        solver_tree=prepared.solver_tree,
         environments={
             side: PlannedEnvironment(python=made.python, pythonpath=made.pythonpath, key=made.key)
             for side, made in prepared.environments.items()

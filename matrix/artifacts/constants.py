@@ -1,0 +1,131 @@
+"""Recorded constants in the developer workspace's pipeline scripts, found and rewritten by syntax tree."""
+
+import ast
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from matrix.errors import UsageError
+from matrix.pipelines import pipeline_named
+from matrix.plan import Constant
+
+CONSTANT = re.compile(r"EXPECTED_LOG_(EVIDENCE|LIKELIHOOD)(_(?P<suffix>[A-Z0-9_]+))?")
+_LINE_ENDS = re.compile(rb"\r\n|\r|\n")
+_BOM = b"\xef\xbb\xbf"
+
+
+class _Entry(NamedTuple):
+    """One value among a script's constants: its label, the dict key it has (None for a scalar), its node."""
+
+    label: str
+    key: str | None
+    node: ast.expr
+
+
+def read_constant(workspace: Path, name: str, scale: str) -> Constant:
+    """The constant recorded for the pipeline `name` at `scale`.
+
+    The scripts hold it as `EXPECTED_LOG_EVIDENCE_HST = <float>` (or `..._LIKELIHOOD_...`), or as a dict
+    `EXPECTED_LOG_EVIDENCE = {"sma": <float or None>, ...}`; at smoke scale the instrument is
+    called `HST_SMOKE` or `"sma_smoke"`.
+
+    Raises
+    ------
+    UsageError
+        The workspace has no such script, or it is not Python.
+    """
+    pipeline = pipeline_named(name)
+    instrument = pipeline.instrument + ("_smoke" if scale == "smoke" else "")
+    required = scale == "production"
+    script = str(pipeline.script)
+    for entry in _entries(_read(workspace / pipeline.script), workspace / pipeline.script):
+        if instrument == entry.key or (entry.key is None and entry.label.endswith(f"_{instrument.upper()}")):
+            value = _value(entry.node)
+            return Constant(name=entry.label, value=value, script=script, required=required)
+    expected = f"EXPECTED_LOG_EVIDENCE_{instrument.upper()}"
+    return Constant(name=expected, value=None, script=script, required=required)
+
+
+def rewrite_constant(path: Path, name: str, value: float) -> bytes:
+    """Return the bytes of a script with one constant set to another value.
+
+    Parameters
+    ----------
+    path
+        The script, encoded in UTF-8.
+    name
+        As `Constant.name`: `EXPECTED_LOG_EVIDENCE_HST`, or `EXPECTED_LOG_EVIDENCE['sma']` for a dict's value.
+    value
+        Log evidence or log likelihood, written with all the digits that tell it from its neighbours.
+
+    Returns
+    -------
+    bytes
+        Everything but the number itself as it was: parentheses, comments, line ends.
+
+    Raises
+    ------
+    UsageError
+        The script does not hold `name` exactly once, or `value` is not finite.
+    """
+    if not math.isfinite(value):
+        raise UsageError(f"{path}: {name} cannot become {value}, which is not a finite number")
+    content = _read(path)
+    found = [entry for entry in _entries(content, path) if entry.label == name]
+    if len(found) != 1:
+        raise UsageError(f"{path} assigns {name} {len(found)} times: it must be there exactly once")
+    start, end = _span(content, found[0].node)
+    changed = content[:start] + repr(value).encode() + content[end:]
+    if [_value(entry.node) for entry in _entries(changed, path) if entry.label == name] != [value]:
+        raise UsageError(
+            f"{path}: {name} is written in a way that cannot be changed safely; change it by hand"
+        )
+    return changed
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"the developer workspace has no {path}: is its ref one that holds the six pipelines?"
+        ) from error
+
+
+def _entries(content: bytes, path: Path) -> Iterator[_Entry]:
+    """Yield every module-level constant of a script, a dict value by value."""
+    try:
+        module = ast.parse(content)
+    except SyntaxError as error:
+        raise UsageError(f"{path}, line {error.lineno}: not valid Python ({error.msg})") from error
+    for statement in module.body:
+        targets = statement.targets if isinstance(statement, ast.Assign) else []
+        for target in targets:
+            if isinstance(target, ast.Name) and CONSTANT.fullmatch(target.id):
+                yield from _assigned(target.id, statement.value)  # type: ignore[attr-defined]
+
+
+def _assigned(name: str, node: ast.expr) -> Iterator[_Entry]:
+    if not isinstance(node, ast.Dict):
+        yield _Entry(name, None, node)
+        return
+    for key, value in zip(node.keys, node.values, strict=True):
+        if isinstance(key, ast.Constant):
+            yield _Entry(f"{name}[{key.value!r}]", str(key.value), value)
+
+
+def _value(node: ast.expr) -> float | None:
+    value = ast.literal_eval(node)
+    return None if value is None else float(value)
+
+
+def _span(content: bytes, node: ast.expr) -> tuple[int, int]:
+    """First and last byte of a node; its line and column count from 1 and 0, the column in bytes."""
+    starts = [0, *(match.end() for match in _LINE_ENDS.finditer(content))]
+    # Columns of the first line do not count a byte order mark.
+    starts[0] = len(_BOM) if content.startswith(_BOM) else 0
+    assert node.end_lineno is not None
+    assert node.end_col_offset is not None
+    return starts[node.lineno - 1] + node.col_offset, starts[node.end_lineno - 1] + node.end_col_offset

@@ -1,0 +1,82 @@
+"""A constant is rewritten where it stands, and nothing else in its file moves."""
+
+from pathlib import Path
+
+import pytest
+
+from matrix.artifacts import read_constant, rewrite_constant
+from matrix.errors import UsageError
+from matrix.layout import REPOSITORY_ROOT
+from matrix.pipelines import PIPELINES
+
+VALUE = 25200.295438368128
+
+
+@pytest.mark.parametrize(
+    ("before", "name", "after"),
+    [
+        (
+            "EXPECTED_LOG_EVIDENCE_HST = 1.5\n",
+            "EXPECTED_LOG_EVIDENCE_HST",
+            "EXPECTED_LOG_EVIDENCE_HST = {}\n",
+        ),
+        (
+            "x = 1.5\r\nEXPECTED_LOG_EVIDENCE_HST  =  -1.5  # → why\r\nprint(1.5)\r\n",
+            "EXPECTED_LOG_EVIDENCE_HST",
+            "x = 1.5\r\nEXPECTED_LOG_EVIDENCE_HST  =  {}  # → why\r\nprint(1.5)\r\n",
+        ),
+        (
+            "EXPECTED_LOG_LIKELIHOOD_SMA = (\n    -1.5  # inside\n)\n",
+            "EXPECTED_LOG_LIKELIHOOD_SMA",
+            "EXPECTED_LOG_LIKELIHOOD_SMA = (\n    {}  # inside\n)\n",
+        ),
+        (
+            '"""é"""; EXPECTED_LOG_EVIDENCE = {"sma": -1.5, "alma": None, "hannah": -2.5}\n',
+            "EXPECTED_LOG_EVIDENCE['sma']",
+            '"""é"""; EXPECTED_LOG_EVIDENCE = {{"sma": {}, "alma": None, "hannah": -2.5}}\n',
+        ),
+        (
+            '\ufeffEXPECTED_LOG_EVIDENCE = {"sma": None}',
+            "EXPECTED_LOG_EVIDENCE['sma']",
+            '\ufeffEXPECTED_LOG_EVIDENCE = {{"sma": {}}}',
+        ),
+    ],
+)
+@pytest.mark.parametrize("value", [VALUE, -3165.251161569041])
+def test_rewritten_in_every_form(tmp_path: Path, before: str, name: str, after: str, value: float) -> None:
+    path = tmp_path / "script.py"
+    path.write_bytes(before.encode())
+    assert rewrite_constant(path, name, value) == after.format(repr(value)).encode()
+    assert path.read_bytes() == before.encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("EXPECTED_LOG_EVIDENCE_SMA = 1.0\n", "0 times"),
+        ("EXPECTED_LOG_EVIDENCE_HST = 1.0\nEXPECTED_LOG_EVIDENCE_HST = 2.0\n", "2 times"),
+    ],
+)
+def test_ambiguous_constant_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
+    path = tmp_path / "script.py"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=complaint):
+        rewrite_constant(path, "EXPECTED_LOG_EVIDENCE_HST", VALUE)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_value_that_is_not_finite_is_refused(tmp_path: Path, value: float) -> None:
+    path = tmp_path / "script.py"
+    path.write_text("EXPECTED_LOG_EVIDENCE_HST = 1.0\n")
+    with pytest.raises(UsageError, match="finite"):
+        rewrite_constant(path, "EXPECTED_LOG_EVIDENCE_HST", value)
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES)
+@pytest.mark.parametrize("scale", ["production", "smoke"])
+def test_stand_in_scripts(pipeline: str, scale: str) -> None:
+    workspace = REPOSITORY_ROOT / "matrix" / "embedded" / "autolens_workspace_developer"
+    script = workspace / PIPELINES[pipeline].script
+    constant = read_constant(workspace, pipeline, scale)
+    after = rewrite_constant(script, constant.name, VALUE + 1)
+    assert after.replace(repr(VALUE + 1).encode(), repr(constant.value).encode()) == script.read_bytes()
