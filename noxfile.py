@@ -41,7 +41,7 @@ def audit(session: nox.Session) -> None:
 
 @nox.session(name="refresh-artifacts")
 def refresh_artifacts(session: nox.Session) -> None:
-    """From a complete green run: result files, constants, and three branches with their pull-request texts."""
+    """From a green run: result files, constants, and three branches with their pull-request texts."""
     _hand_over(session, "matrix.refresh", failed="a constant drifted beyond its tolerance")
 
 

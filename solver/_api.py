@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from ._algorithms import ALGORITHMS, solve_scaled
 from ._certificate import Certificate, ResultCode, certificate, default_tolerance
-from ._linalg import Array, by_lane
+from ._linalg import by_lane
 from ._problem import Options, scaled_problem, validated, validated_options
 from ._relaxed import relaxed_cotangents
 
@@ -64,8 +65,8 @@ def solve_nnls_certified(
         Relative KKT residual that counts as converged, and that iterations stop at; None for the tightest the
         dtype allows, judged at 1e-9 (float64) or 1e-4 (float32).
     dense_columns
-        Indices of the collinear columns, such as unregularised linear light profiles; () for none; None if not
-        known. A wrong value costs time, never correctness.
+        Indices of the collinear columns, such as unregularised linear light profiles; () for none; None if
+        not known. A wrong value costs time, never correctness.
     jacobi
         Scale Q to unit diagonal before solving.
 
@@ -139,14 +140,14 @@ def solve_nnls_primal(
 ) -> Array:
     """The answer x (K,) alone, differentiable (reverse mode) with respect to Q and q.
 
-    Other parameters and errors are those of `solve_nnls_certified`. An answer that is not certified is returned as
-    it is; ask `solve_nnls` where that matters.
+    Other parameters and errors are those of `solve_nnls_certified`. An answer that is not certified is
+    returned as it is; ask `solve_nnls` where that matters.
 
     Parameters
     ----------
     target_kappa
-        Complementarity x (Qx - q) to which the optimality conditions are relaxed for the gradient: the smaller, the
-        closer to the derivative on the active set. It does not touch the answer.
+        Complementarity x (Qx - q) to which the optimality conditions are relaxed for the gradient: the
+        smaller, the closer to the derivative on the active set. It does not touch the answer.
     """
     matrix, vector = validated(Q, q)
     options = validated_options(
@@ -217,7 +218,7 @@ def _code(
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _primal(options: Options, Q: Array, q: Array, target_kappa: Array) -> Array:
+def _primal(options: Options, Q: Array, q: Array, _target_kappa: Array) -> Array:
     return _solve(options, Q, q).primal
 
 
@@ -229,7 +230,7 @@ def _primal_forward(
 
 
 def _primal_backward(
-    options: Options, saved: tuple[Array, Array, Array, Array], cotangent: Array
+    _options: Options, saved: tuple[Array, Array, Array, Array], cotangent: Array
 ) -> tuple[Array, Array, None]:
     Q, q, x, target_kappa = saved
     if q.shape[0] == 0:
@@ -247,7 +248,7 @@ def _forward(options: Options, Q: Array, q: Array) -> Array:
 
 
 @_forward.defjvp
-def _refuse_to_differentiate(options: Options, primals: Any, tangents: Any) -> Any:
+def _refuse_to_differentiate(_options: Options, _primals: Any, _tangents: Any) -> Any:
     raise TypeError(
         "solve_nnls_forward has no derivative: call solve_nnls_primal where a gradient is needed."
     )

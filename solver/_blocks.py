@@ -1,16 +1,16 @@
 """The two blocks of a large system: a few collinear dense columns, and the regularised source.
 
-The dense block is given by the caller, or found: the `FOUND_BLOCK` columns with the largest Σⱼ Aᵢⱼ². Collinear columns
-share their large entries, so these contain them. Source columns taken for dense do no harm; dense columns taken for source
-slow the identification down, and in the end the interior-point fallback answers.
+The dense block is given by the caller, or found: the `FOUND_BLOCK` columns with the largest Σⱼ Aᵢⱼ².
+Collinear columns share their large entries, so these contain them. Source columns taken for dense do no
+harm; dense columns taken for source slow the identification down, and in the end the interior-point
+fallback answers.
 """
 
 from dataclasses import dataclass
 
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
-from ._linalg import Array
 from ._problem import Scaled
 
 FOUND_BLOCK = 64
@@ -20,8 +20,8 @@ FOUND_BLOCK = 64
 class Blocks:
     """A scaled problem (K,) with its dense columns named.
 
-    The source keeps its place in the matrix: nothing is permuted, since moving a matrix costs as much as a quarter of a
-    factorisation. A leading dense block is cut off; elsewhere its columns are masked.
+    The source keeps its place in the matrix: nothing is permuted, since moving a matrix costs as much as a
+    quarter of a factorisation. A leading dense block is cut off; elsewhere its columns are masked.
 
     Attributes
     ----------

@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-
-Array = jax.Array
+from jax import Array
 
 
 class ResultCode(IntEnum):
@@ -61,8 +60,8 @@ class Certificate(NamedTuple):
     complementarity
         max over i of min(|x̂ᵢ| / X, |ĝᵢ| / c): every variable is at its bound or has no gradient.
     gap
-        Σ|x̂ᵢ ĝᵢ| / Σ|x̂ᵢ (Dq)ᵢ|: for an answer feasible in x and g this bounds the relative error of the objective
-        (weak duality, Boyd & Vandenberghe, Convex Optimization, section 5.5).
+        Σ|x̂ᵢ ĝᵢ| / Σ|x̂ᵢ (Dq)ᵢ|: for an answer feasible in x and g this bounds the relative error of the
+        objective (weak duality, Boyd & Vandenberghe, Convex Optimization, section 5.5).
     """
 
     primal: Array
@@ -79,9 +78,9 @@ class Certificate(NamedTuple):
 def certificate(Q: Array, q: Array, x: Array) -> Certificate:
     """Measure how well x solves: minimise ½ xᵀQx - qᵀx subject to x >= 0.
 
-    Computed from the problem as it was given and the answer alone, so it judges every algorithm alike. Residuals
-    that are not finite come out as infinity. Variables with Q[i, i] <= 0 count with D = 1 over the square root of
-    the largest diagonal entry.
+    Computed from the problem as it was given and the answer alone, so it judges every algorithm alike.
+    Residuals that are not finite come out as infinity. Variables with Q[i, i] <= 0 count with D = 1 over
+    the square root of the largest diagonal entry.
 
     Parameters
     ----------
@@ -102,7 +101,7 @@ def certificate(Q: Array, q: Array, x: Array) -> Certificate:
 
 
 def jacobi_scale(Q: Array) -> Array:
-    """D = diag(Q)^(-1/2), (K,); for entries Q[i, i] <= 0 the value that belongs to the largest diagonal entry."""
+    """D = diag(Q)^(-1/2), (K,); for entries Q[i, i] <= 0 the value of the largest diagonal entry."""
     diagonal = jnp.diagonal(Q)
     largest = jnp.max(diagonal)
     usable = jnp.where(diagonal > 0, diagonal, jnp.where(largest > 0, largest, 1))
@@ -110,7 +109,7 @@ def jacobi_scale(Q: Array) -> Array:
 
 
 def default_tolerance(dtype: jnp.dtype) -> float:
-    """Largest certificate residual of an answer that counts as converged: 1e-9 in float64, 1e-4 in float32."""
+    """Largest residual of an answer that counts as converged: 1e-9 in float64, 1e-4 in float32."""
     return 1e-9 if jnp.finfo(dtype).bits == 64 else 1e-4
 
 

@@ -1,21 +1,21 @@
 """Crossover: from a good guess of the free set to the exact optimum on it (a vertex of the orthant).
 
 Problem
-    Given F, a nearly right set of variables that are positive at the optimum, find x with Q_FF x_F = q_F, x_F >= 0,
-    and (Qx - q) >= 0 elsewhere.
+    Given F, a nearly right set of variables that are positive at the optimum, find x with Q_FF x_F = q_F,
+    x_F >= 0, and (Qx - q) >= 0 elsewhere.
 
 Steps
-    Factorise Q on F (the identity elsewhere), solve, refine twice against the unperturbed matrix. Variables of F that came
-    out negative leave F; if none did, the variables with a clearly negative gradient enter, all of them the first time,
-    afterwards one by one. At most a few exchanges are made. The best point seen, by KKT residual, is kept, the one handed in
-    included: crossover never makes an answer worse.
+    Factorise Q on F (the identity elsewhere), solve, refine twice against the unperturbed matrix. Variables
+    of F that came out negative leave F; if none did, the variables with a clearly negative gradient enter,
+    all of them the first time, afterwards one by one. At most a few exchanges are made. The best point
+    seen, by KKT residual, is kept, the one handed in included: crossover never makes an answer worse.
 
 Cost per step
     One Cholesky factorisation (K³/3 flops), a few triangular solves and products.
 
 Convergence
-    None is claimed: exchanges are bounded in number, and the certificate judges the outcome. From an interior-point answer
-    one to three passes are enough.
+    None is claimed: exchanges are bounded in number, and the certificate judges the outcome. From an
+    interior-point answer one to three passes are enough.
 
 References
     N. Megiddo, On finding primal- and dual-optimal bases, ORSA J. Computing 3 (1991) 63 (crossover).
@@ -25,9 +25,9 @@ References
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
-from ._linalg import Array, blocked, cholesky, rounding_ridge
+from ._linalg import cholesky, cholesky_solve, rounding_ridge
 from ._problem import Scaled
 
 MAX_EXCHANGES = 4
@@ -120,8 +120,10 @@ def _exchange_once(problem: Scaled, state: Vertex) -> Vertex:
 
 
 def _solve_on(problem: Scaled, free: Array) -> Array:
-    factor = blocked(cholesky(problem.masked(free, rounding_ridge(problem.q))))
-    x = factor.solve(jnp.where(free, problem.q, 0))
-    for _ in range(2):
-        x = x - factor.solve(jnp.where(free, problem.gradient(x), 0))
-    return x
+    L = cholesky(problem.masked(free, rounding_ridge(problem.q)))
+
+    def refine(_: int, x: Array) -> Array:
+        return x - cholesky_solve(L, jnp.where(free, problem.gradient(x), 0))
+
+    # A loop keeps one copy of the solve in the program; from zero, the first pass is the solve itself.
+    return lax.fori_loop(0, 3, refine, jnp.zeros_like(problem.q))

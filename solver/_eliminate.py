@@ -1,25 +1,27 @@
 """Elimination: from a scored guess of the free set to the exact optimum, with one factorisation.
 
 Problem
-    The scaled problem split in dense block m and source s, and a score per source variable that is right for all but a
-    few of them.
+    The scaled problem split in dense block m and source s, and a score per source variable that is right
+    for all but a few of them.
 
 Steps
-    1. C, the `CANDIDATES` least certain source variables, and the dense block stay open; the certain ones are taken at
-       their word: free (F) or fixed at zero. Static shapes: fixed and open rows become those of the identity.
+    1. C, the `CANDIDATES` least certain source variables, and the dense block stay open; the certain ones
+       are taken at their word: free (F) or fixed at zero. Static shapes: fixed and open rows become those
+       of the identity.
     2. L = chol(Q_FF), Y = L⁻¹ [Q_FC, Q_Fm, q_F]; eliminating F leaves the NNLS problem with matrix
        T = Q_(Cm)(Cm) - YᵀY, of about 125 variables.
     3. That small problem is solved exactly: exchange of sign violators from the guess, else interior point.
-    4. x_F by back-substitution. If x is optimal for the whole problem the certificate says so; if not, the exact
-       values are better scores: x on the free variables, -gradient/ρ on the fixed.
+    4. x_F by back-substitution. If x is optimal for the whole problem the certificate says so; if not, the
+       exact values are better scores: x on the free variables, -gradient/ρ on the fixed.
 
 Cost
-    One Cholesky factorisation, one triangular solve with 125 right-hand sides (about a third of a factorisation), and
-    the small problem (a few per cent).
+    One Cholesky factorisation, one triangular solve with 125 right-hand sides (about a third of a
+    factorisation), and the small problem (a few per cent).
 
 Convergence
-    A round returns the exact optimum if every wrongly guessed variable is among the open ones. Rounds are bounded in number:
-    where they do not certify, the caller falls back to the interior-point method, so cycling costs at most those rounds.
+    A round returns the exact optimum if every wrongly guessed variable is among the open ones. Rounds are
+    bounded in number: where they do not certify, the caller falls back to the interior-point method, so
+    cycling costs at most those rounds.
 
 References
     Block elimination: S. Boyd and L. Vandenberghe, Convex Optimization, appendix C.4.
@@ -27,12 +29,12 @@ References
 """
 
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from ._blocks import Blocks
 from ._crossover import exchange_violators
 from ._identify import Scores
-from ._linalg import Array, cholesky, solve_lower, solve_upper
+from ._linalg import cholesky, solve_lower, solve_upper
 from ._pdip import solve_pdip
 from ._problem import scaled_problem
 
@@ -41,7 +43,7 @@ SMALL_EXCHANGES = 6
 
 
 def eliminate(parts: Blocks, scores: Scores) -> Array:
-    """The answer (K,) with the certain source variables taken at their word; negative where that was wrong."""
+    """The answer (K,) with certain source variables taken at their word; negative where that was wrong."""
     start = parts.start
     open_count = min(CANDIDATES, parts.is_source.shape[0])
     _, candidates = lax.top_k(-jnp.abs(scores.source), open_count)

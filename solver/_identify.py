@@ -1,39 +1,42 @@
 """Identification: which source variables are zero at the optimum, from one low-precision factorisation.
 
 Problem
-    The scaled problem split in a small collinear dense block m (about 60 columns, half of them zero at the optimum) and
-    a large, regularised source block s. Wanted is only the sign pattern of the source, with a confidence.
+    The scaled problem split in a small collinear dense block m (about 60 columns, half of them zero at the
+    optimum) and a large, regularised source block s. Wanted is only the sign pattern of the source, with a
+    confidence.
 
 Steps
     1. λ, the largest eigenvalue of Q_ss, by power iteration; ρ = 0.06 λ.
-    2. In float32: L = chol(Q_ss + ρI), W = L⁻¹ Q_sm. In the working precision: S = Q_mm - WᵀW, the dense block with the
-       source eliminated, made safely definite against the float32 noise of W.
-    3. ADMM (alternating direction method of multipliers) with the splitting x_s = y, y >= 0 on the source only; the
-       dense block stays inside the x-step, where the 60-column problem in S is itself advanced by a few over-relaxed
-       ADMM sweeps with the fixed inverse of S + diag(r). So its near singularity never slows the source down.
-    4. The last ADMM point before projection is the score: positive for free, negative for fixed, large for certain.
+    2. In float32: L = chol(Q_ss + ρI), W = L⁻¹ Q_sm. In the working precision: S = Q_mm - WᵀW, the dense
+       block with the source eliminated, made safely definite against the float32 noise of W.
+    3. ADMM (alternating direction method of multipliers) with the splitting x_s = y, y >= 0 on the source
+       only; the dense block stays inside the x-step, where the 60-column problem in S is itself advanced by
+       a few over-relaxed ADMM sweeps with the fixed inverse of S + diag(r). So its near singularity never
+       slows the source down.
+    4. The last ADMM point before projection is the score: positive for free, negative for fixed, large for
+       certain.
 
 Cost
-    One float32 factorisation (about half a Cholesky equivalent), and `SWEEPS` times two float32 triangular solves.
+    One float32 factorisation (about half a Cholesky equivalent), and `SWEEPS` times two float32 triangular
+    solves.
 
 Convergence
-    Linear, of rate about (√cond - 1)/(√cond + 1) of the source block relaxed by ρ; the sign pattern settles long before
-    the values do. Nothing is concluded here: the elimination stage solves exactly and the certificate judges.
+    Linear, of rate about (√cond - 1)/(√cond + 1) of the source block relaxed by ρ; the sign pattern settles
+    long before the values do. Nothing is concluded here: the elimination stage solves exactly and the
+    certificate judges.
 
 References
-    S. Boyd et al., Distributed optimization and statistical learning via ADMM, Found. Trends Mach. Learn. 3 (2011).
-    J. Eckstein and D. Bertsekas, Math. Program. 55 (1992) 293 (over-relaxation).
+    S. Boyd et al., Distributed optimization and statistical learning via ADMM, Found. Trends Mach. Learn. 3
+    (2011). J. Eckstein and D. Bertsekas, Math. Program. 55 (1992) 293 (over-relaxation).
 """
 
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from ._blocks import Blocks
-from ._linalg import Array, BlockedFactor, blocked, cholesky, cholesky_solve, solve_lower, with_diagonal
-from ._pdip import interior_point
-from ._problem import scaled_problem
+from ._linalg import BlockedFactor, blocked, cholesky, cholesky_solve, solve_lower, with_diagonal
 
 POWER_STEPS = 4
 PENALTY = 0.06
@@ -74,8 +77,7 @@ def identify(parts: Blocks) -> Scores:
     step = _DenseStep.prepare(within - (W.T @ W).astype(dtype))
     factor = blocked(L)
     qs, qm = parts.linear_source.astype(low), parts.linear_dense
-    start = _start_dense(step, qm - (W.T @ factor.solve_lower(qs)).astype(dtype))
-    score, dense = _sweep(factor, W, step, qs, qm, rho, start)
+    score, dense = _sweep(factor, W, step, qs, qm, rho)
     score = jnp.where(jnp.isfinite(score), score, 1).astype(dtype)
     return Scores(jnp.where(parts.is_source, score, -jnp.inf), dense > 0, rho.astype(dtype))
 
@@ -97,26 +99,15 @@ class _DenseStep(NamedTuple):
 
 
 def _largest_eigenvalue(A: Array) -> Array:
-    """Power iteration from a fixed, uneven start; good to about ten per cent, which is enough for a penalty."""
+    """Power iteration from a fixed, uneven start; good to ten per cent, enough for a penalty."""
     index = jnp.arange(A.shape[0], dtype=A.dtype)
     start = 1 + jnp.cos(index) / 2
 
     def improve(_: int, state: tuple[Array, Array]) -> tuple[Array, Array]:
-        v, _ = state
-        image = A @ (v / jnp.linalg.norm(v))
+        image = A @ (state[0] / jnp.linalg.norm(state[0]))
         return image, jnp.linalg.norm(image)
 
     return lax.fori_loop(0, POWER_STEPS, improve, (start, jnp.ones((), A.dtype)))[1]
-
-
-def _start_dense(step: _DenseStep, linear: Array) -> tuple[Array, Array]:
-    """A loose interior-point solution of the dense block alone, with its scaled multiplier."""
-    if linear.shape[0] == 0:
-        return linear, linear
-    problem = scaled_problem(step.S, linear)
-    point = interior_point(problem, max_iter=10, solver_tol=1e-5)
-    y = problem.pull * problem.scale * jnp.where(jnp.isfinite(point.x), point.x, 0)
-    return y, jnp.minimum(0, -(step.S @ y - linear) / step.penalty)
 
 
 def _sweep(
@@ -126,7 +117,6 @@ def _sweep(
     qs: Array,
     qm: Array,
     rho: Array,
-    start: tuple[Array, Array],
 ) -> tuple[Array, Array]:
     low, high = qs.dtype, qm.dtype
 
@@ -138,15 +128,15 @@ def _sweep(
         return y, relaxed - y, linear
 
     def outer(_: int, state: tuple[Array, ...]) -> tuple[Array, ...]:
-        y, u, ym, um, _ = state
+        y, u, ym, um = state[:4]
         forward = factor.solve_lower(qs + rho * (y - u))
         linear = qm - (forward @ W).astype(high)
-        ym, um, _ = lax.fori_loop(0, INNER_SWEEPS, inner, (ym, um, linear))
+        ym, um, linear = lax.fori_loop(0, INNER_SWEEPS, inner, (ym, um, linear))
         x = factor.solve_upper(forward - W @ ym.astype(low))
         relaxed = OUTER_RELAXATION * x + (1 - OUTER_RELAXATION) * y + u
         y = jnp.maximum(relaxed, 0)
         return y, relaxed - y, ym, um, relaxed
 
-    zero = jnp.zeros_like(qs)
-    final = lax.fori_loop(0, SWEEPS, outer, (zero, zero, *start, zero))
+    zero, zero_dense = jnp.zeros_like(qs), jnp.zeros_like(qm)
+    final = lax.fori_loop(0, SWEEPS, outer, (zero, zero, zero_dense, zero_dense, zero))
     return final[4], final[2]

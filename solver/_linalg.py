@@ -5,10 +5,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 from jax.custom_batching import custom_vmap
-
-Array = jax.Array
 
 
 def cholesky(A: Array) -> Array:
@@ -37,14 +35,15 @@ def _triangular(L: Array, B: Array, transpose: bool) -> Array:
     return solution.reshape(B.shape)
 
 
-BLOCK = 128
+BLOCK = 256
 
 
 class BlockedFactor(NamedTuple):
     """A Cholesky factor prepared for many solves with one right-hand side.
 
-    A triangular solve with one vector runs far below memory speed in the library. Here the factor is cut into strips
-    of `BLOCK` rows; the diagonal blocks are inverted once, so each solve is nothing but products.
+    A triangular solve with one vector runs far below memory speed in the library. Here the factor is cut
+    into strips of `BLOCK` rows; the diagonal blocks are inverted once, so each solve is nothing but
+    products.
 
     Attributes
     ----------
@@ -102,7 +101,7 @@ def with_diagonal(A: Array, diagonal: Array) -> Array:
 
 
 def rounding_ridge(q: Array) -> float:
-    """Relative diagonal perturbation that lets a semidefinite matrix of order K = len(q) be factorised in q's dtype.
+    """Relative diagonal shift that lets a semidefinite matrix of order K = len(q) be factorised in q's dtype.
 
     A Cholesky pivot carries a rounding error of order sqrt(K) eps; 16 times that is safely positive.
     """
@@ -112,9 +111,9 @@ def rounding_ridge(q: Array) -> float:
 def by_lane(function: Callable[..., Any]) -> Callable[..., Any]:
     """Under `vmap`, run `function` lane after lane on CPU and batched elsewhere.
 
-    On CPU one lane fills the machine: a loop keeps its matrices in cache and lets an easy lane stop when it is
-    done, while batched loops run until the hardest lane is. On an accelerator the batched form fills the device.
-    Nested `vmap` gives nested loops.
+    On CPU one lane fills the machine: a loop keeps its matrices in cache and lets an easy lane stop when it
+    is done, while batched loops run until the hardest lane is. On an accelerator the batched form fills the
+    device. Nested `vmap` gives nested loops.
 
     Parameters
     ----------

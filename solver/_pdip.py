@@ -1,18 +1,20 @@
 """Primal-dual interior-point method (Mehrotra predictor-corrector) with a crossover to the exact vertex.
 
 Problem
-    minimise ½ xᵀQx - qᵀx subject to x >= 0, Q (K, K) symmetric positive semidefinite, scaled as `scaled_problem`
-    leaves it. Optimality: Qx - q - z = 0, x >= 0, z >= 0, xᵢzᵢ = 0.
+    minimise ½ xᵀQx - qᵀx subject to x >= 0, Q (K, K) symmetric positive semidefinite, scaled as
+    `scaled_problem` leaves it. Optimality: Qx - q - z = 0, x >= 0, z >= 0, xᵢzᵢ = 0.
 
 Steps
-    1. Start at x = z = 1, inside the positive orthant.
-    2. Factorise Q + diag(z/x), which is what elimination of dz leaves of the Newton system, scaled on both sides by
-       E = (x/(x+z))^½ so that its entries stay bounded.
+    1. Solve (Q + I) x = q; start at its positive part and the negative of its negative part, each moved
+       inside.
+    2. Factorise Q + diag(z/x), which is what elimination of dz leaves of the Newton system, scaled on both
+       sides by E = (x/(x+z))^½ so that its entries stay bounded.
     3. Predict with complementarity target 0; the step it could take sets the centring σ = (μ_affine/μ)³.
     4. Correct with target σμ - dx∘dz from the same factor, and go 99.5 % of the way to the boundary.
     5. Stop when stationarity and complementarity are below the tolerance or below what rounding allows.
-    6. Crossover: take F = {x > z} as the free set, solve Q_FF x_F = q_F with iterative refinement, and exchange the
-       few variables that violate their sign. This gives exact zeros, and residuals at rounding level.
+    6. Crossover: take F = {x > z} as the free set, solve Q_FF x_F = q_F with iterative refinement, and
+       exchange the few variables that violate their sign. This gives exact zeros, and residuals at rounding
+       level.
 
 Cost per step
     One Cholesky factorisation (K³/3 flops), four triangular solves and one product with Q (6 K² flops).
@@ -29,14 +31,15 @@ References
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from ._crossover import crossover
-from ._linalg import Array, blocked, cholesky, rounding_ridge
+from ._linalg import cholesky, cholesky_solve, rounding_ridge
 from ._problem import Scaled
 
 DEFAULT_MAX_ITER = 50
 STEP_TO_BOUNDARY = 0.995
+START_INSIDE = 0.01
 
 
 class InteriorPoint(NamedTuple):
@@ -51,7 +54,7 @@ class InteriorPoint(NamedTuple):
 def solve_pdip(
     problem: Scaled, max_iter: int | None, solver_tol: float | None, skip: Array | bool = False
 ) -> tuple[Array, Array]:
-    """Solve the scaled problem: primal answer (K,) and the number of factorisations of the interior-point loop.
+    """Solve the scaled problem: answer (K,) and the number of interior-point steps.
 
     Parameters
     ----------
@@ -90,26 +93,32 @@ def interior_point(
     return lax.while_loop(unfinished, step, start)
 
 
-def _predict_and_correct(
-    problem: Scaled, tolerance: float, point: InteriorPoint
-) -> InteriorPoint:
+def _predict_and_correct(problem: Scaled, tolerance: float, point: InteriorPoint) -> InteriorPoint:
     x, z = point.x, point.z
     stationarity = problem.gradient(x) - z
     freedom = x / (x + z)
     root = jnp.sqrt(freedom)
-    factor = blocked(cholesky(problem.relaxed(freedom, rounding_ridge(problem.q))))
+    L = cholesky(problem.relaxed(freedom, rounding_ridge(problem.q)))
 
-    def direction(complementarity: Array) -> tuple[Array, Array]:
-        dx = -root * factor.solve(root * (stationarity + complementarity / x))
-        return dx, -(complementarity + z * dx) / x
-
-    dx, dz = direction(x * z)
-    length = jnp.minimum(_longest_step(x, dx), _longest_step(z, dz))
     mean = jnp.mean(x * z)
-    centring = (jnp.mean((x + length * dx) * (z + length * dz)) / mean) ** 3
-    dx, dz = direction(x * z - centring * mean + dx * dz)
+    # The first factor, at x = z = 1, is that of A + I, and only chooses where to start.
+    first = point.steps == 0
+
+    def towards(_: int, state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        """Direction and step length for a complementarity target; then the corrector's target."""
+        complementarity = state[0]
+        right = jnp.where(first, -problem.q, stationarity + complementarity / x)
+        dx = -root * cholesky_solve(L, root * right)
+        dz = -(complementarity + z * dx) / x
+        length = jnp.minimum(_longest_step(x, dx), _longest_step(z, dz))
+        centring = (jnp.mean((x + length * dx) * (z + length * dz)) / mean) ** 3
+        return x * z - centring * mean + dx * dz, dx, dz
+
+    # Predictor, then corrector: a loop keeps one copy of the solve in the program.
+    _, dx, dz = lax.fori_loop(0, 2, towards, (x * z, x, z))
     length = STEP_TO_BOUNDARY * jnp.minimum(_longest_step(x, dx), _longest_step(z, dz))
-    new_x, new_z = x + length * dx, z + length * dz
+    new_x = jnp.where(first, jnp.maximum(dx, 0) + START_INSIDE, x + length * dx)
+    new_z = jnp.where(first, jnp.maximum(-dx, 0) + START_INSIDE, z + length * dz)
 
     broken = ~(jnp.all(jnp.isfinite(new_x)) & jnp.all(jnp.isfinite(new_z)))
     new_x, new_z = jnp.where(broken, x, new_x), jnp.where(broken, z, new_z)

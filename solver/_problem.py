@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from ._certificate import jacobi_scale
-from ._linalg import Array, with_diagonal
+from ._linalg import with_diagonal
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Options:
     algorithm
         A name in `ALGORITHMS`.
     max_iter
-        Most iterations (factorisations, for the first-order methods sweeps); None: the algorithm's own default.
+        Most iterations (factorisations, for the first-order methods sweeps); None: the algorithm's own
+        default.
     solver_tol
         Relative KKT residual to iterate to, and to call converged; None: as tight as the dtype allows, judged
         at `default_tolerance`.
@@ -40,8 +42,8 @@ class Options:
 class Scaled(NamedTuple):
     """The scaled problem: minimise ½ xᵀAx - qᵀx, x >= 0, where A = DQD has diag A <= 1, and max(q) = 1.
 
-    A is never stored: products go through Q, and where a matrix is to be factorised it is written once, scaled,
-    masked and shifted in the same pass. Large temporaries are what a memory-bound program pays for.
+    A is never stored: products go through Q, and where a matrix is to be factorised it is written once,
+    scaled, masked and shifted in the same pass. Large temporaries are what a memory-bound program pays for.
 
     Attributes
     ----------
@@ -80,7 +82,8 @@ class Scaled(NamedTuple):
     def weighted(self, weight: Array, diagonal: Array, start: int = 0) -> Array:
         """W A W with another diagonal, without the first `start` rows and columns; W = diag(weight).
 
-        Written in one pass through Qᵀ = Q: a factorisation wants columns contiguous, and arrays here have rows so.
+        Written in one pass through Qᵀ = Q: a factorisation wants columns contiguous, and arrays here have
+        rows so.
 
         Parameters
         ----------
@@ -106,7 +109,7 @@ class Scaled(NamedTuple):
         return self.weighted(free.astype(diagonal.dtype), diagonal, start)
 
     def relaxed(self, freedom: Array, ridge: float) -> Array:
-        """EAE + I - E² with E² = `freedom` = x/(x+z), which is E (A + diag(z/x)) E: the matrix of a relaxed KKT system.
+        """EAE + I - E², E² = `freedom` = x/(x+z): the relaxed KKT matrix A + diag(z/x) between two factors E.
 
         Its entries stay bounded as z/x goes to zero or infinity.
         """

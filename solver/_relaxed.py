@@ -1,45 +1,51 @@
 """Gradient of the answer through the relaxed KKT system.
 
 Problem
-    The optimum is not differentiable where a variable changes between free and fixed, and its derivative ignores fixed
-    variables. Relaxing complementarity to xᵢzᵢ = κ makes both smooth: with stationarity Qx - q - z = 0, x > 0, z > 0,
+    The optimum is not differentiable where a variable changes between free and fixed, and its derivative
+    ignores fixed variables. Relaxing complementarity to xᵢzᵢ = κ makes both smooth: with stationarity Qx -
+    q - z = 0, x > 0, z > 0,
 
         dx = (Q + diag(z/x))⁻¹ (dq - dQ x),
 
-    so a cotangent x̄ gives v = (Q + diag(z/x))⁻¹ x̄, q̄ = v and Q̄ = -½ (v xᵀ + x vᵀ). Products xᵢzᵢ do not change under
-    diagonal scaling of the problem, so neither does the meaning of κ.
+    so a cotangent x̄ gives v = (Q + diag(z/x))⁻¹ x̄, q̄ = v and Q̄ = -½ (v xᵀ + x vᵀ). Products xᵢzᵢ do not
+    change under diagonal scaling of the problem, so neither does the meaning of κ.
 
 Steps
-    1. Put the optimum on the relaxed manifold: with p = x - z keep p and set x, z = (±p + √(p² + 4κ))/2, so xz = κ
-       exactly and only stationarity r(p) = Q x(p) - q - z(p) remains to be solved (smoothing of Chen, Harker, Kanzow,
-       Smale). Newton on r needs E Q E + diag(z/(x+z)), E² = x/(x+z): bounded entries for every κ >= 0, and at κ = 0 just
-       Q on the free variables.
-    2. Full Newton steps with backtracking, until r is below a tenth of √κ, the width of the transition between free
-       and fixed. For a small κ (1e-11) the start is already there.
+    1. Put the optimum on the relaxed manifold: with p = x - z keep p and set x, z = (±p + √(p² + 4κ))/2, so
+       xz = κ exactly and only stationarity r(p) = Q x(p) - q - z(p) remains to be solved (smoothing of
+       Chen, Harker, Kanzow, Smale). Newton on r needs E Q E + diag(z/(x+z)), E² = x/(x+z): bounded entries
+       for every κ >= 0, and at κ = 0 just Q on the free variables.
+    2. Full Newton steps with backtracking, until r is below a tenth of √κ, the width of the transition
+       between free and fixed. For a small κ (1e-11) the start is already there.
     3. One factorisation; more Newton steps with this factor kept (chord steps), while they shrink r.
-    4. v by conjugate gradients on the matrix at the final point, preconditioned with the factor: two to five iterations.
+    4. v by conjugate gradients on the matrix at the final point, preconditioned with the factor: two to
+       five iterations.
 
 Cost
     One Cholesky factorisation for small κ, one more per full Newton step; the rest is O(K²).
 
 Convergence
-    r is the residual of a monotone complementarity problem: backtracking Newton converges globally, and quadratically at the
-    end. Preconditioned conjugate gradients converge in as many steps as variables changed their E noticeably.
+    r is the residual of a monotone complementarity problem: backtracking Newton converges globally, and
+    quadratically at the end. Preconditioned conjugate gradients converge in as many steps as variables
+    changed their E noticeably.
 
 References
-    K. Tracy and Z. Manchester, arXiv:2406.11749 (relaxed gradients; qpax), and jaxnnls for NNLS.
-    C. Kanzow, Some noninterior continuation methods for linear complementarity problems, SIAM J. Matrix Anal. 17 (1996) 851.
+    K. Tracy and Z. Manchester, arXiv:2406.11749 (relaxed gradients; qpax), and jaxnnls for NNLS. C. Kanzow,
+    Some noninterior continuation methods for linear complementarity problems, SIAM J. Matrix Anal. 17
+    (1996) 851.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
-from ._linalg import Array, BlockedFactor, blocked, cholesky, rounding_ridge
+from ._linalg import BlockedFactor, blocked, cholesky, rounding_ridge
 from ._problem import Scaled, scaled_problem
 
+GRADIENT_SCOPE = "nnls_relaxed_gradient"
 MAX_NEWTON_STEPS = 60
 MAX_HALVINGS = 20
 MAX_CHORD_STEPS = 20
@@ -48,13 +54,14 @@ MAX_CONJUGATE_GRADIENT_STEPS = 30
 
 
 class Relaxed(NamedTuple):
-    """A point of the relaxed manifold: primal and dual (K,), and E² = x/(x+z), the degree to which each is free."""
+    """A point of the relaxed manifold: primal and dual (K,), and E² = x/(x+z), how free each is."""
 
     x: Array
     z: Array
     freedom: Array
 
 
+@jax.named_scope(GRADIENT_SCOPE)
 def relaxed_cotangents(Q: Array, q: Array, x: Array, kappa: Array, cotangent: Array) -> tuple[Array, Array]:
     """Pull a cotangent of the answer back to Q (K, K), symmetric, and q (K,).
 

@@ -1,23 +1,26 @@
 """Identify, eliminate, certify: the exact optimum of a large system in two or three factorisations.
 
 Problem
-    minimise ½ xᵀQx - qᵀx subject to x >= 0, Q (K, K) scaled, where a small block of columns may be almost collinear
-    (a multi-Gaussian expansion of the lens light) and the rest is regularised (the source reconstruction).
+    minimise ½ xᵀQx - qᵀx subject to x >= 0, Q (K, K) scaled, where a small block of columns may be almost
+    collinear (a multi-Gaussian expansion of the lens light) and the rest is regularised (the source
+    reconstruction).
 
 Steps
+    0. If all source variables would stay open in step 3, the interior-point method answers at once.
     1. Name the dense block (`_blocks`): given by the caller, or found.
     2. Identify (`_identify`): score the source variables with one float32 factorisation.
     3. Eliminate (`_eliminate`): solve exactly with one factorisation, leaving the uncertain variables open.
-    4. Certify on the full problem; if it fails, refresh the scores and repeat step 3, at most `MAX_ROUNDS` times.
-    5. Still uncertified: the interior-point method on the full problem, in a loop that makes no trip otherwise. Under `vmap`
-       only lanes that need it pay for it.
+    4. Certify on the full problem; if it fails, refresh the scores and repeat step 3, at most `MAX_ROUNDS`
+       times.
+    5. Still uncertified: the interior-point method on the full problem, in a loop that makes no trip
+       otherwise. Under `vmap` only lanes that need it pay for it.
 
 Cost
     Step 2: about one Cholesky equivalent; step 3: about one and a half per round; step 4: one product.
 
 Convergence
-    The answer is exact when certified. Cycling is impossible: rounds are bounded, and the interior-point method does not
-    depend on them.
+    The answer is exact when certified. Cycling is impossible: rounds are bounded, and the interior-point
+    method does not depend on them.
 
 References
     As in `_identify`, `_eliminate` and `_pdip`; the combination is this project's own.
@@ -26,13 +29,12 @@ References
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from ._blocks import Blocks, blocks
 from ._certificate import default_tolerance, relative_residuals
-from ._eliminate import eliminate
+from ._eliminate import CANDIDATES, eliminate
 from ._identify import Scores, identify
-from ._linalg import Array
 from ._pdip import DEFAULT_MAX_ITER, solve_pdip
 from ._problem import Scaled
 
@@ -40,7 +42,7 @@ MAX_ROUNDS = 4
 
 
 class _Round(NamedTuple):
-    """State: best guess of the scores, the answer, rounds made, certified, and whether another round makes sense."""
+    """State: best scores, the answer, rounds made, certified, and whether more rounds make no sense."""
 
     scores: Scores
     x: Array
@@ -66,7 +68,7 @@ def solve_schur(
         Certificate residual to accept; None for half the dtype's default.
     """
     parts = blocks(problem, dense_columns)
-    if parts.dense.shape == problem.q.shape:
+    if problem.q.shape[0] - parts.dense.shape[0] <= CANDIDATES:
         return solve_pdip(problem, max_iter, solver_tol)
     budget = DEFAULT_MAX_ITER + MAX_ROUNDS if max_iter is None else max_iter
     final = _rounds(parts, solver_tol or default_tolerance(problem.q.dtype) / 2, min(MAX_ROUNDS, budget))

@@ -117,7 +117,7 @@ def measure(
         solver=facts,
         nnls=nnls,
         precision=PrecisionFacts(
-            x64_enabled=bool(jax.config.jax_enable_x64),
+            x64_enabled=bool(jax.config.read("jax_enable_x64")),
             x64_variable=os.environ.get("JAX_ENABLE_X64"),
             mixed=cell.precision == "mp",
             solver_dtype=solver_dtype,

@@ -1,0 +1,191 @@
+"""The public functions keep their promises: call forms, refusals, result codes, precision."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import solver
+from solver import ResultCode
+
+from .problems import scipy_optimum, with_known_optimum
+
+EXACT = ("auto", "pdip", "schur")
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("algorithm", solver.ALGORITHMS)
+def test_scipy_parity(algorithm: str) -> None:
+    problem = with_known_optimum(np.random.default_rng(0), K=20, condition=50)
+    expected = scipy_optimum(problem.Q, problem.q)
+    x, s, z, converged, iterations = solver.solve_nnls(problem.Q, problem.q, algorithm=algorithm)
+    assert converged == 1
+    assert iterations >= 1
+    tolerance = 1e-11 if algorithm in EXACT else 1e-6
+    np.testing.assert_allclose(x, expected, rtol=tolerance, atol=tolerance)
+    np.testing.assert_array_equal(s, x)
+    np.testing.assert_allclose(z, problem.Q @ np.asarray(x) - problem.q, atol=1e-12)
+
+
+def test_the_three_forms_give_the_same_answer() -> None:
+    Q, q, _ = with_known_optimum(np.random.default_rng(1), K=20)
+    primal = solver.solve_nnls_primal(Q, q)
+    np.testing.assert_array_equal(primal, solver.solve_nnls_forward(Q, q))
+    np.testing.assert_array_equal(primal, solver.solve_nnls(Q, q)[0])
+
+
+@pytest.mark.parametrize("algorithm", solver.ALGORITHMS)
+def test_max_iter_is_honoured_and_reported(algorithm: str) -> None:
+    problem = with_known_optimum(np.random.default_rng(2), K=300, condition=1e6)
+    result = solver.solve_nnls_certified(problem.Q, problem.q, algorithm=algorithm, max_iter=2)
+    assert result.iterations <= 2
+    if result.code == ResultCode.CERTIFIED:
+        assert algorithm in ("auto", "schur")
+        np.testing.assert_allclose(result.primal, problem.x, atol=1e-7)
+    else:
+        assert result.code == ResultCode.ITERATION_LIMIT
+
+
+def test_a_loose_tolerance_stops_earlier_and_says_how_well_it_did() -> None:
+    problem = with_known_optimum(np.random.default_rng(3), K=40)
+    loose = solver.solve_nnls_certified(problem.Q, problem.q, algorithm="pdip", solver_tol=1e-3)
+    tight = solver.solve_nnls_certified(problem.Q, problem.q, algorithm="pdip")
+    assert loose.iterations < tight.iterations
+    assert tight.certificate.worst < 1e-13 < loose.certificate.worst
+
+
+def test_jacobi_scaling_does_not_change_the_answer() -> None:
+    problem = with_known_optimum(np.random.default_rng(4), K=40, scatter=2)
+    for jacobi in (True, False):
+        result = solver.solve_nnls_certified(problem.Q, problem.q, jacobi=jacobi)
+        assert result.code == ResultCode.CERTIFIED
+        np.testing.assert_allclose(result.primal, problem.x, rtol=1e-7, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("Q", "q", "message"),
+    [
+        (np.ones((3, 2)), np.ones(3), "square"),
+        (np.ones(3), np.ones(3), "square"),
+        (np.eye(3), np.ones(2), "shape"),
+        (np.eye(3), np.ones((3, 1)), "shape"),
+        (np.eye(3, dtype=int), np.ones(3, int), "float"),
+        (np.eye(3) + 0j, np.ones(3), "float"),
+        (np.diag([1.0, np.nan, 1.0]), np.ones(3), "NaN"),
+        (np.eye(3), np.array([1.0, np.inf, 1.0]), "infinity"),
+    ],
+)
+def test_malformed_input_is_refused(Q: np.ndarray, q: np.ndarray, message: str) -> None:
+    for solve in (
+        solver.solve_nnls,
+        solver.solve_nnls_primal,
+        solver.solve_nnls_forward,
+        solver.solve_nnls_certified,
+    ):
+        with pytest.raises(ValueError, match=message):
+            solve(Q, q)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"algorithm": "simplex"},
+        {"max_iter": 0},
+        {"solver_tol": 0.0},
+        {"solver_tol": -1e-6},
+        {"dense_columns": (0, 3)},
+        {"dense_columns": (-1,)},
+    ],
+)
+def test_wrong_options_are_refused(options: dict) -> None:
+    with pytest.raises(ValueError, match=next(iter(options))):
+        solver.solve_nnls(np.eye(3), np.ones(3), **options)
+
+
+@pytest.mark.parametrize("algorithm", solver.ALGORITHMS)
+def test_non_finite_lanes_are_flagged_under_a_trace_and_leave_others_alone(algorithm: str) -> None:
+    rng = np.random.default_rng(5)
+    problems = [with_known_optimum(rng, K=20, condition=20) for _ in range(3)]
+    Q, q = np.stack([p.Q for p in problems]), np.stack([p.q for p in problems])
+    Q_bad, q_bad = Q.copy(), q.copy()
+    Q_bad[0, 4, 4] = np.nan
+    q_bad[2, 7] = np.inf
+    solve = jax.jit(jax.vmap(lambda Q, q: solver.solve_nnls_certified(Q, q, algorithm=algorithm)))
+    healthy, sick = solve(Q, q), solve(Q_bad, q_bad)
+    assert list(sick.code) == [ResultCode.NON_FINITE, ResultCode.CERTIFIED, ResultCode.NON_FINITE]
+    assert np.all(np.isnan(sick.primal[jnp.array([0, 2])]))
+    np.testing.assert_array_equal(sick.primal[1], healthy.primal[1])
+
+
+def test_every_result_code_has_a_message_and_advice() -> None:
+    for code in ResultCode:
+        assert code.message
+        assert code.advice
+
+
+def test_the_forward_form_refuses_to_be_differentiated() -> None:
+    with pytest.raises(TypeError, match="solve_nnls_primal"):
+        jax.grad(lambda q: jnp.sum(solver.solve_nnls_forward(np.eye(3), q)))(np.ones(3))
+
+
+def test_the_certificate_sees_wrong_answers() -> None:
+    problem = with_known_optimum(np.random.default_rng(6), K=20)
+    right = solver.certificate(jnp.asarray(problem.Q), jnp.asarray(problem.q), jnp.asarray(problem.x))
+    assert right.worst < 1e-13
+    clipped = np.maximum(np.linalg.solve(problem.Q, problem.q), 0)
+    for wrong in (clipped, -problem.x, np.zeros(20), problem.x * 1.001, problem.x + 1e-3, clipped * np.nan):
+        judged = solver.certificate(jnp.asarray(problem.Q), jnp.asarray(problem.q), jnp.asarray(wrong))
+        assert judged.worst > 1e-6
+
+
+FLOAT32 = """
+import warnings
+import numpy as np
+warnings.simplefilter("error")
+import jax
+import solver
+assert not jax.config.jax_enable_x64
+rng = np.random.default_rng(7)
+A = rng.normal(size=(600, 300)).astype(np.float32)
+Q, q = A.T @ A / 600, A.T @ rng.normal(size=600).astype(np.float32) / 600
+for algorithm in ("pdip", "schur"):
+    result = solver.solve_nnls_certified(Q, q, algorithm=algorithm)
+    assert result.primal.dtype == np.float32, result.primal.dtype
+    assert result.code == 0, (algorithm, result.code, result.certificate)
+    assert result.certificate.worst < 1e-4
+gradient = jax.grad(lambda q: solver.solve_nnls_primal(Q, q, 1e-11).sum())(q)
+assert gradient.dtype == np.float32 and np.isfinite(gradient).all()
+"""
+
+
+def test_float32_with_x64_off() -> None:
+    completed = subprocess.run(
+        [sys.executable, "-c", FLOAT32],
+        cwd=REPOSITORY,
+        env={"JAX_PLATFORMS": "cpu", "JAX_ENABLE_X64": "False", "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert completed.returncode == 0, completed.stderr
+
+
+def test_float32_input_gives_float32_output_with_x64_on() -> None:
+    problem = with_known_optimum(np.random.default_rng(8), K=40, condition=20)
+    result = solver.solve_nnls_certified(problem.Q.astype(np.float32), problem.q.astype(np.float32))
+    assert result.primal.dtype == result.certificate.primal.dtype == jnp.float32
+    assert result.code == ResultCode.CERTIFIED
+    np.testing.assert_allclose(result.primal, problem.x, atol=2e-4)
+
+
+def test_the_package_depends_on_jax_alone() -> None:
+    program = (
+        "import sys, solver; assert not {'jaxnnls', 'matrix', 'autoarray'} & set(sys.modules), sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, check=True)
+    for module in (REPOSITORY / "solver").glob("*.py"):
+        assert "jax_enable_x64" not in module.read_text()

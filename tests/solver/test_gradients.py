@@ -1,0 +1,121 @@
+"""The gradient is that of the relaxed KKT system, whichever algorithm found the answer."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import solver
+
+from .problems import SYSTEMS, Problem, real_system, with_known_optimum
+
+jaxnnls = pytest.importorskip("jaxnnls")
+
+K = 20
+
+
+def _problem() -> Problem:
+    return with_known_optimum(np.random.default_rng(30), K, condition=50)
+
+
+def _gradients(solve, problem: Problem, weights: np.ndarray, **options) -> tuple[np.ndarray, np.ndarray]:
+    def loss(Q: jax.Array, q: jax.Array) -> jax.Array:
+        return jnp.vdot(weights, solve(Q, q, **options))
+
+    return jax.grad(loss, argnums=(0, 1))(jnp.asarray(problem.Q), jnp.asarray(problem.q))
+
+
+def _assert_close(ours, theirs, tolerance: float) -> None:
+    for one, other in zip(ours, theirs, strict=True):
+        scale = np.abs(other).max()
+        np.testing.assert_allclose(one, other, atol=tolerance * scale, rtol=0)
+
+
+@pytest.mark.parametrize("kappa", [10.0, 1e-1, 1e-3, 1e-6, 1e-11])
+def test_agrees_with_jaxnnls_at_the_same_kappa(kappa: float) -> None:
+    problem = _problem()
+    weights = np.random.default_rng(31).normal(size=K)
+    ours = _gradients(solver.solve_nnls_primal, problem, weights, target_kappa=kappa)
+    theirs = _gradients(jaxnnls.solve_nnls_primal, problem, weights, target_kappa=kappa)
+    _assert_close(ours, theirs, 1e-6)
+
+
+@pytest.mark.parametrize("algorithm", ["schur", "admm", "fista"])
+def test_does_not_depend_on_the_algorithm(algorithm: str) -> None:
+    problem = _problem()
+    weights = np.random.default_rng(32).normal(size=K)
+    reference = _gradients(solver.solve_nnls_primal, problem, weights, target_kappa=1e-4)
+    other = _gradients(solver.solve_nnls_primal, problem, weights, target_kappa=1e-4, algorithm=algorithm)
+    _assert_close(other, reference, 1e-6)
+
+
+def test_agrees_with_finite_differences() -> None:
+    problem = _problem()
+    rng = np.random.default_rng(33)
+    weights = rng.normal(size=K)
+    in_Q, in_q = _gradients(solver.solve_nnls_primal, problem, weights, target_kappa=1e-11)
+    step = 1e-6
+    change = rng.normal(size=(K, K))
+    change, change_q = change + change.T, rng.normal(size=K)
+    values = [
+        weights @ np.asarray(solver.solve_nnls_forward(problem.Q + s * change, problem.q + s * change_q))
+        for s in (step, -step)
+    ]
+    expected = (values[0] - values[1]) / (2 * step)
+    np.testing.assert_allclose(np.vdot(in_Q, change) + in_q @ change_q, expected, rtol=1e-5)
+
+
+def test_is_the_derivative_of_the_relaxed_answer() -> None:
+    """At κ = 0.1 the relaxed optimum, by Newton on the barrier problem, has the derivative we return."""
+    problem = _problem()
+    kappa, weights = 0.1, np.random.default_rng(34).normal(size=K)
+
+    def relaxed(q: np.ndarray) -> np.ndarray:
+        x = np.ones(K)
+        for _ in range(200):
+            step = np.linalg.solve(problem.Q + np.diag(kappa / x**2), problem.Q @ x - q - kappa / x)
+            x = x - min(1, 0.9 / max((step / x).max(), 1e-300)) * step
+        return x
+
+    direction = np.random.default_rng(35).normal(size=K)
+    step = 1e-5
+    expected = (
+        weights @ (relaxed(problem.q + step * direction) - relaxed(problem.q - step * direction)) / 2 / step
+    )
+    _, in_q = _gradients(solver.solve_nnls_primal, problem, weights, target_kappa=kappa)
+    np.testing.assert_allclose(in_q @ direction, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kappa", [1e-3, 1e-11, 0.0])
+def test_is_finite_on_the_ill_conditioned_ten_by_ten(kappa: float) -> None:
+    rng = np.random.default_rng(0)
+    U, _ = np.linalg.qr(rng.normal(size=(10, 10)))
+    Q = (U * np.logspace(-4, 3, 10)) @ U.T
+    problem = Problem((Q + Q.T) / 2, rng.normal(size=10), np.zeros(10))
+    value = solver.solve_nnls_forward(problem.Q, problem.q)
+    np.testing.assert_allclose(np.sum(value), 12.584154867, rtol=1e-9)
+    for gradient in _gradients(solver.solve_nnls_primal, problem, np.ones(10), target_kappa=kappa):
+        assert np.all(np.isfinite(gradient))
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e150])
+def test_is_finite_at_extreme_scales(scale: float) -> None:
+    problem = _problem()
+    scaled = Problem(problem.Q * scale, problem.q * scale, problem.x)
+    reference = _gradients(solver.solve_nnls_primal, problem, np.ones(K), target_kappa=0.0)
+    gradients = _gradients(solver.solve_nnls_primal, scaled, np.ones(K), target_kappa=0.0)
+    _assert_close([g * scale for g in gradients], reference, 1e-9)
+
+
+@pytest.mark.skipif(not SYSTEMS.is_dir(), reason=f"the real systems are not here: {SYSTEMS} does not exist")
+@pytest.mark.parametrize("name", ["imaging-mge", "interferometer-mge", "interferometer-pixelization"])
+@pytest.mark.parametrize("kappa", [1e-3, 1e-11])
+def test_is_finite_on_real_systems(name: str, kappa: float) -> None:
+    Q, q, _ = real_system(Path(SYSTEMS / f"{name}.npz"))
+    gradients = _gradients(
+        solver.solve_nnls_primal, Problem(Q, q, q), np.ones(q.shape[0]), target_kappa=kappa
+    )
+    for gradient in gradients:
+        assert np.all(np.isfinite(gradient))
