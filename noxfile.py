@@ -49,7 +49,7 @@ def refresh_artifacts(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The tests of the harness and of the solver, with an end-to-end matrix at smoke scale."""
     session.install("-e", ".[solver-tests]")
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", "-n", "2", "--dist", "loadfile", *session.posargs)
 
 
 @nox.session

@@ -99,7 +99,7 @@ def test_running_again_keeps_every_cell(root: Path, green: subprocess.CompletedP
 def test_likelihoods_reproduce_the_published_constants_in_their_own_environment(
     root: Path, green: subprocess.CompletedProcess[str]
 ) -> None:
-    """`tests/pipelines/test_likelihood.py` needs the stack: run with the baseline's Python, our pytest last."""
+    """`tests/pipelines/test_likelihood.py` needs the stack: the baseline's Python, our pytest last."""
     assert green.returncode == 0
     plan = read_plan(newest_run(root))
     code = f"import sys; sys.path.append({str(Path(pytest.__file__).parent.parent)!r}); import pytest; " + (
