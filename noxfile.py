@@ -46,6 +46,13 @@ def refresh_artifacts(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """The solver against jaxnnls, interleaved in one process, in ratios and Cholesky equivalents."""
+    session.install("-e", ".[solver-tests]")
+    session.run("python", "-m", "matrix.diagnose.bench", *session.posargs)
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
     """The tests of the harness and of the solver, with an end-to-end matrix at smoke scale."""
     session.install("-e", ".[solver-tests]")

@@ -1,0 +1,64 @@
+"""The benchmark's own parts: timings in turn, batches of one family, systems read as stored."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from matrix.diagnose.bench import System, groups, interleaved_medians, main, stored_systems, synthetic_system
+
+
+def test_calls_are_taken_in_turn_after_a_warm_up() -> None:
+    order: list[str] = []
+    medians = interleaved_medians({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 3)
+    assert order == ["a", "b"] * 4
+    assert set(medians) == {"a", "b"}
+
+
+def test_batches_hold_different_systems_of_one_size() -> None:
+    def system(name: str, K: int) -> System:
+        return System(name, np.eye(K), np.ones(K), ())
+
+    batches = groups([system("a", 3), system("b", 3), system("c", 4)], lanes=2)
+    assert [[s.name for s in batch] for batch in batches] == [["a"], ["b"], ["c"], ["a", "b"]]
+
+
+def test_stored_systems_are_symmetrised(tmp_path: Path) -> None:
+    lower = np.array([2.0, 1.0, 3.0])
+    np.savez(tmp_path / "small.npz", Q_lower=lower, q=np.ones(2), dense=np.array([1]))
+    (system,) = stored_systems(tmp_path)
+    np.testing.assert_array_equal(system.Q, [[2, 1], [1, 3]])
+    assert system.dense == (1,)
+
+
+def test_synthetic_systems_have_a_collinear_block() -> None:
+    system = synthetic_system(140)
+    assert system.Q.shape == (140, 140)
+    scale = 1 / np.sqrt(np.diag(system.Q))
+    scaled = system.Q * scale[:, None] * scale[None, :]
+    dense = np.array(system.dense)
+    assert np.linalg.cond(scaled[np.ix_(dense, dense)]) > 1e8
+    source = np.setdiff1d(np.arange(140), dense)
+    assert np.linalg.cond(scaled[np.ix_(source, source)]) < 1e5
+
+
+def test_the_command_writes_a_record(tmp_path: Path) -> None:
+    pytest.importorskip("jaxnnls")
+    import json
+
+    rng = np.random.default_rng(0)
+    A = rng.normal(size=(30, 12))
+    Q = A.T @ A
+    np.savez(
+        tmp_path / "s.npz",
+        Q_lower=Q[np.tril_indices(12)],
+        q=A.T @ rng.normal(size=30),
+        dense=np.array([], int),
+    )
+    output = tmp_path / "out" / "bench.json"
+    assert main(["--systems", str(tmp_path), "--repeats", "1", "--output", str(output)]) == 0
+    record = json.loads(output.read_text())
+    assert record["provenance"]["x64"] is True
+    (timing,) = record["timings"]
+    assert timing["converged"] is True
+    assert timing["ratio"] == pytest.approx(timing["jaxnnls_ms"] / timing["ours_ms"])
