@@ -18,7 +18,6 @@ _MORE = {
     "--index-url": ("UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL"),
     "--find-link": ("UV_FIND_LINKS", "PIP_FIND_LINKS"),
 }
-_PYPI = "https://pypi.org/simple/"
 
 
 def fetch_sdist(distribution: str, release: str, cache: Path) -> Path:
@@ -102,7 +101,11 @@ def _download(requirement: str, archive: Path) -> None:
 
 
 def _indexes() -> list[str]:
-    words = ["--index-url", _index()]
+    chosen = next((os.environ[name] for name in _INDEX if os.environ.get(name)), None)
+    if chosen is None:
+        # Any place named here would stand in for the finder's own default, which is PyPI.
+        return []
+    words = ["--index-url", chosen]
     for option, variables in _MORE.items():
         for variable in variables:
             # uv separates by commas too, pip by blanks only.
@@ -111,9 +114,5 @@ def _indexes() -> list[str]:
     return words
 
 
-def _index() -> str:
-    return next((os.environ[name] for name in _INDEX if os.environ.get(name)), _PYPI)
-
-
 def _asked() -> list[str]:
-    return [redact(place) for place in _indexes()[1::2]]
+    return [redact(place) for place in _indexes()[1::2]] or ["PyPI"]
