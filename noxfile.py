@@ -10,6 +10,12 @@ nox.options.sessions = ["matrix-fp64"]
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_existing_virtualenvs = True
 
+# A file's tests share what they build; files start in the order of tests/conftest.py.
+BY_FILE = ("--dist", "loadfile", "--no-loadscope-reorder")
+
+# Sessions that judge nothing have no other reason for an exit code of 1.
+BROKE_OFF = "it broke off: an error of ours, see above"
+
 
 def _hand_over(session: nox.Session, *words: str, failed: str = "a gate failed") -> None:
     session.install("-e", ".")
@@ -39,6 +45,34 @@ def audit(session: nox.Session) -> None:
     _hand_over(session, "matrix.diagnose.precision_audit", failed="float32 under a float64 label")
 
 
+@nox.session
+def scripts(session: nox.Session) -> None:
+    """The workspaces' own JAX scripts as they are, baseline against candidate."""
+    _hand_over(session, "matrix", "fp64", "--check", "scripts")
+
+
+@nox.session
+def assertions(session: nox.Session) -> None:
+    """The solver on systems with a known optimum: answers and gradients, alone and in a batch."""
+    session.install("-e", ".[solver-tests]")
+    variables = {"JAX_ENABLE_X64": "True"}
+    session.run("python", "-m", "matrix.checks.session", *session.posargs, env=variables)
+
+
+@nox.session(name="hlo-audit")
+def hlo_audit(session: nox.Session) -> None:
+    """What of the gradient's machinery is compiled into the likelihood: nox -s hlo-audit -- PIPELINE."""
+    _hand_over(
+        session, "matrix.diagnose.hlo_audit", failed="the relaxed backward pass is in the sampling path"
+    )
+
+
+@nox.session
+def detect(session: nox.Session) -> None:
+    """Planted defects, one at a time, each with the gate that must catch it: nox -s detect -- [WORD...]."""
+    _hand_over(session, "tests.detect", failed="a planted defect was missed, or a clean tree raised an alarm")
+
+
 @nox.session(name="refresh-artifacts")
 def refresh_artifacts(session: nox.Session) -> None:
     """From a green run: result files, constants, and three branches with their pull-request texts."""
@@ -46,17 +80,90 @@ def refresh_artifacts(session: nox.Session) -> None:
 
 
 @nox.session
+def report(session: nox.Session) -> None:
+    """The runs of several machines as one, judged anew: nox -s report -- DIR..."""
+    _hand_over(session, "matrix.merge", failed="a gate failed or a cell is missing")
+
+
+@nox.session
+def hpc(session: nox.Session) -> None:
+    """The matrix on a Slurm cluster: nox -s hpc -- check | push | submit | jobs | wait | pull."""
+    _hand_over(session, "matrix.hpc.cli", failed="a job did not pass")
+
+
+@nox.session
+def pack(session: nox.Session) -> None:
+    """Environments, checkouts and code in one file, for a machine without internet."""
+    _hand_over(session, "matrix.hpc.pack")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """The solver against jaxnnls, interleaved in one process, in ratios and Cholesky equivalents."""
-    session.install("-e", ".[solver-tests]")
+    session.install("-e", ".[solver-tests,bench]")
     session.run("python", "-m", "matrix.diagnose.bench", *session.posargs)
+
+
+@nox.session
+def survey(session: nox.Session) -> None:
+    """All algorithms and their parameters, by four criteria: nox -s survey -- --systems FOLDER."""
+    session.install("-e", ".[solver-tests]")
+    session.run("python", "-m", "matrix.diagnose.survey", *session.posargs)
+
+
+@nox.session
+def probe(session: nox.Session) -> None:
+    """Where a likelihood's time goes, step by step, alone and under vmap: nox -s probe -- PIPELINE..."""
+    _hand_over(session, "matrix.diagnose.probe", failed=BROKE_OFF)
+
+
+@nox.session
+def profile(session: nox.Session) -> None:
+    """One config's result file and picture, with step timings: nox -s profile -- PIPELINE."""
+    _hand_over(session, "matrix.diagnose.profile", failed=BROKE_OFF)
+
+
+@nox.session
+def batch(session: nox.Session) -> None:
+    """Time and memory against the batch size, baseline against candidate: nox -s batch -- PIPELINE..."""
+    _hand_over(session, "matrix.diagnose.batch", failed=BROKE_OFF)
+
+
+@nox.session
+def sweep(session: nox.Session) -> None:
+    """Solver settings through the likelihood; would a config change alone do: nox -s sweep -- PIPELINE..."""
+    _hand_over(session, "matrix.diagnose.sweep", failed=BROKE_OFF)
+
+
+@nox.session(name="probe-float32")
+def probe_float32(session: nox.Session) -> None:
+    """What float32 does to the baseline's likelihood: nox -s probe-float32 -- PIPELINE..."""
+    _hand_over(session, "matrix.diagnose.probe_float32", failed=BROKE_OFF)
+
+
+@nox.session
+def compare(session: nox.Session) -> None:
+    """Two runs side by side: nox -s compare -- RUN_A RUN_B"""
+    _hand_over(session, "matrix.report.compare")
+
+
+@nox.session
+def trend(session: nox.Session) -> None:
+    """Evidence and time of all kept runs, one class of machine at a time."""
+    _hand_over(session, "matrix.report.trend")
+
+
+@nox.session
+def doctor(session: nox.Session) -> None:
+    """What would stop a run on this machine, and the remedy."""
+    _hand_over(session, "matrix.doctor")
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """The tests of the harness and of the solver, with an end-to-end matrix at smoke scale."""
-    session.install("-e", ".[solver-tests]")
-    session.run("python", "-m", "pytest", "-n", "2", "--dist", "loadfile", *session.posargs)
+    session.install("-e", ".[solver-tests,browser-tests,docs-tests,workflow-tests]")
+    session.run("python", "-m", "pytest", "-n", "2", *BY_FILE, *session.posargs)
 
 
 @nox.session

@@ -6,14 +6,19 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
+from matrix.arrays import arrays_path, write_arrays
 from matrix.errors import MatrixError, UsageError
 from matrix.files import write_text
 from matrix.pipelines.catalogue import PIPELINES
 from matrix.record import Cell, Precision, Scale, Side, write_record
+
+if TYPE_CHECKING:
+    from matrix.pipelines.measure import Measurement
 
 
 class StageLog:
@@ -35,18 +40,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stage = StageLog(options.record.with_name(f"{options.record.name}.stage"))
     # Whatever happens next, an older record must not pass for this run's.
     options.record.unlink(missing_ok=True)
+    arrays_path(options.record).unlink(missing_ok=True)
     try:
         driver = _driver_notes(options.provenance)
         stage("import autolens")
-        _prepare_library()
+        prepare_library()
         # Late, since it imports the library, which reads its environment then.
         from matrix.pipelines.measure import measure
 
         cell = Cell(options.pipeline, options.precision, options.side, options.scale)
-        record = measure(
+        measured = measure(
             cell, options.workspace.resolve(), driver, seed=options.seed, repeats=options.repeats, stage=stage
         )
-        write_record(options.record, record)
+        write_record(options.record, measured.record)
+        stage("write the arrays of the pictures")
+        _write_arrays(arrays_path(options.record), measured)
     except MatrixError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -54,14 +62,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _prepare_library() -> None:
+def _write_arrays(path: Path, measured: "Measurement") -> None:
+    from matrix.pipelines.reconstruction import arrays_from
+
+    try:
+        write_arrays(path, arrays_from(measured.record.key, measured.frame, measured.Q, measured.x))
+    except Exception:
+        # The measurement is done and kept: no picture is worth losing it. The report says what is missing.
+        print("no pictures of this cell:", file=sys.stderr)
+        traceback.print_exc()
+
+
+def prepare_library() -> None:
+    """Import autolens as every measurement needs it: first of all, and free of a person's settings."""
     # A person's PYAUTO_* settings (small datasets, JAX disabled, test mode) would change the likelihood.
     for name in [name for name in os.environ if name.startswith("PYAUTO_")]:
         del os.environ[name]
     # The cell's folder is no workspace and has no version to check.
     os.environ["PYAUTO_SKIP_WORKSPACE_VERSION_CHECK"] = "1"
+    flags = os.environ.get("XLA_FLAGS")
     # Before anything imports jax: the library switches JAX to 64 bit only if it comes first.
     importlib.import_module("autolens")
+    # Older releases of autoconf put their own flag in place of all others. XLA reads them at its first use.
+    if flags is not None:
+        os.environ["XLA_FLAGS"] = flags
 
 
 def _driver_notes(path: Path) -> dict[str, Any]:

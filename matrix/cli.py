@@ -1,15 +1,20 @@
 """The command line behind the nox sessions: options, then one call."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from matrix.checks.catalogue import ALL_CHECKS, CHECKS
 from matrix.environments import ACCELERATORS
-from matrix.errors import EnvironmentFailure, MatrixError, UsageError
-from matrix.flow import PIPELINES, Options, run_matrix
-from matrix.layout import MANIFEST
+from matrix.errors import UsageError, exit_code_of
+from matrix.flow import run_matrix
+from matrix.layout import MANIFEST, SOLVER
+from matrix.options import add_root
+from matrix.planning import PIPELINES, selected_checks
+from matrix.preparing import Options
+from matrix.shards import Selection, shard_listing, shard_of
+from matrix.vendor import algorithm_names
 
 DESCRIPTION = "Run the six likelihood pipelines, baseline against candidate, and judge every gate."
 EPILOG = "What is not listed here goes to pytest, which runs the matrix: -k EXPR, -n WORKERS, -x, --lf, ..."
@@ -18,18 +23,32 @@ EPILOG = "What is not listed here goes to pytest, which runs the matrix: -k EXPR
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one session; return its exit code (0 pass, 1 a gate failed, 2 wrong use, 3 machine or network)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        return run_matrix(_options(words))
-    except MatrixError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("interrupted; finished cells are kept, the same command goes on from here", file=sys.stderr)
-        return EnvironmentFailure.exit_code
+    return exit_code_of(
+        lambda: _run(words), "interrupted; finished cells are kept, the same command goes on from here"
+    )
 
 
-def _options(words: list[str]) -> Options:
+def _run(words: Sequence[str]) -> int:
+    known, _ = _parser().parse_known_args(words)
+    if known.list_shards is not None:
+        print(shard_listing(_selection(known), known.list_shards))
+        return 0
+    return run_matrix(matrix_options(words))
+
+
+def matrix_options(words: Sequence[str]) -> Options:
+    """What `words`, given to any session of the matrix, mean.
+
+    Raises
+    ------
+    UsageError
+        A value is not of the form its option takes.
+    """
     known, for_pytest = _parser().parse_known_args(words)
+    selected, checks = tuple(dict.fromkeys(known.only)), tuple(known.check)
+    if known.shard is not None:
+        part = shard_of(_selection(known), known.shard)
+        selected, checks = part.pipelines, part.checks
     return Options(
         precision=known.precision,
         manifest=known.manifest,
@@ -39,13 +58,23 @@ def _options(words: list[str]) -> Options:
         release=known.release,
         refs=dict(_ref(text) for text in known.ref),
         scale=known.scale,
-        only=tuple(dict.fromkeys(known.only)),
+        only=selected,
+        checks=checks,
+        algorithm=known.algorithm,
+        # Of a shard's checks these are some already.
+        with_scripts=known.with_scripts and known.shard is None,
         fresh=known.fresh,
         base_python=known.base_python,
         accelerator=known.accelerator,
         cell_timeout=known.cell_timeout,
         pytest_arguments=tuple(for_pytest),
     )
+
+
+def _selection(known: argparse.Namespace) -> Selection:
+    """What is to be run: what was named; where nothing was, all but what runs on demand."""
+    pipelines = tuple(dict.fromkeys(known.only)) or (() if known.check else PIPELINES)
+    return Selection(pipelines, selected_checks(tuple(known.only), tuple(known.check), known.with_scripts))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,15 +85,32 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("precision", choices=("fp64", "mp"), help="the precision of the six likelihoods")
     add("--manifest", type=Path, default=MANIFEST, help="default: repos.yaml")
-    add(
-        "--root", type=Path, default=Path(os.environ.get("MATRIX_ROOT", ".matrix")), help="our working folder"
-    )
+    add_root(parser)
     add("--source", choices=("auto", "git", "mirror", "embedded"), help="where the repositories come from")
     add("--mirror", type=Path, help="folder of clones, for --source mirror")
-    add("--release", help="PyAuto release of the rest of the stack, e.g. 2026.7.9.1")
+    add("--release", help="PyAuto release of the rest of the stack, e.g. 2026.7.9.1, or latest")
     add("--ref", action="append", default=[], metavar="NAME=REF", help="another ref for one repository")
     add("--scale", choices=("production", "smoke"), default="production", help="smoke: small, same code path")
     add("--only", action="append", default=[], choices=PIPELINES, help="this pipeline only (repeatable)")
+    add("--shard", metavar="I/N", help="the I-th of N parts of the session, e.g. 2/3")
+    add("--list-shards", type=int, metavar="N", help="print the N parts as a job matrix in JSON and stop")
+    add(
+        "--check",
+        action="append",
+        default=[],
+        choices=(*CHECKS, ALL_CHECKS),
+        help="this check of the change only (repeatable)",
+    )
+    add(
+        "--with-scripts",
+        action="store_true",
+        help="also the workspaces' own scripts, which take as long again",
+    )
+    add(
+        "--algorithm",
+        choices=algorithm_names(SOLVER),
+        help="what the candidate's configuration names as nnls_algorithm (default: the solver's own choice)",
+    )
     add("--fresh", action="store_true", help="start over instead of going on with an interrupted run")
     add("--base-python", type=Path, help="interpreter of a prepared environment; nothing is installed")
     add("--accelerator", choices=ACCELERATORS, default="cpu", help="which build of JAX to install")

@@ -1,6 +1,5 @@
 """The two sides' Python environments: built once per content, or prepared by somebody else."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -15,6 +14,7 @@ from filelock import FileLock
 
 from matrix.errors import EnvironmentFailure, UsageError
 from matrix.files import write_json
+from matrix.hashing import digest, tree_hash
 from matrix.layout import Layout
 from matrix.process import Completed, run
 
@@ -29,7 +29,7 @@ _BLOCKER = (
     f'name="{REPLACED_PACKAGE}")\n'
 )
 
-_DESCRIBE = """
+DESCRIBE = """
 import importlib.metadata as m, importlib.util as u, json, platform, sys
 names = "autolens autogalaxy autoarray autofit autoconf autonerves jax jaxlib jaxnnls".split()
 found = {}
@@ -81,15 +81,21 @@ class Recipe:
         return stack if self.accelerator == "cpu" else (*stack, f"jax[{self.accelerator}]")
 
 
-def tree_hash(folder: Path) -> str:
-    """SHA-256 over the relative paths and bytes of all files below `folder`, Git's own aside."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
-        if ".git" in relative.parts or "__pycache__" in relative.parts or not path.is_file():
-            continue
-        digest.update(str(relative).encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
+def newest_release() -> str:
+    """The newest release of the stack on the package index that installs on the running Python.
+
+    Raises
+    ------
+    EnvironmentFailure
+        The package index could not be asked.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        wanted = Path(scratch) / "requirements.in"
+        wanted.write_text("autolens\n")
+        words = ("pip", "compile", "--quiet", "--no-deps", "--no-header", "--no-annotate")
+        # Wheels alone: for a Python no longer supported, upstream has a source archive that only refuses.
+        done = _uv(*words, "--only-binary", "autolens", "--python", sys.executable, wanted)
+    return done.stdout.strip().rpartition("==")[2]
 
 
 def stock_environment(layout: Layout, recipe: Recipe) -> SideEnvironment:
@@ -130,12 +136,13 @@ def side_environment(
 
 def describe(environment: SideEnvironment) -> dict[str, object]:
     """Python version and the versions of the stack's packages in `environment`."""
-    return dict(json.loads(run([environment.python, "-c", _DESCRIBE]).stdout))
+    return dict(json.loads(run([environment.python, "-c", DESCRIBE]).stdout))
 
 
 def _key(side: str, recipe: Recipe, library_hash: str) -> str:
-    parts = [side, sys.version, sys.platform, *recipe.requirements, library_hash]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    # How an environment is made is part of what it is: this file counts too.
+    made_by = Path(__file__).read_text(encoding="utf-8")
+    return digest((side, sys.version, sys.platform, *recipe.requirements, library_hash, made_by))[:16]
 
 
 def _built(
@@ -168,7 +175,7 @@ def _prepared(
             # A copy: the working tree is edited by whichever run comes next.
             shutil.copytree(library / LIBRARY_PACKAGE, folder / LIBRARY_PACKAGE)
             if side == "candidate":
-                _write_blocker(folder)
+                write_blocker(folder)
             write_json(folder / "ready.json", {"base_python": str(base_python), "key": key})
     environment = SideEnvironment(base_python, (folder,), key)
     facts = describe(environment)
@@ -182,7 +189,8 @@ def _prepared(
     return environment
 
 
-def _write_blocker(folder: Path) -> None:
+def write_blocker(folder: Path) -> None:
+    """Hide jaxnnls from whatever has `folder` in front of its packages."""
     package = folder / REPLACED_PACKAGE
     package.mkdir()
     (package / "__init__.py").write_text(_BLOCKER)

@@ -1,5 +1,8 @@
 """What can go wrong, each kind with the exit code it ends the program with."""
 
+import sys
+from collections.abc import Callable
+
 
 class MatrixError(Exception):
     """A failure a person can act on: the message says what, where and what to do."""
@@ -23,3 +26,23 @@ class EnvironmentFailure(MatrixError):  # noqa: N818 (the word of the exit codes
 
 class NetworkError(EnvironmentFailure):
     """A remote did not answer, or broke off."""
+
+
+def exit_code_of(command: Callable[[], int], interrupted: str = "interrupted") -> int:
+    """Carry out a command for a person: what goes wrong becomes a line on standard error and an exit code.
+
+    Parameters
+    ----------
+    command
+        Returns its exit code.
+    interrupted
+        What to say where the person broke it off.
+    """
+    try:
+        return command()
+    except MatrixError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(interrupted, file=sys.stderr)
+        return EnvironmentFailure.exit_code

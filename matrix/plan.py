@@ -4,12 +4,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from matrix.errors import UsageError
 from matrix.files import write_text
 
 Side = Literal["baseline", "candidate"]
 SIDES: tuple[Side, ...] = ("baseline", "candidate")
+
+
+class PlanError(UsageError):
+    """A folder holds no run that this version of the program can read."""
 
 
 class _Frozen(BaseModel):
@@ -31,7 +36,7 @@ class Constant(_Frozen):
     """A recorded log evidence (or log likelihood), as it stands in the developer workspace.
 
     `value` is None where the script holds none; `required` says whether that is a failure. At
-    production scale it is: a constant that vanished must not turn its gate off.
+    production scale it is, and in our stand-in always: a constant that vanished must not turn its gate off.
     """
 
     name: str
@@ -55,6 +60,20 @@ class PlannedCell(_Frozen):
         return f"{self.pipeline}-{self.precision}-{self.side}"
 
 
+class PlannedCheck(_Frozen):
+    """One check of the change on one side, and the key a kept record must have to answer for it."""
+
+    check: str
+    side: Side
+    scale: str
+    key: str
+
+    @property
+    def name(self) -> str:
+        """Folder and display name, for example ``library-tests-baseline``."""
+        return f"{self.check}-{self.side}"
+
+
 class PlannedEnvironment(_Frozen):
     """How to start Python for one side."""
 
@@ -71,7 +90,17 @@ class Tolerances(_Frozen):
 
 
 class Plan(_Frozen):
-    """Everything the suite needs to run a matrix and the gates need to judge it."""
+    """Everything the suite needs to run a matrix and the gates need to judge it.
+
+    Attributes
+    ----------
+    algorithm
+        What the candidate's configuration was made to name; None where nothing was asked for.
+    libraries
+        A copy of each side's whole library checkout, with its tests.
+    selected, selected_checks
+        The pipelines and the checks that this call runs; the others stay planned.
+    """
 
     version: Literal[1] = 1
     run: str
@@ -84,21 +113,34 @@ class Plan(_Frozen):
     scale: str
     precision: str
     accelerator: str
+    algorithm: str | None = None
     checkouts: tuple[CheckedOut, ...]
     solver_tree: str
+    # Digest of this program's part in the numbers; empty in plans written before it was noted.
+    code: str = ""
     environments: Mapping[Side, PlannedEnvironment]
     workspace: Path
     constants: Mapping[str, Constant]
     tolerances: Tolerances
     residual_dependencies: tuple[str, ...]
     cells: tuple[PlannedCell, ...]
+    checks: tuple[PlannedCheck, ...] = ()
+    libraries: Mapping[Side, Path] = {}
+    test_workspace: Path | None = None
     float64_run: Path | None
     selected: tuple[str, ...]
+    selected_checks: tuple[str, ...] = ()
     cell_timeout: float
     threads: int
     seed: int
     locks: Path
     cache: Path
+
+    @property
+    def heading(self) -> str:
+        """What was run, in a few words."""
+        asked = "" if self.algorithm is None else f", algorithm {self.algorithm}"
+        return f"{self.precision}, {self.scale} scale{asked}"
 
     @property
     def platform(self) -> str:
@@ -122,6 +164,14 @@ class Plan(_Frozen):
         """Where the cell's record is, once it has finished."""
         return self.folder / "records" / f"{cell.name}.json"
 
+    def check_folder(self, check: PlannedCheck) -> Path:
+        """Where the check works and leaves its log."""
+        return self.folder / "checks" / check.name
+
+    def check_path(self, check: PlannedCheck) -> Path:
+        """Where the check's record is, once it has finished."""
+        return self.folder / "checks" / f"{check.name}.json"
+
     def write(self) -> None:
         """Write the plan into its run's folder."""
         write_text(plan_path(self.folder), self.model_dump_json(indent=2) + "\n")
@@ -132,6 +182,31 @@ def plan_path(folder: Path) -> Path:
     return folder / "plan.json"
 
 
+def run_folders(runs: Path) -> list[Path]:
+    """Every folder in `runs` that holds a run, oldest first."""
+    if not runs.is_dir():
+        return []
+    return sorted(folder for folder in runs.iterdir() if plan_path(folder).is_file())
+
+
 def read_plan(folder: Path) -> Plan:
-    """Read the plan of the run in `folder`."""
-    return Plan.model_validate_json(plan_path(folder).read_text(encoding="utf-8"))
+    """Read the plan of the run in `folder`, which may have come from another place or machine.
+
+    Raises
+    ------
+    PlanError
+        There is no run, or it is of another version of this program.
+    """
+    path = plan_path(folder)
+    if not path.is_file():
+        raise PlanError(f"{folder} holds no run: there is no {path.name} in it.")
+    try:
+        plan = Plan.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise PlanError(
+            f"{folder.name} was made by another version of this program ({where}: {first['msg']}). "
+            "Check out that version to read it."
+        ) from error
+    return plan.model_copy(update={"folder": folder})

@@ -1,36 +1,30 @@
 """The record: what one cell measured, as typed data with a versioned JSON form."""
 
 import dataclasses
-import json
 import math
 import statistics
 from pathlib import Path
 from typing import Any, Literal
 
-from matrix.errors import MatrixError
+from matrix import typed_json
 from matrix.files import write_text
+from matrix.typed_json import CLOSED as CLOSED
+from matrix.typed_json import RecordError as RecordError
 
 SCHEMA = "nnls-matrix/cell-record"
-VERSION = 1
+VERSION = 2
 
 Precision = Literal["fp64", "mp"]
 Side = Literal["baseline", "candidate"]
 Scale = Literal["production", "smoke"]
 Quantity = Literal["log_likelihood", "figure_of_merit"]
 
-# Read by pydantic, which only the driver's side has: a key this version does not know is refused.
-_CLOSED = {"extra": "forbid"}
-
-
-class RecordError(MatrixError):
-    """A record file cannot be read: it is damaged, foreign, or from a newer version."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
     """Which unit of work this is: pipeline x precision x side, at one scale."""
 
-    __pydantic_config__ = _CLOSED
+    __pydantic_config__ = CLOSED
 
     pipeline: str
     precision: Precision
@@ -57,7 +51,7 @@ class Evaluation:
         Per value, whether it is exactly a float32 number, which a float64 result practically never is.
     """
 
-    __pydantic_config__ = _CLOSED
+    __pydantic_config__ = CLOSED
 
     values: tuple[float, ...]
     dtype: str
@@ -68,7 +62,7 @@ class Evaluation:
 class EagerEvaluation:
     """The eager NumPy path at the prior medians, in both quantities a constant may be recorded in."""
 
-    __pydantic_config__ = _CLOSED
+    __pydantic_config__ = CLOSED
 
     log_likelihood: Evaluation
     figure_of_merit: Evaluation
@@ -97,7 +91,7 @@ class Evaluations:
         Equal to `vmap_lanes` unless the tap changed the answer.
     """
 
-    __pydantic_config__ = _CLOSED
+    __pydantic_config__ = CLOSED
 
     quantity: Quantity
     eager: EagerEvaluation
@@ -118,7 +112,7 @@ class Evaluations:
 class Timing:
     """Wall-clock seconds of one compiled program; `steady_s` are the repeats after the first call."""
 
-    __pydantic_config__ = _CLOSED
+    __pydantic_config__ = CLOSED
 
     lower_s: float
     compile_s: float
@@ -145,7 +139,7 @@ class Timings:
         Lanes that run in one call of the vmapped program.
     """
 
-    __pydantic_config__ = _CLOSED
+    __pydantic_config__ = CLOSED
 
     eager_s: float
     jit: Timing
@@ -162,7 +156,7 @@ class Timings:
 class XlaMemory:
     """XLA's memory analysis of one compiled program, in bytes."""
 
-    __pydantic_config__ = _CLOSED
+    __pydantic_config__ = CLOSED
 
     argument_bytes: int
     output_bytes: int
@@ -174,7 +168,7 @@ class XlaMemory:
 class Memory:
     """Peak resident memory of the cell's process, and each program's analysis where XLA gives one."""
 
-    __pydantic_config__ = _CLOSED
+    __pydantic_config__ = CLOSED
 
     peak_rss_bytes: int
     jit: XlaMemory | None
@@ -197,9 +191,12 @@ class LaneSolve:
         What the side's solver says of the very same system when asked for its diagnostics.
     zeros
         Unknowns at the bound: at most 1e-9 of the largest, in scaled variables.
+    matrix_norm, vector_norm
+        Frobenius norm of the scaled matrix, and Euclidean norm of the scaled q: equal on both sides if their
+        call sites hand over the same system, scaled already or not.
     """
 
-    __pydantic_config__ = _CLOSED
+    __pydantic_config__ = CLOSED
 
     size: int
     iterations: int
@@ -208,6 +205,8 @@ class LaneSolve:
     dual_infeasibility: float
     complementarity: float
     zeros: int
+    matrix_norm: float
+    vector_norm: float
 
     @property
     def kkt_residual(self) -> float:
@@ -220,7 +219,7 @@ class LaneSolve:
 class Solver:
     """Which solver answered, and the options that were in force at the call site."""
 
-    __pydantic_config__ = _CLOSED
+    __pydantic_config__ = CLOSED
 
     name: str
     options: dict[str, str]
@@ -238,12 +237,12 @@ class PrecisionFacts:
         The text of the environment variable JAX_ENABLE_X64, None where unset. It can read "True" while JAX is
         in float32.
     mixed
-        Whether the library's mixed precision was asked for.
+        Whether the library's settings, as eager fit and analysis have them, are for mixed precision.
     solver_dtype
         The dtype of the linear systems the solver was given.
     """
 
-    __pydantic_config__ = _CLOSED
+    __pydantic_config__ = CLOSED
 
     x64_enabled: bool
     x64_variable: str | None
@@ -269,9 +268,12 @@ class Provenance:
         Version by distribution name.
     variables
         The environment variables that steer threads, precision and XLA.
+    accelerators
+        Per GPU what nvidia-smi says of it: name, driver, memory, clocks as found. Empty without one, and in
+        records made before this was noted.
     """
 
-    __pydantic_config__ = _CLOSED
+    __pydantic_config__ = CLOSED
 
     driver: dict[str, Any]
     seed: int
@@ -290,6 +292,7 @@ class Provenance:
     autoarray_path: str
     started: str
     finished: str
+    accelerators: tuple[dict[str, str], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -304,9 +307,12 @@ class Record:
         Facts of the likelihood (pixel scale in arcsec, masked pixels, mesh), as result files list them.
     nnls
         One entry per different lane.
+    convergence
+        Iterations and KKT residual of the first lane's system on the way to its answer. Empty in records made
+        before this was noted.
     """
 
-    __pydantic_config__ = _CLOSED
+    __pydantic_config__ = CLOSED
 
     cell: Cell
     key: str
@@ -318,54 +324,23 @@ class Record:
     nnls: tuple[LaneSolve, ...]
     precision: PrecisionFacts
     provenance: Provenance
+    convergence: tuple[tuple[int, float], ...] = ()
 
 
 def to_json(record: Record) -> str:
-    """Write `record` as standard JSON; floats that are not finite become {"nonfinite": "nan"}."""
-    document = {"schema": SCHEMA, "version": VERSION, **dataclasses.asdict(record)}
-    return json.dumps(_encoded(document), indent=2, allow_nan=False) + "\n"
+    """Write `record` as standard JSON."""
+    return typed_json.to_text(record, SCHEMA, VERSION)
 
 
 def from_json(text: str, origin: str = "the record") -> Record:
-    """Read a record, strictly.
-
-    Parameters
-    ----------
-    text
-        What `to_json` wrote.
-    origin
-        How messages call the text, usually its path.
+    """Read what `to_json` wrote; `origin` is how messages call the text, usually its path.
 
     Raises
     ------
     RecordError
-        The text is no JSON, no cell record, from a newer version, or has a missing, unknown or ill-typed key.
+        The text is no cell record of this version.
     """
-    # Only the driver's environment has pydantic; the sides' environments write records but never read them.
-    import pydantic
-
-    try:
-        document = json.loads(text, object_hook=_decoded, parse_constant=_refused)
-    except ValueError as error:
-        raise RecordError(
-            f"{origin} is not valid JSON ({error}). Remove it and run the cell again."
-        ) from error
-    if not isinstance(document, dict) or document.pop("schema", None) != SCHEMA:
-        raise RecordError(f"{origin} is not a cell record: its schema is not {SCHEMA!r}.")
-    version = document.pop("version", None)
-    if version != VERSION:
-        raise RecordError(
-            f"{origin} has record version {version!r}, this program reads version {VERSION}. "
-            "Update the program, or run the cell again with --fresh."
-        )
-    try:
-        # Through JSON once more, since pydantic accepts lists for tuples in strict mode from JSON alone.
-        return pydantic.TypeAdapter(Record).validate_json(json.dumps(document), strict=True)
-    except pydantic.ValidationError as error:
-        places = "; ".join(
-            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()[:5]
-        )
-        raise RecordError(f"{origin} does not fit the record's schema: {places}.") from error
+    return typed_json.from_text(text, Record, SCHEMA, VERSION, origin)
 
 
 def write_record(path: Path, record: Record) -> None:
@@ -381,26 +356,4 @@ def read_record(path: Path) -> Record:
     RecordError
         The file is missing or not a valid record of this version.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecordError(f"cannot read the record {path}: {error}.") from error
-    return from_json(text, str(path))
-
-
-def _encoded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _encoded(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_encoded(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"nonfinite": repr(value)}
-    return value
-
-
-def _decoded(mapping: dict[str, Any]) -> Any:
-    return float(mapping["nonfinite"]) if set(mapping) == {"nonfinite"} else mapping
-
-
-def _refused(token: str) -> None:
-    raise ValueError(f"{token} is not standard JSON")
+    return typed_json.read(path, Record, SCHEMA, VERSION)

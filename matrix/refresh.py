@@ -8,28 +8,39 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Console
+
 from matrix.artifacts.consolidate import check_foreign, read_foreign
 from matrix.artifacts.drift import Drift, Ruling, measure_drift
+from matrix.artifacts.probes import PROBES, kept_probe, new_probe
 from matrix.artifacts.results import config_name
-from matrix.artifacts.runs import Run, newest_run
+from matrix.artifacts.runs import NoRunError, Run, newest_run, unfinished_run
+from matrix.artifacts.steps import steps_from
+from matrix.branches.forge import open_forge
 from matrix.branches.identity import read_identity
-from matrix.branches.push import check_branch, look, push
-from matrix.branches.state import State, read_state, write_state
-from matrix.branches.texts import drift_table, write_texts
-from matrix.branches.trio import Branch, Content, build_branches
+from matrix.branches.publish import Publisher
+from matrix.branches.push import check_branch
+from matrix.branches.state import State, read_state
+from matrix.branches.steps import Content
+from matrix.branches.texts import Texts, drift_table
+from matrix.branches.trio import Branch, build_branches
 from matrix.checkout.git import git, redact
 from matrix.checkout.locks import locked
+from matrix.cli import matrix_options
 from matrix.errors import EnvironmentFailure, MatrixError, UsageError
+from matrix.flow import carry_out, run_matrix
 from matrix.layout import MANIFEST, REPOSITORY_ROOT, SOLVER, Layout, open_layout
 from matrix.manifest import Manifest, SourceKind, load_manifest
 from matrix.pipelines import PIPELINES
+from matrix.plan import Plan
+from matrix.planning import selected_checks
 from matrix.record import Record
 
 DRIFT_REFUSED = 1
 
 DESCRIPTION = (
-    "Write result files, constants and the branches of the pull requests from the newest green run. "
-    "Nothing leaves this machine without --push."
+    "Write result files, constants and the branches of the pull requests from the newest green run; where "
+    "there is none, what is missing is run. Nothing leaves this machine without --push or --open-prs."
 )
 
 
@@ -44,6 +55,7 @@ class Options:
     consolidate_from: tuple[Path, ...]
     accepted: Mapping[str, str]
     push: bool
+    open_prs: bool
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,38 +70,110 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EnvironmentFailure.exit_code
 
 
+class RedError(MatrixError):
+    """What was missing has been run, and the run is still none to refresh from."""
+
+    exit_code = 1
+
+
 def refresh(options: Options) -> int:
     """Walk from the run to the branches, and to the remotes if asked; return the exit code."""
     manifest = load_manifest(options.manifest)
     for repository in manifest.repositories:
         check_branch(manifest.branch, repository.base)
     identity = read_identity(REPOSITORY_ROOT)
+    forges = {one.name: open_forge(one.url) for one in manifest.repositories} if options.open_prs else {}
     layout = open_layout(options.root)
+    run = _run(layout, options)
+    if options.open_prs and run.plan.source == SourceKind.EMBEDDED:
+        raise UsageError(
+            f"run {run.plan.run} is of the embedded stand-ins, whose commits no forge has: run the matrix "
+            "with --source git before --open-prs"
+        )
     with locked(layout.locks / "trio.lock", "the branches"):
-        run = newest_run(layout.runs, options.run)
-        for line in run.passed_over:
-            print(f"passed over {line}")
-        print(f"run         {run.plan.run} ({run.plan.source_meaning})")
         drifts = [measure_drift(run.plan, name, run.records, options.accepted) for name in run.plan.pipelines]
         print(f"\n{drift_table(drifts)}\n")
         if _refused(drifts):
             return DRIFT_REFUSED
         results = _results(run, manifest, options)
-        content = Content(run.plan, results, drifts, SOLVER)
+        steps, without = _steps(run.plan, results, layout, options)
+        content = Content(run.plan, results, steps, drifts, SOLVER)
         state_path = layout.root / "trio" / "state.json"
         state = read_state(state_path)
-        trees = _trees(layout)
-        branches, notes = build_branches(manifest, content, layout.root, trees, identity, state)
+        branches, notes = build_branches(manifest, content, layout.root, _trees(layout), identity, state)
         folder = layout.root / "trio" / run.plan.run
+        texts = Texts(run, branches, state, drifts, notes, without)
+        there = [branch for branch in branches if branch.at.commits]
+        addresses = {branch.at.name: _address(branch, layout, run) for branch in there}
+        publisher = Publisher(there, addresses, state, state_path)
         try:
-            if options.push:
-                _push_all(branches, layout, run, state, state_path)
+            if forges:
+                publisher.look_up(forges)
+            if options.push or forges:
+                publisher.send(pushing=options.push)
+            if forges:
+                publisher.open(forges, texts.title, texts.body)
         finally:
-            texts = write_texts(folder, run, branches, state, drifts, notes)
-            _say_all(branches, folder, texts, notes)
-        if not options.push:
-            _say_what_would_happen(branches, layout, run, state)
+            _say_all(branches, folder, texts.write(folder), notes)
+        if not (options.push or forges):
+            _say_what_would_happen(there, addresses, state)
     return 0
+
+
+def _run(layout: Layout, options: Options) -> Run:
+    """The run to refresh from; where there is none, what is missing is run first."""
+    try:
+        run = newest_run(layout.runs, options.run)
+    except NoRunError as error:
+        print(f"{error}\n")
+        _run_what_is_missing(layout, options, error)
+        try:
+            run = newest_run(layout.runs, options.run)
+        except NoRunError as still:
+            raise RedError(str(still)) from still
+    for line in run.passed_over:
+        print(f"passed over {line}")
+    print(f"run         {run.plan.run} ({run.plan.source_meaning})")
+    return run
+
+
+def _run_what_is_missing(layout: Layout, options: Options, error: NoRunError) -> None:
+    """Finish the newest run that only lacks something, else make one as the manifest says."""
+    unfinished = unfinished_run(layout.runs, options.run, SOLVER)
+    if unfinished is not None:
+        print(f"finishing   {unfinished.run}: what is missing is run now")
+        whole = {"selected": unfinished.pipelines, "selected_checks": selected_checks((), (), False)}
+        carry_out(Console(highlight=False, soft_wrap=True), unfinished.model_copy(update=whole))
+    elif options.run is None:
+        print("running     the matrix as the manifest says (nox -s matrix-fp64 takes options, this does not)")
+        run_matrix(matrix_options(["fp64", f"--root={options.root}", f"--manifest={options.manifest}"]))
+    else:
+        raise error
+
+
+def _steps(
+    plan: Plan, results: Mapping[str, Mapping[str, Record]], layout: Layout, options: Options
+) -> tuple[dict[tuple[str, str], Mapping[str, float]], list[str]]:
+    """Step timings by pipeline and config, from probes that are there or made now; and who has none, why."""
+    folders = [layout.root / PROBES, *(folder / PROBES for folder in options.consolidate_from)]
+    own = {plan.cell(name, "candidate").key for name in plan.pipelines}
+    console = Console(highlight=False, soft_wrap=True)
+    steps: dict[tuple[str, str], Mapping[str, float]] = {}
+    without: list[str] = []
+    for name, by_config in results.items():
+        for config, record in by_config.items():
+            probe = kept_probe(record, folders)
+            if probe is None and record.key in own:
+                try:
+                    probe = new_probe(console, plan, record, layout.root)
+                except EnvironmentFailure as error:
+                    print(f"no probe    {name} {config}: {error}", file=sys.stderr)
+            if probe is None:
+                print(f"note        {name} {config} goes without step timings")
+                without.append(f"{name} {config}")
+            else:
+                steps[name, config] = steps_from(probe)
+    return steps, without
 
 
 def _refused(drifts: Sequence[Drift]) -> bool:
@@ -133,32 +217,6 @@ def _trees(layout: Layout) -> Path:
     return Path(named).expanduser().resolve() if named else layout.root / "trio" / "worktrees"
 
 
-def _push_all(branches: Sequence[Branch], layout: Layout, run: Run, state: State, state_path: Path) -> None:
-    """Look at every remote before the first push; then push in merge order, writing down each success."""
-    outlooks = [
-        (
-            branch,
-            look(
-                branch.at,
-                _address(branch, layout, run),
-                branch.repository.base,
-                state.pushed(branch.repository.name),
-            ),
-        )
-        for branch in branches
-        if branch.at.commits
-    ]
-    for branch, outlook in outlooks:
-        if outlook.ahead:
-            base = branch.repository.base
-            print(
-                f"note        {branch.at.name}: {base} is {outlook.ahead} commits beyond what was validated"
-            )
-        state.branches[branch.repository.name] = push(branch.at, outlook)
-        write_state(state_path, state)
-        print(f"pushed      {branch.at.name} {branch.at.branch} {branch.at.head[:12]}")
-
-
 def _address(branch: Branch, layout: Layout, run: Run) -> str:
     """The remote: the manifest's address, or the local origin where the embedded source stood in for it."""
     if run.plan.source != SourceKind.EMBEDDED:
@@ -177,19 +235,22 @@ def _say_all(branches: Sequence[Branch], folder: Path, texts: Sequence[Path], no
         size = f"{len(at.commits)} commits on {at.start[:12]}"
         print(f"branch      {at.name} {at.branch}: {size}, in {at.worktree}")
         for path in at.export(folder):
-            print(f"            {path}")
+            # Some of these repositories have files with Windows line ends, which a mail would lose.
+            how = f"git am --keep-cr {path}/*.patch" if path.is_dir() else f"git fetch {path} {at.branch}"
+            print(f"            {how}")
     for text in texts:
         print(f"text        {text}")
 
 
-def _say_what_would_happen(branches: Sequence[Branch], layout: Layout, run: Run, state: State) -> None:
-    print("dry run: nothing was pushed. With --push, in this order:")
-    for branch in (branch for branch in branches if branch.at.commits):
-        pushed = state.pushed(branch.repository.name)
-        done = pushed is not None and pushed.commit == branch.at.head
-        address = redact(_address(branch, layout, run))
-        word = "is there already" if done else f"would go to {address}"
-        print(f"  {branch.at.name} {branch.at.branch} {branch.at.head[:12]} {word}")
+def _say_what_would_happen(branches: Sequence[Branch], addresses: Mapping[str, str], state: State) -> None:
+    print("dry run: nothing was pushed or opened. With --push --open-prs, in this order:")
+    for branch in branches:
+        at = branch.at
+        pushed, opened = state.pushed(at.name, at.branch), state.opened(at.name, at.branch)
+        there = pushed is not None and pushed.commit == at.head
+        push = "is there already" if there else f"would go to {redact(addresses[at.name])}"
+        pull = f"its text goes to {opened.url}" if opened else "a pull request would be opened"
+        print(f"  {at.name} {at.branch} {at.head[:12]} {push}; {pull}")
 
 
 def _options(words: Sequence[str]) -> Options:
@@ -211,6 +272,7 @@ def _options(words: Sequence[str]) -> Options:
         consolidate_from=tuple(known.consolidate_from),
         accepted=dict(zip(known.accept_drift, known.because, strict=True)),
         push=known.push,
+        open_prs=known.open_prs,
     )
 
 
@@ -221,7 +283,10 @@ def _parser() -> argparse.ArgumentParser:
     root = Path(os.environ.get("MATRIX_ROOT", ".matrix"))
     add("--manifest", type=Path, default=MANIFEST, help="default: repos.yaml")
     add("--root", type=Path, default=root, help="our working folder")
-    add("--run", help="name of the run to refresh from (default: the newest that is complete and green)")
+    add(
+        "--run",
+        help="the run to refresh from, or to finish (default: the newest complete and green one)",
+    )
     add("--config-name", metavar="NAME", help="name of this machine's results (default: from its device)")
     add(
         "--consolidate-from",
@@ -240,6 +305,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--because", action="append", default=[], metavar="REASON", help="why, one per --accept-drift")
     add("--push", action="store_true", help="push the branches; never by force, never to a base branch")
+    add(
+        "--open-prs",
+        action="store_true",
+        help="open or update the pull requests of the pushed branches (token in GH_TOKEN or GITHUB_TOKEN)",
+    )
     return parser
 
 

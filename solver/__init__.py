@@ -12,3 +12,4 @@ from ._api import solve_nnls_primal as solve_nnls_primal
 from ._certificate import Certificate as Certificate
 from ._certificate import ResultCode as ResultCode
 from ._certificate import certificate as certificate
+from ._options import Choices as Choices

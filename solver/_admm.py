@@ -26,12 +26,11 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ._certificate import default_tolerance, relative_residuals
+from ._certificate import default_tolerance, scaled_residual
 from ._linalg import blocked, cholesky, rounding_ridge
 from ._problem import Scaled
 
 DEFAULT_MAX_SWEEPS = 2000
-DEFAULT_PENALTY = 0.1
 RELAXATION = 1.8
 CHECK_EVERY = 10
 
@@ -44,7 +43,7 @@ class _Sweeps(NamedTuple):
 
 
 def solve_admm(
-    problem: Scaled, max_iter: int | None, solver_tol: float | None, penalty: float = DEFAULT_PENALTY
+    problem: Scaled, max_iter: int | None, solver_tol: float | None, penalty: float
 ) -> tuple[Array, Array]:
     """Solve the scaled problem approximately: answer (K,) and the number of sweeps.
 
@@ -75,7 +74,7 @@ def solve_admm(
     def several(state: _Sweeps) -> _Sweeps:
         count = jnp.minimum(CHECK_EVERY, limit - state.made)
         y, u = lax.fori_loop(0, count, sweep, (state.y, state.u))
-        residual = relative_residuals(y, problem.gradient(y), problem.q).worst
+        residual = scaled_residual(y, problem.gradient(y), problem.q)
         return _Sweeps(y, u, state.made + count, residual <= tolerance)
 
     zero = jnp.zeros_like(problem.q)

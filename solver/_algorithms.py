@@ -4,13 +4,16 @@ from collections.abc import Callable
 
 from jax import Array
 
+from ._active_set import solve_active_set
 from ._admm import solve_admm
 from ._fista import solve_fista
+from ._options import Options
 from ._pdip import solve_pdip
-from ._problem import Options, Scaled
+from ._problem import Scaled
 from ._schur import solve_schur
 
-SCHUR_FROM = 256
+# About where the two cost the same on production-shaped systems; docs/solver.md says how it was measured.
+SCHUR_FROM = 300
 
 Algorithm = Callable[[Scaled, Options], tuple[Array, Array]]
 
@@ -19,12 +22,16 @@ def _pdip(problem: Scaled, options: Options) -> tuple[Array, Array]:
     return solve_pdip(problem, options.max_iter, options.solver_tol)
 
 
+def _active_set(problem: Scaled, options: Options) -> tuple[Array, Array]:
+    return solve_active_set(problem, options.max_iter, options.solver_tol)
+
+
 def _schur(problem: Scaled, options: Options) -> tuple[Array, Array]:
     return solve_schur(problem, options.dense_columns, options.max_iter, options.solver_tol)
 
 
 def _admm(problem: Scaled, options: Options) -> tuple[Array, Array]:
-    return solve_admm(problem, options.max_iter, options.solver_tol)
+    return solve_admm(problem, options.max_iter, options.solver_tol, options.penalty)
 
 
 def _fista(problem: Scaled, options: Options) -> tuple[Array, Array]:
@@ -32,12 +39,13 @@ def _fista(problem: Scaled, options: Options) -> tuple[Array, Array]:
 
 
 def _auto(problem: Scaled, options: Options) -> tuple[Array, Array]:
-    """Elimination pays where factorisations dominate; below, the interior-point method has less to set up."""
-    return (_schur if problem.q.shape[0] >= SCHUR_FROM else _pdip)(problem, options)
+    """Elimination pays where factorisations dominate; below, an active set has nothing to set up."""
+    return (_schur if problem.q.shape[0] >= SCHUR_FROM else _active_set)(problem, options)
 
 
 _BY_NAME: dict[str, Algorithm] = {
     "auto": _auto,
+    "active_set": _active_set,
     "pdip": _pdip,
     "schur": _schur,
     "admm": _admm,

@@ -1,17 +1,17 @@
 """The public functions: solve a positive-only linear system, with or without gradient and certificate."""
 
-from collections.abc import Sequence
 from functools import cache, partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from ._algorithms import ALGORITHMS, solve_scaled
-from ._certificate import Certificate, ResultCode, certificate, default_tolerance
+from ._certificate import Certificate, ResultCode, certificate, default_tolerance, multiply
 from ._linalg import by_lane
-from ._problem import Options, scaled_problem, validated, validated_options
+from ._options import Choices, Options, checked
+from ._problem import scaled_problem, validated
 from ._relaxed import relaxed_cotangents
 
 
@@ -42,12 +42,7 @@ class NNLSResult(NamedTuple):
 def solve_nnls_certified(
     Q: Any,
     q: Any,
-    *,
-    algorithm: str = "auto",
-    max_iter: int | None = None,
-    solver_tol: float | None = None,
-    dense_columns: Sequence[int] | None = None,
-    jacobi: bool = True,
+    **choices: Unpack[Choices],
 ) -> NNLSResult:
     """Minimise ½ xᵀQx - qᵀx subject to x >= 0, and say how well it was done.
 
@@ -57,18 +52,8 @@ def solve_nnls_certified(
         (K, K) symmetric positive semidefinite, float32 or float64.
     q
         (K,) of the same kind.
-    algorithm
-        A name in `ALGORITHMS`; "auto" picks by size.
-    max_iter
-        Most iterations; None for the algorithm's default.
-    solver_tol
-        Relative KKT residual that counts as converged, and that iterations stop at; None for the tightest the
-        dtype allows, judged at 1e-9 (float64) or 1e-4 (float32).
-    dense_columns
-        Indices of the collinear columns, such as unregularised linear light profiles; () for none; None if
-        not known. A wrong value costs time, never correctness.
-    jacobi
-        Scale Q to unit diagonal before solving.
+    **choices
+        As in `Choices`: algorithm, max_iter, solver_tol, dense_columns, jacobi, penalty.
 
     Returns
     -------
@@ -78,24 +63,19 @@ def solve_nnls_certified(
     Raises
     ------
     ValueError
-        If the input is malformed, an option is not known, or, outside a trace, the input is not finite.
+        If the input is malformed, an option has no meaning, or, outside a trace, the input is not finite.
+    TypeError
+        If an option is not known.
     """
     matrix, vector = validated(Q, q)
-    options = validated_options(
-        vector.shape[0], ALGORITHMS, algorithm, max_iter, solver_tol, dense_columns, jacobi
-    )
+    options = checked(vector.shape[0], ALGORITHMS, **choices)
     return _solve(options, matrix, vector)
 
 
 def solve_nnls(
     Q: Any,
     q: Any,
-    *,
-    algorithm: str = "auto",
-    max_iter: int | None = None,
-    solver_tol: float | None = None,
-    dense_columns: Sequence[int] | None = None,
-    jacobi: bool = True,
+    **choices: Unpack[Choices],
 ) -> tuple[Array, Array, Array, Array, Array]:
     """Minimise ½ xᵀQx - qᵀx subject to x >= 0; the call form of jaxnnls 1.0.1.
 
@@ -114,15 +94,7 @@ def solve_nnls(
     iterations
         () int32.
     """
-    result = solve_nnls_certified(
-        Q,
-        q,
-        algorithm=algorithm,
-        max_iter=max_iter,
-        solver_tol=solver_tol,
-        dense_columns=dense_columns,
-        jacobi=jacobi,
-    )
+    result = solve_nnls_certified(Q, q, **choices)
     converged = (result.code == ResultCode.CERTIFIED).astype(jnp.int32)
     return result.primal, result.primal, result.dual, converged, result.iterations
 
@@ -131,12 +103,7 @@ def solve_nnls_primal(
     Q: Any,
     q: Any,
     target_kappa: Any = 1e-3,
-    *,
-    algorithm: str = "auto",
-    max_iter: int | None = None,
-    solver_tol: float | None = None,
-    dense_columns: Sequence[int] | None = None,
-    jacobi: bool = True,
+    **choices: Unpack[Choices],
 ) -> Array:
     """The answer x (K,) alone, differentiable (reverse mode) with respect to Q and q.
 
@@ -150,21 +117,14 @@ def solve_nnls_primal(
         smaller, the closer to the derivative on the active set. It does not touch the answer.
     """
     matrix, vector = validated(Q, q)
-    options = validated_options(
-        vector.shape[0], ALGORITHMS, algorithm, max_iter, solver_tol, dense_columns, jacobi
-    )
+    options = checked(vector.shape[0], ALGORITHMS, **choices)
     return _primal(options, matrix, vector, jnp.asarray(target_kappa, matrix.dtype))
 
 
 def solve_nnls_forward(
     Q: Any,
     q: Any,
-    *,
-    algorithm: str = "auto",
-    max_iter: int | None = None,
-    solver_tol: float | None = None,
-    dense_columns: Sequence[int] | None = None,
-    jacobi: bool = True,
+    **choices: Unpack[Choices],
 ) -> Array:
     """The answer x (K,) alone, without any gradient machinery in the program.
 
@@ -176,9 +136,7 @@ def solve_nnls_forward(
         When differentiated: `solve_nnls_primal` is the differentiable form.
     """
     matrix, vector = validated(Q, q)
-    options = validated_options(
-        vector.shape[0], ALGORITHMS, algorithm, max_iter, solver_tol, dense_columns, jacobi
-    )
+    options = checked(vector.shape[0], ALGORITHMS, **choices)
     return _forward(options, matrix, vector)
 
 
@@ -198,11 +156,19 @@ def _lane(options: Options) -> Any:
 def _solve_lane(options: Options, Q: Array, q: Array) -> NNLSResult:
     problem = scaled_problem(Q, q, options.jacobi)
     scaled, iterations = solve_scaled(problem, options)
-    finite = jnp.all(jnp.isfinite(Q)) & jnp.all(jnp.isfinite(q))
-    x = jnp.where(finite, problem.scale * (problem.pull * scaled), jnp.nan)
-    dual = Q @ x - q
+    taint = _nan_unless_finite(Q, q)
+    x = problem.scale * (problem.pull * scaled) + taint
     residuals = certificate(Q, q, x)
-    return NNLSResult(x, dual, _code(options, Q, q, finite, residuals, iterations), iterations, residuals)
+    return NNLSResult(
+        x, multiply(Q, x) - q, _code(options, Q, q, taint == 0, residuals, iterations), iterations, residuals
+    )
+
+
+def _nan_unless_finite(Q: Array, q: Array) -> Array:
+    """Zero, or NaN if an entry of Q or q is not finite: 0 times NaN or infinity is NaN."""
+    zero = 0 * q
+    probe = multiply(Q, zero) + zero
+    return jnp.vdot(probe, probe)
 
 
 def _code(

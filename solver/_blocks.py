@@ -46,21 +46,25 @@ class Blocks:
         return jnp.where(self.is_source, self.problem.q[self.start :], 0)
 
     @property
-    def linear_dense(self) -> Array:
-        """q on the dense block, (m,)."""
-        return self.problem.q[self.dense]
+    def leads(self) -> bool:
+        """Whether the dense block is cut off at the front: slices then do what indices would."""
+        return self.start > 0
+
+    def of_dense(self, values: Array) -> Array:
+        """The entries (or rows) of the dense block, (m, ...), of `values` (K, ...)."""
+        return values[: self.start] if self.leads else values[self.dense]
 
     def coupling(self) -> tuple[Array, Array]:
         """A between source and dense (K - start, m), and within the dense block (m, m)."""
-        rows = self.problem.rows(self.dense)
-        within = rows[:, self.dense]
-        identity = jnp.diag(jnp.where(self.problem.scale[self.dense] > 0, 0, 1).astype(within.dtype))
+        scale = self.problem.scale
+        rows = self.of_dense(self.problem.Q) * self.of_dense(scale)[:, None] * scale[None, :]
+        within = self.of_dense(rows.T).T
+        identity = jnp.diag(jnp.where(self.of_dense(scale) > 0, 0, 1).astype(within.dtype))
         return jnp.where(self.is_source[:, None], rows[:, self.start :].T, 0), within + identity
 
     def assemble(self, source: Array, dense: Array) -> Array:
         """The whole vector (K,) from its parts."""
-        whole = jnp.concatenate([jnp.zeros(self.start, source.dtype), source])
-        return whole.at[self.dense].set(dense)
+        return jnp.concatenate([dense, source]) if self.leads else source.at[self.dense].set(dense)
 
 
 def blocks(problem: Scaled, dense_columns: tuple[int, ...] | None) -> Blocks:

@@ -95,7 +95,7 @@ def certificate(Q: Array, q: Array, x: Array) -> Certificate:
         zero = jnp.zeros((), Q.dtype)
         return Certificate(zero, zero, zero, zero)
     scale = jacobi_scale(Q)
-    gradient = scale * (_multiply(Q, x) - q)
+    gradient = scale * (multiply(Q, x) - q)
     linear = scale * q
     return relative_residuals(x / scale, gradient, linear)
 
@@ -113,7 +113,8 @@ def default_tolerance(dtype: jnp.dtype) -> float:
     return 1e-9 if jnp.finfo(dtype).bits == 64 else 1e-4
 
 
-def _multiply(Q: Array, x: Array) -> Array:
+def multiply(Q: Array, x: Array) -> Array:
+    """Q x in the full precision of the dtype, on accelerators too."""
     return jnp.matmul(Q, x, precision=jax.lax.Precision.HIGHEST)
 
 
@@ -123,14 +124,26 @@ def relative_residuals(x: Array, gradient: Array, linear: Array) -> Certificate:
     pull = _or_one(jnp.max(jnp.maximum(linear, 0)))
     size = x / largest
     slope = gradient / pull
-    work = jnp.sum(jnp.abs(size * (linear / pull)))
+    work = jnp.vdot(jnp.abs(size), jnp.abs(linear / pull))
     residuals = Certificate(
         primal=jnp.max(jnp.maximum(-size, 0)),
         dual=jnp.max(jnp.maximum(-slope, 0)),
         complementarity=jnp.max(jnp.minimum(jnp.abs(size), jnp.abs(slope))),
-        gap=jnp.sum(jnp.abs(size * slope)) / _or_one(work),
+        gap=jnp.vdot(jnp.abs(size), jnp.abs(slope)) / _or_one(work),
     )
     return jax.tree.map(lambda r: jnp.where(jnp.isfinite(r), r, jnp.inf), residuals)
+
+
+def scaled_residual(x: Array, gradient: Array, linear: Array) -> Array:
+    """What `Certificate.worst` will be for an answer x >= 0, in fewer operations; infinite if not finite.
+
+    All of shape (K,) and in Jacobi scaling, with max(linear) = 1 unless no entry is positive.
+    """
+    size = x / _or_one(jnp.max(x))
+    violation = jnp.max(jnp.abs(jnp.minimum(size, gradient)))
+    gap = jnp.vdot(size, jnp.abs(gradient)) / _or_one(jnp.vdot(size, jnp.abs(linear)))
+    worst = jnp.maximum(violation, gap)
+    return jnp.where(worst < jnp.inf, worst, jnp.inf)
 
 
 def _or_one(value: Array) -> Array:

@@ -10,7 +10,7 @@ Steps
        of the identity.
     2. L = chol(Q_FF), Y = L⁻¹ [Q_FC, Q_Fm, q_F]; eliminating F leaves the NNLS problem with matrix
        T = Q_(Cm)(Cm) - YᵀY, of about 125 variables.
-    3. That small problem is solved exactly: exchange of sign violators from the guess, else interior point.
+    3. The active-set walk (`_walk`) solves that small problem exactly, from zero and the guess.
     4. x_F by back-substitution. If x is optimal for the whole problem the certificate says so; if not, the
        exact values are better scores: x on the free variables, -gradient/ρ on the fixed.
 
@@ -32,14 +32,13 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ._blocks import Blocks
-from ._crossover import exchange_violators
 from ._identify import Scores
 from ._linalg import cholesky, solve_lower, solve_upper
-from ._pdip import solve_pdip
-from ._problem import scaled_problem
+from ._problem import Scaled
+from ._walk import walk
 
 CANDIDATES = 64
-SMALL_EXCHANGES = 6
+MAX_SMALL_STEPS = 60
 
 
 def eliminate(parts: Blocks, scores: Scores) -> Array:
@@ -61,7 +60,7 @@ def eliminate(parts: Blocks, scores: Scores) -> Array:
     beside = to_dense[candidates]
     corner = jnp.block([[rows[:, candidates], beside], [beside.T, within_dense]])
     T = corner - eliminated[:-1, :-1]
-    t = jnp.concatenate([linear[candidates], parts.linear_dense]) - eliminated[:-1, -1]
+    t = jnp.concatenate([linear[candidates], parts.of_dense(parts.problem.q)]) - eliminated[:-1, -1]
     opened = _solve_small(T, t, jnp.concatenate([scores.source[candidates] > 0, scores.dense]))
 
     remainder = solve_upper(L, Y[:, -1] - Y[:, :-1] @ opened)
@@ -70,10 +69,8 @@ def eliminate(parts: Blocks, scores: Scores) -> Array:
 
 
 def _solve_small(T: Array, t: Array, guess: Array) -> Array:
-    """Exact solution of the reduced problem: exchanges from the guess, else interior point and crossover."""
-    problem = scaled_problem(T, t)
-    quick, settled = exchange_violators(
-        problem, jnp.zeros_like(t), guess, enabled=True, exchanges=SMALL_EXCHANGES
-    )
-    thorough, _ = solve_pdip(problem, None, None, skip=settled)
-    return problem.pull * problem.scale * jnp.where(settled, quick, thorough)
+    """The optimum of the reduced problem; a walk cut short is for the certificate to find out."""
+    # Where cancellation left nothing on the diagonal the variable stays at zero.
+    usable = jnp.diagonal(T) > jnp.finfo(T.dtype).eps
+    problem = Scaled(T, t, usable.astype(T.dtype), jnp.ones((), T.dtype))
+    return walk(problem, jnp.zeros_like(t), guess, MAX_SMALL_STEPS).x

@@ -28,7 +28,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ._certificate import default_tolerance, relative_residuals
+from ._certificate import default_tolerance, scaled_residual
 from ._problem import Scaled
 
 DEFAULT_MAX_STEPS = 5000
@@ -72,7 +72,7 @@ def solve_fista(problem: Scaled, max_iter: int | None, solver_tol: float | None)
     def several(state: _Steps) -> _Steps:
         count = jnp.minimum(CHECK_EVERY, limit - state.taken)
         x, y, momentum = lax.fori_loop(0, count, step, (state.x, state.y, state.momentum))
-        residual = relative_residuals(x, problem.gradient(x), problem.q).worst
+        residual = scaled_residual(x, problem.gradient(x), problem.q)
         return _Steps(x, y, momentum, state.taken + count, residual <= tolerance)
 
     zero = jnp.zeros_like(problem.q)

@@ -35,14 +35,14 @@ def _triangular(L: Array, B: Array, transpose: bool) -> Array:
     return solution.reshape(B.shape)
 
 
-BLOCK = 256
+BLOCK = 320
 
 
 class BlockedFactor(NamedTuple):
     """A Cholesky factor prepared for many solves with one right-hand side.
 
     A triangular solve with one vector runs far below memory speed in the library. Here the factor is cut
-    into strips of `BLOCK` rows; the diagonal blocks are inverted once, so each solve is nothing but
+    into strips of at most `BLOCK` rows; the diagonal blocks are inverted once, so each solve is nothing but
     products.
 
     Attributes
@@ -82,22 +82,26 @@ class BlockedFactor(NamedTuple):
 def blocked(L: Array) -> BlockedFactor:
     """Cut a lower factor L (K, K) into strips; costs one pass over L and K·BLOCK² flops."""
     U = L.T
-    ends = [min(s + BLOCK, L.shape[0]) for s in range(0, L.shape[0], BLOCK)]
+    K = L.shape[0]
+    count = -(-K // BLOCK)
+    ends = [K * (i + 1) // count for i in range(count)]
     starts = [0, *ends[:-1]]
     strips = tuple(U[:s, s:e] for s, e in zip(starts, ends, strict=True))
-    inverses = tuple(_inverse_lower(L[s:e, s:e]) for s, e in zip(starts, ends, strict=True))
+    inverses = tuple(inverse_lower(L[s:e, s:e]) for s, e in zip(starts, ends, strict=True))
     return BlockedFactor(strips, inverses)
 
 
-def _inverse_lower(L: Array) -> Array:
+def inverse_lower(L: Array) -> Array:
+    """L⁻¹ for lower triangular L (K, K)."""
     identity = jnp.broadcast_to(jnp.eye(L.shape[-1], dtype=L.dtype), L.shape)
     return lax.linalg.triangular_solve(L, identity, left_side=True, lower=True)
 
 
 def with_diagonal(A: Array, diagonal: Array) -> Array:
     """A copy of the (K, K) matrix A whose diagonal is `diagonal`."""
-    on_diagonal = jnp.eye(A.shape[0], dtype=bool)
-    return jnp.where(on_diagonal, diagonal[:, None], A)
+    # Written into place: a mask of the diagonal would be a matrix of its own, kept through every loop.
+    index = jnp.arange(A.shape[0])
+    return A.at[index, index].set(diagonal, indices_are_sorted=True, unique_indices=True)
 
 
 def rounding_ridge(q: Array) -> float:

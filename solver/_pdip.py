@@ -12,9 +12,8 @@ Steps
     3. Predict with complementarity target 0; the step it could take sets the centring σ = (μ_affine/μ)³.
     4. Correct with target σμ - dx∘dz from the same factor, and go 99.5 % of the way to the boundary.
     5. Stop when stationarity and complementarity are below the tolerance or below what rounding allows.
-    6. Crossover: take F = {x > z} as the free set, solve Q_FF x_F = q_F with iterative refinement, and
-       exchange the few variables that violate their sign. This gives exact zeros, and residuals at rounding
-       level.
+    6. Crossover: the active-set walk (`_walk`) from F = {x > z}. One to three steps give exact zeros,
+       and residuals at rounding level; degenerate systems take more, and get them if they need them.
 
 Cost per step
     One Cholesky factorisation (K³/3 flops), four triangular solves and one product with Q (6 K² flops).
@@ -25,6 +24,7 @@ Convergence
 References
     S. Mehrotra, On the implementation of a primal-dual interior point method, SIAM J. Optim. 2 (1992) 575.
     J. Nocedal and S. Wright, Numerical Optimization (2006), chapters 14 and 16.6.
+    N. Megiddo, On finding primal- and dual-optimal bases, ORSA J. Computing 3 (1991) 63 (crossover).
     The reduction to NNLS, and the interface, follow jaxnnls (C. Krawczyk), itself after qpax (K. Tracy).
 """
 
@@ -33,13 +33,15 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ._crossover import crossover
 from ._linalg import cholesky, cholesky_solve, rounding_ridge
 from ._problem import Scaled
+from ._walk import walk
 
 DEFAULT_MAX_ITER = 50
 STEP_TO_BOUNDARY = 0.995
 START_INSIDE = 0.01
+MAX_CROSSOVER_STEPS = 8
+LONG_CROSSOVER_STEPS = 100
 
 
 class InteriorPoint(NamedTuple):
@@ -50,9 +52,19 @@ class InteriorPoint(NamedTuple):
     steps: Array
     done: Array
 
+    @property
+    def free(self) -> Array:
+        """(K,) bool, the variables nearer to free than to their bound."""
+        return self.x > self.z
+
+    @property
+    def positive(self) -> Array:
+        """(K,) the primal, zero on the others."""
+        return jnp.where(self.free, self.x, 0)
+
 
 def solve_pdip(
-    problem: Scaled, max_iter: int | None, solver_tol: float | None, skip: Array | bool = False
+    problem: Scaled, max_iter: int | Array | None, solver_tol: float | None, skip: Array | bool = False
 ) -> tuple[Array, Array]:
     """Solve the scaled problem: answer (K,) and the number of interior-point steps.
 
@@ -68,16 +80,20 @@ def solve_pdip(
         Where true, no step is taken and the answer is meaningless: under `vmap` a lane that is already solved
         then costs nothing.
     """
-    point = interior_point(problem, max_iter or DEFAULT_MAX_ITER, solver_tol, skip)
-    interior = jnp.where(point.x > point.z, point.x, 0)
+    limit = DEFAULT_MAX_ITER if max_iter is None else max_iter
+    point = interior_point(problem, limit, solver_tol, skip)
     if solver_tol is not None:
-        return interior, point.steps
-    reached = point.done & ~jnp.asarray(skip)
-    return crossover(problem, interior, point.x > point.z, enabled=reached), point.steps
+        return point.positive, point.steps
+    # Where many variables are almost at their bound, the walk has to take them there one by one.
+    accurate = problem.certifies(point.positive, problem.gradient(point.positive))
+    steps = jnp.where(accurate, MAX_CROSSOVER_STEPS, LONG_CROSSOVER_STEPS)
+    enabled = point.done & ~jnp.asarray(skip)
+    vertex = walk(problem, point.positive, point.free, steps, enabled)
+    return jnp.where(vertex.settled, vertex.x, point.positive), point.steps
 
 
 def interior_point(
-    problem: Scaled, max_iter: int, solver_tol: float | None, skip: Array | bool = False
+    problem: Scaled, max_iter: int | Array, solver_tol: float | None, skip: Array | bool = False
 ) -> InteriorPoint:
     """Run the predictor-corrector loop, at most `max_iter` steps."""
     tolerance = 32 * float(jnp.finfo(problem.q.dtype).eps) ** 0.875 if solver_tol is None else solver_tol
@@ -98,40 +114,35 @@ def _predict_and_correct(problem: Scaled, tolerance: float, point: InteriorPoint
     stationarity = problem.gradient(x) - z
     freedom = x / (x + z)
     root = jnp.sqrt(freedom)
-    L = cholesky(problem.relaxed(freedom, rounding_ridge(problem.q)))
+    # Loops hold arrays by rows, the library factors by columns: the transpose saves a copy of L.
+    U = cholesky(problem.relaxed(freedom, rounding_ridge(problem.q))).T
 
-    mean = jnp.mean(x * z)
+    mean = jnp.vdot(x, z) / x.shape[0]
     # The first factor, at x = z = 1, is that of A + I, and only chooses where to start.
     first = point.steps == 0
 
-    def towards(_: int, state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+    def towards(_: int, state: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         """Direction and step length for a complementarity target; then the corrector's target."""
         complementarity = state[0]
         right = jnp.where(first, -problem.q, stationarity + complementarity / x)
-        dx = -root * cholesky_solve(L, root * right)
+        dx = -root * cholesky_solve(U.T, root * right)
         dz = -(complementarity + z * dx) / x
-        length = jnp.minimum(_longest_step(x, dx), _longest_step(z, dz))
-        centring = (jnp.mean((x + length * dx) * (z + length * dz)) / mean) ** 3
-        return x * z - centring * mean + dx * dz, dx, dz
+        length = 1 / jnp.maximum(jnp.max(jnp.maximum(-dx / x, -dz / z)), 1)
+        centring = (jnp.vdot(x + length * dx, z + length * dz) / (mean * x.shape[0])) ** 3
+        return x * z - centring * mean + dx * dz, dx, dz, length
 
     # Predictor, then corrector: a loop keeps one copy of the solve in the program.
-    _, dx, dz = lax.fori_loop(0, 2, towards, (x * z, x, z))
-    length = STEP_TO_BOUNDARY * jnp.minimum(_longest_step(x, dx), _longest_step(z, dz))
-    new_x = jnp.where(first, jnp.maximum(dx, 0) + START_INSIDE, x + length * dx)
-    new_z = jnp.where(first, jnp.maximum(-dx, 0) + START_INSIDE, z + length * dz)
+    _, dx, dz, length = lax.fori_loop(0, 2, towards, (x * z, x, z, mean))
+    new_x = jnp.where(first, jnp.maximum(dx, 0) + START_INSIDE, x + STEP_TO_BOUNDARY * length * dx)
+    new_z = jnp.where(first, jnp.maximum(-dx, 0) + START_INSIDE, z + STEP_TO_BOUNDARY * length * dz)
 
-    broken = ~(jnp.all(jnp.isfinite(new_x)) & jnp.all(jnp.isfinite(new_z)))
+    broken = ~jnp.isfinite(jnp.vdot(new_x, new_z))
     new_x, new_z = jnp.where(broken, x, new_x), jnp.where(broken, z, new_z)
     return InteriorPoint(new_x, new_z, point.steps + 1, broken | _is_solved(problem, new_x, new_z, tolerance))
 
 
 def _is_solved(problem: Scaled, x: Array, z: Array, tolerance: float) -> Array:
-    rounding = 8 * jnp.finfo(x.dtype).eps * jnp.max(x)
-    residual = jnp.max(jnp.abs(problem.gradient(x) - z))
-    return (residual <= tolerance + rounding) & (jnp.max(x * z) <= tolerance * jnp.maximum(jnp.max(x), 1))
-
-
-def _longest_step(v: Array, dv: Array) -> Array:
-    """Largest step in [0, 1] that keeps v + step·dv >= 0."""
-    ratio = jnp.where(dv < 0, -v / jnp.where(dv < 0, dv, -1), jnp.inf)
-    return jnp.minimum(1, jnp.min(ratio))
+    largest = jnp.max(x)
+    rounding = 8 * jnp.finfo(x.dtype).eps * largest
+    stationarity = jnp.abs(problem.gradient(x) - z) / (tolerance + rounding)
+    return jnp.max(jnp.maximum(stationarity, x * z / (tolerance * jnp.maximum(largest, 1)))) <= 1

@@ -1,42 +1,13 @@
-"""The problem as it enters and leaves an algorithm: validation, scaling, options."""
+"""The problem as it enters an algorithm: validation and scaling."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ._certificate import jacobi_scale
+from ._certificate import default_tolerance, jacobi_scale, scaled_residual
 from ._linalg import with_diagonal
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a caller may choose; hashable, so that compiled programs are reused.
-
-    Attributes
-    ----------
-    algorithm
-        A name in `ALGORITHMS`.
-    max_iter
-        Most iterations (factorisations, for the first-order methods sweeps); None: the algorithm's own
-        default.
-    solver_tol
-        Relative KKT residual to iterate to, and to call converged; None: as tight as the dtype allows, judged
-        at `default_tolerance`.
-    dense_columns
-        Columns of the collinear dense block, () for none, None if not known.
-    jacobi
-        Scale Q to unit diagonal before solving.
-    """
-
-    algorithm: str = "auto"
-    max_iter: int | None = None
-    solver_tol: float | None = None
-    dense_columns: tuple[int, ...] | None = None
-    jacobi: bool = True
 
 
 class Scaled(NamedTuple):
@@ -74,6 +45,16 @@ class Scaled(NamedTuple):
     def gradient(self, x: Array) -> Array:
         """Ax - q."""
         return self.multiply(x) - self.q
+
+    def certifies(self, x: Array, gradient: Array, solver_tol: float | None = None) -> Array:
+        """Whether x >= 0, (K,), with its gradient is good enough to stop: () bool.
+
+        Parameters
+        ----------
+        solver_tol
+            Certificate residual to accept; None for half the dtype's default.
+        """
+        return scaled_residual(x, gradient, self.q) <= (solver_tol or default_tolerance(self.q.dtype) / 2)
 
     def rows(self, index: Array) -> Array:
         """Rows `index` of A, off-diagonal entries of empty columns included; shape (len(index), K)."""
@@ -164,41 +145,3 @@ def validated(Q: Any, q: Any) -> tuple[Array, Array]:
                 f"{name} contains NaN or infinity: the system was not finite before it was solved."
             )
     return matrix.astype(dtype), vector.astype(dtype)
-
-
-def validated_options(
-    K: int,
-    algorithms: Sequence[str],
-    algorithm: str,
-    max_iter: int | None,
-    solver_tol: float | None,
-    dense_columns: Sequence[int] | None,
-    jacobi: bool,
-) -> Options:
-    """Options checked against a problem of size K.
-
-    Raises
-    ------
-    ValueError
-        If the algorithm is not known, a limit is not positive or a dense column is not a column of Q.
-    """
-    if algorithm not in algorithms:
-        raise ValueError(f"algorithm must be one of {', '.join(algorithms)}, not {algorithm!r}.")
-    if max_iter is not None and int(max_iter) < 1:
-        raise ValueError(f"max_iter must be at least 1, not {max_iter}.")
-    if solver_tol is not None and not 0 < float(solver_tol) < 1:
-        raise ValueError(f"solver_tol is relative and must lie between 0 and 1, not {solver_tol}.")
-    columns = None
-    if dense_columns is not None:
-        columns = tuple(sorted({int(column) for column in dense_columns}))
-        if columns and not 0 <= columns[0] <= columns[-1] < K:
-            raise ValueError(
-                f"dense_columns must lie in 0 ... {K - 1}, but they span {columns[0]} ... {columns[-1]}."
-            )
-    return Options(
-        algorithm=algorithm,
-        max_iter=None if max_iter is None else int(max_iter),
-        solver_tol=None if solver_tol is None else float(solver_tol),
-        dense_columns=columns,
-        jacobi=bool(jacobi),
-    )

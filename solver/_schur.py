@@ -6,24 +6,26 @@ Problem
     reconstruction).
 
 Steps
-    0. If all source variables would stay open in step 3, the interior-point method answers at once.
+    0. If all source variables would stay open in step 3, `_active_set` answers at once.
     1. Name the dense block (`_blocks`): given by the caller, or found.
     2. Identify (`_identify`): score the source variables with one float32 factorisation.
     3. Eliminate (`_eliminate`): solve exactly with one factorisation, leaving the uncertain variables open.
     4. Certify on the full problem; if it fails, refresh the scores and repeat step 3, at most `MAX_ROUNDS`
-       times.
-    5. Still uncertified: the interior-point method on the full problem, in a loop that makes no trip
-       otherwise. Under `vmap` only lanes that need it pay for it.
+       times, and only while at most `FEW_WRONG` variables are wrong.
+    5. Still uncertified: exchange (`_exchange`) from the latest scores, which moves any number of variables.
+    6. Not settled either: the interior-point method on the full problem. Steps 5 and 6 are loops that make
+       no trip otherwise. Under `vmap` on a CPU only lanes that need them pay for them.
 
 Cost
-    Step 2: about one Cholesky equivalent; step 3: about one and a half per round; step 4: one product.
+    Step 2: about one Cholesky equivalent; step 3: about one and a half per round; step 4: one product;
+    steps 5 and 6: one factorisation a step.
 
 Convergence
-    The answer is exact when certified. Cycling is impossible: rounds are bounded, and the interior-point
-    method does not depend on them.
+    The answer is exact when certified. Cycling is impossible: rounds and exchanges are bounded, and the
+    interior-point method does not depend on them.
 
 References
-    As in `_identify`, `_eliminate` and `_pdip`; the combination is this project's own.
+    As in `_identify`, `_eliminate`, `_exchange` and `_pdip`; the combination is this project's own.
 """
 
 from typing import NamedTuple
@@ -31,14 +33,18 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
+from ._active_set import solve_active_set
 from ._blocks import Blocks, blocks
-from ._certificate import default_tolerance, relative_residuals
+from ._certificate import default_tolerance, scaled_residual
 from ._eliminate import CANDIDATES, eliminate
+from ._exchange import exchange
 from ._identify import Scores, identify
 from ._pdip import DEFAULT_MAX_ITER, solve_pdip
 from ._problem import Scaled
 
 MAX_ROUNDS = 4
+FEW_WRONG = CANDIDATES // 4
+MAX_EXCHANGES = 20
 
 
 class _Round(NamedTuple):
@@ -69,12 +75,18 @@ def solve_schur(
     """
     parts = blocks(problem, dense_columns)
     if problem.q.shape[0] - parts.dense.shape[0] <= CANDIDATES:
-        return solve_pdip(problem, max_iter, solver_tol)
+        return solve_active_set(problem, max_iter, solver_tol)
     budget = DEFAULT_MAX_ITER + MAX_ROUNDS if max_iter is None else max_iter
-    final = _rounds(parts, solver_tol or default_tolerance(problem.q.dtype) / 2, min(MAX_ROUNDS, budget))
-    finished = final.certified | (final.rounds >= budget)
-    fallback, steps = solve_pdip(problem, max(budget - MAX_ROUNDS, 1), solver_tol, skip=finished)
-    return jnp.where(finished, final.x, fallback), final.rounds + steps
+    tolerance = solver_tol or default_tolerance(problem.q.dtype) / 2
+    final = _rounds(parts, tolerance, min(MAX_ROUNDS, budget))
+    spent = final.certified | (final.rounds >= budget)
+    guess = parts.assemble(final.scores.source > 0, final.scores.dense)
+    search = exchange(problem, guess, min(MAX_EXCHANGES, budget), enabled=~spent)
+    exchanged = search.settled & problem.certifies(search.x, search.gradient, solver_tol)
+    rest = jnp.maximum(budget - final.rounds - search.steps, 1)
+    fallback, steps = solve_pdip(problem, rest, solver_tol, skip=spent | exchanged)
+    x = jnp.where(spent, final.x, jnp.where(exchanged, search.x, fallback))
+    return x, final.rounds + search.steps + steps
 
 
 def _rounds(parts: Blocks, tolerance: float, limit: int) -> _Round:
@@ -87,10 +99,14 @@ def _rounds(parts: Blocks, tolerance: float, limit: int) -> _Round:
         raw = eliminate(parts, state.scores)
         x = jnp.maximum(raw, 0)
         gradient = problem.gradient(x)
-        residual = relative_residuals(x, gradient, problem.q).worst
+        residual = scaled_residual(x, gradient, problem.q)
+        wrong = jnp.sum((raw < 0) | ((x == 0) & (gradient < -tolerance)))
         score = jnp.where(raw != 0, raw, -gradient / state.scores.penalty)[parts.start :]
-        scores = Scores(jnp.where(parts.is_source, score, -jnp.inf), x[parts.dense] > 0, state.scores.penalty)
-        return _Round(scores, x, state.rounds + 1, residual <= tolerance, ~jnp.all(jnp.isfinite(x)))
+        scores = Scores(
+            jnp.where(parts.is_source, score, -jnp.inf), parts.of_dense(x) > 0, state.scores.penalty
+        )
+        hopeless = (residual == jnp.inf) | (wrong > FEW_WRONG)
+        return _Round(scores, x, state.rounds + 1, residual <= tolerance, hopeless)
 
     no = jnp.zeros((), bool)
     start = _Round(identify(parts), jnp.zeros_like(problem.q), jnp.zeros((), jnp.int32), no, no)

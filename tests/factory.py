@@ -58,7 +58,7 @@ def make_record(
         timings=Timings(10.5, timing, timing, 3),
         memory=Memory(3 * 1024**3, None, XlaMemory(1, 24, 3, 0)),
         solver=Solver("solver", {}),
-        nnls=(LaneSolve(1285, 2, True, 0.0, 1e-15, 1e-16, 362),) * 3,
+        nnls=(LaneSolve(1285, 2, True, 0.0, 1e-15, 1e-16, 362, 50.0, 7.0),) * 3,
         precision=PrecisionFacts(True, "True", False, "float64"),
         provenance=Provenance(
             driver={},
@@ -79,6 +79,7 @@ def make_record(
             started="2026-01-01T00:00:00+00:00",
             finished="2026-01-01T00:01:00+00:00",
         ),
+        convergence=((1, 1e-3), (2, 1e-15)),
     )
     return dataclasses.replace(record, **changes)
 
@@ -108,6 +109,7 @@ def make_plan(folder: Path, pipelines: tuple[str, ...] = ("imaging-pixelization"
             ),
         ),
         "solver_tree": "0",
+        "code": "0",
         "environments": {
             side: PlannedEnvironment(python=Path("python"), pythonpath=(), key=side) for side in SIDES
         },

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from matrix import environments
-from matrix.environments import Recipe, describe, side_environment, tree_hash
+from matrix.environments import Recipe, describe, newest_release, side_environment
 from matrix.errors import EnvironmentFailure, UsageError
-from matrix.layout import Layout, open_layout
+from matrix.hashing import tree_hash
+from matrix.layout import MANIFEST, Layout, open_layout
+from matrix.manifest import load_manifest, override
 from matrix.process import Completed
 
 RELEASE = "2026.7.9.1"
@@ -138,3 +140,10 @@ def test_description_names_what_is_installed(tmp_path: Path) -> None:
     assert isinstance(packages, dict)
     assert (packages["autolens"], packages["jaxnnls"]) == (RELEASE, "1.0.1")
     assert "autonerves" not in packages
+
+
+def test_newest_release_is_one_that_the_manifest_takes() -> None:
+    release = newest_release()
+    manifest = override(load_manifest(MANIFEST), release=release)
+    assert manifest.release == release
+    assert release.split(".")[0] >= "2026"

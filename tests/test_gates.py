@@ -7,7 +7,7 @@ import pytest
 
 from matrix.gates import Blame, Outcome, Verdict, judge, judged_in
 from matrix.plan import Constant, Tolerances
-from matrix.record import EagerEvaluation, LaneSolve, PrecisionFacts, Record
+from matrix.record import EagerEvaluation, LaneSolve, PrecisionFacts, Record, Solver
 from tests.factory import EVIDENCE, LANES, evaluation, make_plan, make_record
 
 PIPELINE = "imaging-pixelization"
@@ -54,6 +54,14 @@ def test_float32_run_passes_the_tolerance_but_not_the_precision_gate() -> None:
     assert "reads 'True'" in message
 
 
+def test_mixed_precision_under_an_fp64_label_is_refused() -> None:
+    record = make_record(precision=PrecisionFacts(True, "True", True, "float64"))
+    found = verdicts(record)
+    assert failed(found) == {("precision", "candidate")}
+    message = next(v.message for v in found if (v.gate, v.side) == ("precision", "candidate"))
+    assert "computed in mixed precision though fp64 was asked for" in message
+
+
 def test_value_labelled_float64_that_is_a_float32_number_is_refused() -> None:
     record = make_record(evaluations={"jit": evaluation(EVIDENCE, exact=True)})
     assert failed(verdicts(record)) == {("precision", "candidate")}
@@ -81,17 +89,52 @@ def test_each_path_is_watched(change: dict[str, object], expected: set[str]) -> 
 
 
 def test_solver_that_says_converged_is_checked_against_the_kkt_conditions() -> None:
-    loose = make_record(nnls=(LaneSolve(1285, 2, True, 0.0, 1e-5, 0.0, 362),) * 3)
+    loose = make_record(nnls=(LaneSolve(1285, 2, True, 0.0, 1e-5, 0.0, 362, 50.0, 7.0),) * 3)
     assert failed(verdicts(loose)) == {("solver", "candidate")}
 
 
+@pytest.mark.parametrize(
+    ("residuals", "words"),
+    [
+        ((0.3, 1e-15, 1e-16), "unknowns are negative (far more than rounding"),
+        ((0.0, 1e-7, 1e-8), "unknowns are too small, raising them would fit better (float32"),
+        ((0.0, 1e-8, 0.1), "positive where the gradient is not zero (far more than rounding"),
+        ((0.0, 1e-8, math.nan), "the answer or its gradient is nan"),
+    ],
+)
+def test_words_say_which_condition_is_violated_and_what_leaves_as_much(
+    residuals: tuple[float, float, float], words: str
+) -> None:
+    lanes = (LaneSolve(9, 2, True, *residuals, 1, 50.0, 7.0), LaneSolve(9, 2, True, 0, 0, 0, 1, 50.0, 7.0))
+    found = verdicts(make_record(nnls=lanes))
+    assert words in next(v.message for v in found if (v.gate, v.side) == ("solver", "candidate"))
+
+
+@pytest.mark.parametrize("norms", [(50.0, 7.07), (50.5, 7.0), (math.nan, 7.0), (50.0, 7.0 * (1 + 1e-5))])
+def test_another_linear_system_is_seen_where_the_evidence_hides_it(norms: tuple[float, float]) -> None:
+    other = make_record(nnls=(LaneSolve(1285, 2, True, 0.0, 1e-15, 1e-16, 362, *norms),) * 3)
+    found = verdicts(other)
+    assert failed(found) == {("candidate_vs_baseline", None)}
+    assert "another system" in next(v.message for v in found if v.outcome is Outcome.FAIL)
+
+
+@pytest.mark.parametrize(("used", "red"), [("pdip", set()), ("auto", {("solver", "candidate")})])
+def test_an_algorithm_asked_for_is_the_one_that_solved(used: str, red: set[tuple[str, str]]) -> None:
+    record = make_record(solver=Solver("solver", {"algorithm": used}))
+    assert failed(verdicts(record, algorithm="pdip")) == red
+    assert not failed(verdicts(record))
+
+
 def test_kkt_residual_that_is_nan_is_no_certificate() -> None:
-    broken = make_record(nnls=(LaneSolve(1285, 2, True, 0.0, math.nan, 0.0, 362),))
+    broken = make_record(nnls=(LaneSolve(1285, 2, True, 0.0, math.nan, 0.0, 362, 50.0, 7.0),))
     assert failed(verdicts(broken)) == {("solver", "candidate")}
 
 
 def test_one_lane_that_did_not_converge_is_named() -> None:
-    good, bad = LaneSolve(9, 2, True, 0.0, 0.0, 0.0, 1), LaneSolve(9, 50, False, 0.0, 0.0, 0.0, 1)
+    good, bad = (
+        LaneSolve(9, 2, True, 0.0, 0.0, 0.0, 1, 50.0, 7.0),
+        LaneSolve(9, 50, False, 0.0, 0.0, 0.0, 1, 50.0, 7.0),
+    )
     found = verdicts(make_record(nnls=(good, bad, good)))
     assert failed(found) == {("solver", "candidate")}
     assert "lanes [1]" in next(v.message for v in found if v.outcome is Outcome.FAIL)

@@ -46,7 +46,7 @@ def make_record(**changes: Any) -> Record:
         timings=Timings(1.9, timing, timing, 3),
         memory=Memory(740_000_000, None, XlaMemory(1, 24, 3, 0)),
         solver=Solver("autoarray.inversion.nnls", {"algorithm": "auto"}),
-        nnls=(LaneSolve(40, 14, True, 0.0, 1e-16, math.inf, 15),),
+        nnls=(LaneSolve(40, 14, True, 0.0, 1e-16, math.inf, 15, 50.0, 7.0),),
         precision=PrecisionFacts(True, "True", False, "float64"),
         provenance=Provenance(
             driver={"commit": "f9efa14"},
@@ -105,7 +105,7 @@ def test_derived_figures() -> None:
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda d: d.update(version=2), "record version 2"),
+        (lambda d: d.update(version=3), "record version 3"),
         (lambda d: d.update(schema="other"), "not a cell record"),
         (lambda d: d.update(surprise=1), "surprise"),
         (lambda d: d["cell"].update(surprise=1), r"cell\.surprise"),

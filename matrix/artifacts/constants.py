@@ -24,28 +24,42 @@ class _Entry(NamedTuple):
     node: ast.expr
 
 
-def read_constant(workspace: Path, name: str, scale: str) -> Constant:
+def read_constant(workspace: Path, name: str, scale: str, *, stand_in: bool = False) -> Constant:
     """The constant recorded for the pipeline `name` at `scale`.
 
     The scripts hold it as `EXPECTED_LOG_EVIDENCE_HST = <float>` (or `..._LIKELIHOOD_...`), or as a dict
     `EXPECTED_LOG_EVIDENCE = {"sma": <float or None>, ...}`; at smoke scale the instrument is
     called `HST_SMOKE` or `"sma_smoke"`.
 
+    Parameters
+    ----------
+    workspace, name, scale
+        Root of the workspace, which pipeline, at which scale.
+    stand_in
+        Whether it is our stand-in of the workspace, which records constants at smoke scale too.
+
     Raises
     ------
     UsageError
-        The workspace has no such script, or it is not Python.
+        The workspace has no such script, it is not Python, its constant is no number or is there twice.
     """
     pipeline = pipeline_named(name)
     instrument = pipeline.instrument + ("_smoke" if scale == "smoke" else "")
-    required = scale == "production"
-    script = str(pipeline.script)
-    for entry in _entries(_read(workspace / pipeline.script), workspace / pipeline.script):
-        if instrument == entry.key or (entry.key is None and entry.label.endswith(f"_{instrument.upper()}")):
-            value = _value(entry.node)
-            return Constant(name=entry.label, value=value, script=script, required=required)
-    expected = f"EXPECTED_LOG_EVIDENCE_{instrument.upper()}"
-    return Constant(name=expected, value=None, script=script, required=required)
+    path = workspace / pipeline.script
+    found = [
+        entry
+        for entry in _entries(_read(path), path)
+        if instrument == entry.key or (entry.key is None and entry.label.endswith(f"_{instrument.upper()}"))
+    ]
+    if len(found) > 1:
+        names = ", ".join(f"{entry.label} (line {entry.node.lineno})" for entry in found)
+        raise UsageError(f"{path} records more than one constant of {instrument}: {names}. Keep one of them.")
+    return Constant(
+        name=found[0].label if found else f"EXPECTED_LOG_EVIDENCE_{instrument.upper()}",
+        value=_value(found[0], path) if found else None,
+        script=str(pipeline.script),
+        required=scale == "production" or stand_in,
+    )
 
 
 def rewrite_constant(path: Path, name: str, value: float) -> bytes:
@@ -78,7 +92,7 @@ def rewrite_constant(path: Path, name: str, value: float) -> bytes:
         raise UsageError(f"{path} assigns {name} {len(found)} times: it must be there exactly once")
     start, end = _span(content, found[0].node)
     changed = content[:start] + repr(value).encode() + content[end:]
-    if [_value(entry.node) for entry in _entries(changed, path) if entry.label == name] != [value]:
+    if [_value(entry, path) for entry in _entries(changed, path) if entry.label == name] != [value]:
         raise UsageError(
             f"{path}: {name} is written in a way that cannot be changed safely; change it by hand"
         )
@@ -116,9 +130,15 @@ def _assigned(name: str, node: ast.expr) -> Iterator[_Entry]:
             yield _Entry(f"{name}[{key.value!r}]", str(key.value), value)
 
 
-def _value(node: ast.expr) -> float | None:
-    value = ast.literal_eval(node)
-    return None if value is None else float(value)
+def _value(entry: _Entry, path: Path) -> float | None:
+    try:
+        value = ast.literal_eval(entry.node)
+        return None if value is None else float(value)
+    except (ValueError, TypeError) as error:
+        raise UsageError(
+            f"{path}, line {entry.node.lineno}: {entry.label} = {ast.unparse(entry.node)} is neither a "
+            "number nor None. Write the recorded value itself."
+        ) from error
 
 
 def _span(content: bytes, node: ast.expr) -> tuple[int, int]:

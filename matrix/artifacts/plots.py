@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+STEP = "#4C72B0"
 SINGLE = "#C44E52"
 BATCHED = "#55A868"
 DPI = 150
@@ -37,12 +38,16 @@ def per_lane(document: Mapping[str, Any]) -> float | None:
 def per_config(heading: Heading, document: Mapping[str, Any]) -> bytes:
     """Draw one config: the compiled likelihood, and the batch per lane.
 
+    Where the document has steps these are the bars, and the two times are lines across them.
+
     Returns
     -------
     bytes
         A PNG, the same for the same numbers.
     """
-    figure = Figure(figsize=(10, 5))
+    if "steps" in document:
+        return _with_steps(heading, document)
+    figure = Figure(figsize=(10, 5), layout="tight")
     axes = figure.subplots()
     bars = {"full pipeline (single JIT)": (per_call(document), SINGLE)}
     bars["vmap, per lane"] = (per_lane(document), BATCHED)
@@ -55,7 +60,27 @@ def per_config(heading: Heading, document: Mapping[str, Any]) -> bytes:
     axes.set_xlabel("seconds per likelihood")
     axes.set_title(heading.facts, fontsize="small")
     figure.suptitle(heading.title)
-    return _png(figure)
+    return png(figure)
+
+
+def _with_steps(heading: Heading, document: Mapping[str, Any]) -> bytes:
+    figure = Figure(figsize=(10, 6), layout="tight")
+    axes = figure.subplots()
+    steps: Mapping[str, float] = document["steps"]
+    container = axes.barh(list(steps), list(steps.values()), color=STEP)
+    axes.bar_label(container, labels=[f"{time:.6f} s" for time in steps.values()], padding=4)
+    lines = {"full pipeline (single JIT)": (per_call(document), SINGLE)}
+    lines["vmap, per lane"] = (per_lane(document), BATCHED)
+    drawn = {label: (time, colour) for label, (time, colour) in lines.items() if time is not None}
+    for label, (time, colour) in drawn.items():
+        axes.axvline(time, color=colour, linestyle="--", label=f"{label}: {time:.6f} s")
+    axes.set_xlim(0.0, 1.25 * max([*steps.values(), *(time for time, _ in drawn.values())]))
+    axes.invert_yaxis()
+    axes.set_xlabel("seconds per likelihood")
+    axes.set_title(heading.facts, fontsize="small")
+    axes.legend()
+    figure.suptitle(heading.title)
+    return png(figure)
 
 
 def comparison(
@@ -77,7 +102,7 @@ def comparison(
     bytes
         A PNG, the same for the same numbers.
     """
-    figure = Figure(figsize=(10, max(3.0, 1.2 + 0.7 * len(documents))))
+    figure = Figure(figsize=(10, max(3.0, 1.2 + 0.7 * len(documents))), layout="tight")
     axes = figure.subplots()
     places = {config: float(place) for place, config in enumerate(documents)}
     single = {places[name]: per_call(document) for name, document in documents.items()}
@@ -93,7 +118,7 @@ def comparison(
     axes.invert_yaxis()
     axes.legend()
     figure.suptitle(f"{title} - all configs")
-    return _png(figure)
+    return png(figure)
 
 
 def _row(axes: Axes, times: Mapping[float, float | None], offset: float, colour: str, label: str) -> None:
@@ -104,8 +129,8 @@ def _row(axes: Axes, times: Mapping[float, float | None], offset: float, colour:
     )
 
 
-def _png(figure: Figure) -> bytes:
-    figure.tight_layout()
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG, the same for the same numbers."""
     stream = io.BytesIO()
     FigureCanvasAgg(figure)
     # Without the version of the plotting library in it, equal numbers give equal bytes.

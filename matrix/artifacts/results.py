@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from matrix.artifacts import plots
+from matrix.artifacts.steps import with_steps
 from matrix.errors import UsageError
 from matrix.files import write_text
 from matrix.pipelines import Pipeline, pipeline_named
@@ -66,7 +67,11 @@ def config_name(record: Record) -> str:
     return f"{machine}_{record.cell.precision}"
 
 
-def write_results(workspace: Path, results: Mapping[str, Mapping[str, Record]]) -> Written:
+def write_results(
+    workspace: Path,
+    results: Mapping[str, Mapping[str, Record]],
+    steps: Mapping[tuple[str, str], Mapping[str, float]],
+) -> Written:
     """Write result files, comparison and versioned summary of each pipeline.
 
     Every file is written anew, also where its content stays the same, so that its time tells of this run.
@@ -78,6 +83,8 @@ def write_results(workspace: Path, results: Mapping[str, Mapping[str, Record]]) 
     results
         Pipeline name to config name to the candidate's record. The first config of a pipeline is this run's
         own and gives the summary.
+    steps
+        Seconds by step label, of each pipeline and config that was probed.
 
     Raises
     ------
@@ -90,8 +97,8 @@ def write_results(workspace: Path, results: Mapping[str, Mapping[str, Record]]) 
         pipeline = pipeline_named(name)
         folder = workspace / RESULTS / pipeline.data / pipeline.source
         for config, record in by_config.items():
-            document = config_document(record, config)
-            paths += _write(folder / config, document, plots.per_config(_heading(record, config), document))
+            document = with_steps(config_document(record, config), steps.get((name, config), {}))
+            paths += _write(folder / config, document, plots.per_config(heading_of(record, config), document))
         present = _present(folder)
         config, record = next(iter(by_config.items()))
         float32 = {config: exact for config, found in present.items() if (exact := _float32_values(found))}
@@ -101,8 +108,8 @@ def write_results(workspace: Path, results: Mapping[str, Mapping[str, Record]]) 
         paths += _write(folder / COMPARISON, comparison, picture)
         version = record.provenance.packages["autolens"]
         stem = f"{pipeline.source}_likelihood_summary_{pipeline.instrument}_v{version}"
-        summary = summary_document(record)
-        paths += _write(folder.parent / stem, summary, plots.per_config(_heading(record, config), summary))
+        summary = with_steps(summary_document(record), steps.get((name, config), {}))
+        paths += _write(folder.parent / stem, summary, plots.per_config(heading_of(record, config), summary))
     return Written(tuple(paths), tuple(notes))
 
 
@@ -110,7 +117,9 @@ def config_document(record: Record, config: str) -> dict[str, Any]:
     """One config's result file, in the workspace's form for imaging or for interferometer data.
 
     Seconds and MiB throughout. The step timings that the workspace's own scripts add (`steps`,
-    `total_step_by_step`) are not in records and are left out.
+    `total_step_by_step`) are not in records and are left out; `steps.with_steps` adds them from a probe.
+    Their `step_by_step_jit*`, a likelihood put together from steps run one by one, has no counterpart here:
+    a probe's steps are parts of the one program whose value is `full_pipeline_jit`.
     """
     pipeline = pipeline_named(record.cell.pipeline)
     if pipeline.data == "interferometer":
@@ -247,7 +256,12 @@ def _configuration(record: Record, keys: _Keys) -> dict[str, Any]:
 
 
 def _device(record: Record) -> dict[str, str]:
-    return {"backend": record.provenance.device_platform, "device": record.provenance.device_kind}
+    facts = record.provenance
+    device = {"backend": facts.device_platform, "device": facts.device_kind}
+    if facts.device_platform == "gpu" and facts.accelerators:
+        first = facts.accelerators[0]
+        device["nvidia_smi"] = ", ".join(first[name] for name in ("name", "memory.used", "memory.total"))
+    return device
 
 
 def _vmap(record: Record, digits: int) -> dict[str, Any]:
@@ -274,7 +288,8 @@ def _title(pipeline: Pipeline) -> str:
     return f"{source} {pipeline.data.capitalize()}"
 
 
-def _heading(record: Record, config: str) -> plots.Heading:
+def heading_of(record: Record, config: str) -> plots.Heading:
+    """What stands above the picture of one config."""
     pipeline = pipeline_named(record.cell.pipeline)
     facts = record.configuration
     details = [f"v{record.provenance.packages['autolens']}", f'{pipeline.pixel_scale}"/px']

@@ -1,25 +1,28 @@
-"""The run that a refresh starts from: complete, and green but for what a person is asked about."""
+"""The run that a refresh starts from: complete, and green but for what a person is asked about.
 
-from collections.abc import Iterator, Mapping
+Where there is none, the newest one that only lacks something is named, to be finished.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
+from matrix import judging
 from matrix.errors import UsageError
-from matrix.execute.local import kept_failure, kept_record
-from matrix.gates import Outcome, Verdict, judge
-from matrix.plan import Plan, plan_path, read_plan
-from matrix.record import Record
+from matrix.gates import CHANGE, Outcome, Verdict, change_gate_name
+from matrix.hashing import code_hash, tree_hash
+from matrix.plan import Plan, PlanError, read_plan, run_folders
+from matrix.planning import CELL_CODE
+
+
+class NoRunError(UsageError):
+    """No run will do as it is."""
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(judging.Run):
     """A complete run, judged anew; `passed_over` says which newer runs would not do, and why."""
 
-    plan: Plan
-    records: Mapping[str, Record]
-    verdicts: tuple[Verdict, ...]
     passed_over: tuple[str, ...] = ()
 
 
@@ -38,14 +41,16 @@ def newest_run(runs: Path, wanted: str | None) -> Run:
 
     Raises
     ------
-    UsageError
+    NoRunError
         No run will do; says of each why not.
+    UsageError
+        There is no run of the wanted name.
     """
     refused: list[str] = []
     plans = list(_plans(runs, refused))
     asked_for = [plan for plan in plans if wanted in (None, plan.run)]
     for plan in sorted(asked_for, key=lambda plan: (plan.created, plan.run), reverse=True):
-        found = _judged(plan)
+        found = judging.judge_run(plan)
         reason = _unfit(found)
         if not reason:
             return Run(plan, found.records, found.verdicts, tuple(refused))
@@ -54,33 +59,53 @@ def newest_run(runs: Path, wanted: str | None) -> Run:
         known = ", ".join(sorted(plan.run for plan in plans)) or "none"
         raise UsageError(f"--run {wanted}: there is no such run in {runs}. Runs: {known}.")
     listed = "".join(f"\n  {line}" for line in refused) or " there is none yet."
-    raise UsageError(f"no run to refresh from; `nox -s matrix-fp64` makes one.{listed}")
+    raise NoRunError(f"no run to refresh from; `nox -s matrix-fp64` makes one.{listed}")
+
+
+def unfinished_run(runs: Path, wanted: str | None, solver: Path) -> Plan | None:
+    """The newest run that lacks records, is not red so far, and can still be finished as it was begun.
+
+    Parameters
+    ----------
+    runs
+        Holds one folder per run.
+    wanted
+        Name of the one run to look at; None for all.
+    solver
+        The folder of the solver, which must be the one that run was begun with.
+    """
+    plans = [plan for plan in _plans(runs, []) if wanted in (None, plan.run) and _can_go_on(plan, solver)]
+    for plan in sorted(plans, key=lambda plan: (plan.created, plan.run), reverse=True):
+        found = judging.judge_run(plan)
+        if _missing(found) and not any(_is_red(verdict) for verdict in found.verdicts):
+            return plan
+    return None
+
+
+def _can_go_on(plan: Plan, solver: Path) -> bool:
+    """Whether what the run was begun with is still there: kept and new records must belong together."""
+    needed = [plan.workspace, *plan.libraries.values(), *(made.python for made in plan.environments.values())]
+    unchanged = plan.solver_tree == tree_hash(solver) and plan.code == code_hash(CELL_CODE)
+    return _is_of_the_right_kind(plan) and unchanged and all(path.exists() for path in needed)
 
 
 def _plans(runs: Path, unreadable: list[str]) -> Iterator[Plan]:
     """Yield the plan of every run; what an older or newer program wrote goes to `unreadable`."""
-    for folder in runs.iterdir():
-        if plan_path(folder).is_file():
-            try:
-                yield read_plan(folder)
-            except ValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(map(str, first["loc"]))
-                unreadable.append(f"{folder.name}: its plan is of another version ({where}: {first['msg']})")
+    for folder in run_folders(runs):
+        try:
+            yield read_plan(folder)
+        except PlanError as error:
+            unreadable.append(str(error))
 
 
-def _judged(plan: Plan) -> Run:
-    records = {cell.name: record for cell in plan.cells if (record := kept_record(plan, cell)) is not None}
-    failures = {cell.name: reason for cell in plan.cells if (reason := kept_failure(plan, cell)) is not None}
-    return Run(plan, records, tuple(judge(plan, records, failures)))
-
-
-def _unfit(run: Run) -> str:
+def _unfit(run: judging.Run) -> str:
     """Why a run cannot be refreshed from; empty if it can."""
     plan = run.plan
-    if plan.scale != "production" or plan.precision != "fp64":
+    if not _is_of_the_right_kind(plan):
         return f"{plan.precision} at {plan.scale} scale, where fp64 at production scale is needed"
-    missing = [cell.name for cell in plan.cells if cell.name not in run.records]
+    if plan.algorithm is not None:
+        return f"with --algorithm {plan.algorithm}, where the solver's own choice is needed"
+    missing = _missing(run)
     if missing:
         return f"not complete, no record of {', '.join(missing)}"
     bad = [verdict for verdict in run.verdicts if not _acceptable(verdict)]
@@ -90,6 +115,22 @@ def _unfit(run: Run) -> str:
     return ""
 
 
+def _is_of_the_right_kind(plan: Plan) -> bool:
+    return (plan.scale, plan.precision) == ("production", "fp64")
+
+
+def _missing(run: judging.Run) -> list[str]:
+    return [cell.name for cell in run.plan.cells if cell.name not in run.records]
+
+
+def _is_red(verdict: Verdict) -> bool:
+    """Whether running again cannot mend it; a cell that broke off left no record, and is run again."""
+    return verdict.outcome is Outcome.FAIL and verdict.gate != "finished" and not _acceptable(verdict)
+
+
 def _acceptable(verdict: Verdict) -> bool:
+    if verdict.pipeline == CHANGE:
+        # Gate 1 repeats the constants. What was not run here is said in the pull requests, not refused.
+        return verdict.outcome is not Outcome.FAIL or verdict.gate == change_gate_name("1")
     ruled_later = verdict.gate == "constant" and bool(verdict.numbers)
     return verdict.outcome is Outcome.PASS or (verdict.outcome is Outcome.FAIL and ruled_later)

@@ -135,7 +135,7 @@ def push(at: BranchRepository, outlook: Outlook) -> Pushed:
                 f"{at.name}: {at.branch} is at {arrived} right after {at.head} was pushed: "
                 "somebody else works on it"
             )
-    return Pushed(address=redact(outlook.address), commit=at.head)
+    return Pushed(branch=at.branch, address=redact(outlook.address), commit=at.head)
 
 
 def _listed(at: BranchRepository, address: str) -> dict[str, str]:

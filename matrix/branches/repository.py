@@ -62,6 +62,17 @@ class BranchRepository:
         listed = _output("rev-list", "--reverse", f"{self.start}..{self.head}", at=self.bare)
         return tuple(listed.split())
 
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """First lines of the commits' messages, oldest first."""
+        listed = _output("log", "--reverse", "--format=%s", f"{self.start}..{self.head}", at=self.bare)
+        return tuple(listed.splitlines())
+
+    @property
+    def size(self) -> str:
+        """How many files and lines the branch changes, in Git's words."""
+        return _output("diff", "--shortstat", self.start, self.head, at=self.bare)
+
     def contains(self, commit: str) -> bool:
         """Whether a commit is the branch's tip or below it."""
         words = ("merge-base", "--is-ancestor", commit, self.head)
@@ -191,11 +202,21 @@ class BranchRepository:
         on = git("symbolic-ref", "--quiet", "HEAD", at=path, check=False).stdout.strip()
         if on != f"refs/heads/{self.branch}":
             raise UsageError(f"{path} is on {on or 'no branch'}: check out {self.branch} there")
+        if self._is_behind():
+            self._reset()
         changes = _output("status", "--porcelain", at=path)
         if changes:
             raise UsageError(
                 f"{path} has changes that are not committed; commit them or take them back:\n{changes}"
             )
+
+    def _is_behind(self) -> bool:
+        """Whether the tree is, untouched, at an older commit: the branch grew in another tree meanwhile."""
+        status = git("status", "--porcelain", at=self.worktree).stdout.splitlines()
+        if not status or any(line[0] == "?" or line[1] != " " for line in status):
+            return False
+        content = _output("write-tree", "--missing-ok", at=self.worktree)
+        return content in {self.tree(commit) for commit in (self.start, *self.commits)}
 
     def _reset(self) -> None:
         """Take back what an interrupted run left in the tree; files that Git ignores stay."""
@@ -209,7 +230,7 @@ class BranchRepository:
             git("update-index", "--skip-worktree", "--", *absent, at=path)
         git("checkout-index", "--all", "--force", "--index", at=path)
         git("clean", "-ffdq", at=path)
-        self._unfinished.unlink()
+        self._unfinished.unlink(missing_ok=True)
 
     def _is_ours(self) -> bool:
         if not (self.worktree / ".git").is_file():

@@ -9,26 +9,45 @@ from matrix.errors import UsageError
 from matrix.files import write_text
 
 
-class Pushed(BaseModel):
-    """A branch that was pushed: where to, and its tip then."""
-
+class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+
+class Pushed(_Frozen):
+    """A branch that was pushed: where to, and its tip then."""
+
+    branch: str
     address: str
     commit: str
 
 
+class Opened(_Frozen):
+    """A branch's pull request; `merged` is the branch's tip when it was merged, None while it is not."""
+
+    branch: str
+    number: int
+    url: str
+    merged: str | None = None
+
+
 class State(BaseModel):
-    """The pushed branches by repository name."""
+    """What was pushed and opened, by repository name."""
 
     model_config = ConfigDict(extra="forbid")
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     branches: dict[str, Pushed] = {}
+    pull_requests: dict[str, Opened] = {}
 
-    def pushed(self, name: str) -> Pushed | None:
-        """What was pushed of a repository, None while nothing was."""
-        return self.branches.get(name)
+    def pushed(self, name: str, branch: str) -> Pushed | None:
+        """What was pushed of a repository's branch, None while nothing was."""
+        found = self.branches.get(name)
+        return found if found is not None and found.branch == branch else None
+
+    def opened(self, name: str, branch: str) -> Opened | None:
+        """The pull request of a repository's branch, None while there is none."""
+        found = self.pull_requests.get(name)
+        return found if found is not None and found.branch == branch else None
 
 
 def read_state(path: Path) -> State:
@@ -37,7 +56,7 @@ def read_state(path: Path) -> State:
     Raises
     ------
     UsageError
-        The file is damaged or from a newer version.
+        The file is damaged or of another version.
     """
     if not path.is_file():
         return State()
@@ -46,7 +65,7 @@ def read_state(path: Path) -> State:
     except ValidationError as error:
         raise UsageError(
             f"{path} cannot be read ({error.error_count()} faults): restore it, or remove it "
-            "after checking by hand what was pushed"
+            "after checking by hand what was pushed and opened"
         ) from error
 
 

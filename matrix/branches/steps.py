@@ -1,6 +1,7 @@
 """What each repository's branch changes, and how that falls into commits."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from matrix.artifacts.constants import read_constant, rewrite_constant
@@ -49,6 +50,31 @@ Sizes, condition numbers, units of the columns and active sets, each against an 
 solver: SciPy's active set, construction, or the KKT conditions."""
 
 
+@dataclass(frozen=True)
+class Content:
+    """What goes into the branches.
+
+    Attributes
+    ----------
+    plan
+        Of the run; its commits are where the branches start.
+    results
+        Pipeline to config name to record, this run's own config first.
+    steps
+        Seconds by step label, of each pipeline and config that was probed.
+    drifts
+        One per pipeline, none refused.
+    solver
+        The folder of the solver.
+    """
+
+    plan: Plan
+    results: Mapping[str, Mapping[str, Record]]
+    steps: Mapping[tuple[str, str], Mapping[str, float]]
+    drifts: Sequence[Drift]
+    solver: Path
+
+
 def library_edit(solver: Path) -> Edit:
     """Vendor the solver: package, call site with configuration and docs, dependency, tests."""
 
@@ -66,17 +92,16 @@ def library_edit(solver: Path) -> Edit:
     return edit
 
 
-def developer_edit(
-    plan: Plan, results: Mapping[str, Mapping[str, Record]], drifts: Sequence[Drift], notes: list[str]
-) -> Edit:
+def developer_edit(content: Content, notes: list[str]) -> Edit:
     """Write the result files and the constants that moved; what readers should know is added to `notes`."""
+    plan = content.plan
 
     def edit(tree: Path) -> Iterator[Commit]:
-        written = write_results(tree, results)
+        written = write_results(tree, content.results, content.steps)
         notes.extend(written.notes)
         paths = tuple(path.relative_to(tree).as_posix() for path in written.paths)
-        yield Commit(_results_message(plan, results), paths)
-        moved = [drift for drift in drifts if _rewritten(tree, drift)]
+        yield Commit(_results_message(plan, content.results), paths)
+        moved = [drift for drift in content.drifts if _rewritten(tree, drift)]
         scripts = tuple(drift.constant.script for drift in moved)
         yield Commit(_constants_message(plan, moved), scripts)
 

@@ -1,17 +1,20 @@
 """The pull requests' texts, from the numbers of one run and the state of the branches."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from matrix.artifacts.drift import Drift
 from matrix.artifacts.runs import Run
+from matrix.branches.hosting import hosted
 from matrix.branches.repository import BranchRepository
 from matrix.branches.state import State
 from matrix.branches.trio import Branch
 from matrix.files import write_text
+from matrix.gates import CHANGE, Outcome
 from matrix.manifest import Repository, Role, SourceKind
 from matrix.plan import Plan
-from matrix.report.rows import CAPTION, HEADINGS, table_rows
+from matrix.report.rows import CAPTION, HEADINGS, overall, table_rows
 
 TITLES: Mapping[Role, str] = {
     Role.LIBRARY: "A non-negative least squares solver of our own, in place of jaxnnls",
@@ -20,11 +23,20 @@ TITLES: Mapping[Role, str] = {
     Role.DEPENDENCY: "Drop the requirement on jaxnnls",
 }
 
+# Why each has its place, by role.
+_ORDER: Mapping[Role, str] = {
+    Role.LIBRARY: "First: the others use what it adds. It needs none of them.",
+    Role.DEVELOPER: "After the library, since its numbers are that code's. Nothing depends on it.",
+    Role.TEST: "After the library: the script imports `autoarray.inversion.nnls`, which is not there before.",
+    Role.DEPENDENCY: "Last: older releases of the library still import jaxnnls.",
+}
+
 _TEMPLATES = Path(__file__).parent / "templates"
 
 _DECISIONS: Mapping[Role, tuple[str, ...]] = {
     Role.LIBRARY: (
-        "The new keys of `general.yaml` and their defaults are wanted as they are.",
+        "The new keys of `general.yaml` (`nnls_algorithm`, `nnls_max_iter`, `nnls_solver_tol`, "
+        "`nnls_forward_only`) and their defaults are wanted as they are.",
         "Whether PyAutoConf's requirement on jaxnnls goes now or with a later release.",
         "The licence notices in `autoarray/inversion/nnls/LICENSE.txt` are in order.",
     ),
@@ -34,49 +46,102 @@ _DECISIONS: Mapping[Role, tuple[str, ...]] = {
 }
 
 
-def write_texts(
-    folder: Path,
-    run: Run,
-    branches: Sequence[Branch],
-    state: State,
-    drifts: Sequence[Drift],
-    notes: Sequence[str],
-) -> list[Path]:
-    """Write one Markdown file per branch that has commits, its title on the first line.
+@dataclass(frozen=True)
+class Texts:
+    """The texts of one run's pull requests; what they say of their progress is read off `state` each time.
 
-    Parameters
+    Attributes
     ----------
-    folder
-        Where to.
     run
         The numbers.
     branches
         In merge order.
     state
-        What was pushed; the texts say what is not there yet.
+        What was pushed and opened; the texts say what is not there yet.
     drifts, notes
         The constants, and what readers of the result files should know.
+    without_steps
+        The result files that have no step timings, as `PIPELINE CONFIG`.
     """
-    there = [branch for branch in branches if branch.at.commits]
-    paths = []
-    for branch in there:
-        role = branch.repository.role
+
+    run: Run
+    branches: Sequence[Branch]
+    state: State
+    drifts: Sequence[Drift]
+    notes: Sequence[str]
+    without_steps: Sequence[str]
+
+    @property
+    def _there(self) -> list[Branch]:
+        return [branch for branch in self.branches if branch.at.commits]
+
+    def title(self, branch: Branch) -> str:
+        """Title of a branch's pull request."""
+        return TITLES[branch.repository.role]
+
+    def body(self, branch: Branch) -> str:
+        """Text of a branch's pull request, in Markdown."""
+        role, plan = branch.repository.role, self.run.plan
         parts = [
-            f"# {TITLES[role]}",
             _wording(role.value),
-            *(_constants(drifts, notes) if role is Role.DEVELOPER else ()),
-            *(_residual(run.plan) if role is Role.LIBRARY else ()),
-            _merge_order(branch, there, state),
+            *self._judged(),
+            _merge_order(branch, self._there, self.state),
+            _commits(branch.at),
+            *(self._result_files() if role is Role.DEVELOPER else ()),
             f"## Why it is safe\n\n{_wording('why_safe')}",
-            _numbers(run),
-            _gates(run),
-            _reproduce(run.plan, branch.at),
-            _decisions(branch.repository, drifts, notes),
+            _numbers(self.run),
+            _all_verdicts(self.run),
+            *(_residual(plan) if role in (Role.LIBRARY, Role.DEPENDENCY) else ()),
+            _reproduce(plan, branch.at),
+            _decisions(branch.repository, self.drifts, self.notes),
         ]
-        path = folder / f"{branch.repository.name}.md"
-        write_text(path, "\n\n".join(parts) + "\n")
-        paths.append(path)
-    return paths
+        return "\n\n".join(parts) + "\n"
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write one Markdown file per branch that has commits, its title on the first line."""
+        paths = []
+        for branch in self._there:
+            path = folder / f"{branch.repository.name}.md"
+            write_text(path, f"# {self.title(branch)}\n\n{self.body(branch)}")
+            paths.append(path)
+        return paths
+
+    def _result_files(self) -> list[str]:
+        """What a reader of the developer workspace's files should know."""
+        parts = ["## Recorded log evidences", drift_table(self.drifts)]
+        parts.append(
+            "`new` and `baseline` are the NumPy path's values of what the constant records. eager, jit and "
+            "vmap are the candidate's figure of merit, which for the two MGE likelihoods is another quantity."
+        )
+        if self.without_steps:
+            parts.append(f"No step timings, for want of a probe: {', '.join(self.without_steps)}.")
+        if self.notes:
+            parts += [
+                "Not from this run, and to be looked at:",
+                "\n".join(f"- {note}" for note in self.notes),
+            ]
+        return parts
+
+    def _judged(self) -> list[str]:
+        """What was found in one line, then gate by gate of the change, then whatever else is no pass."""
+        run, verdicts = self.run, self.run.verdicts
+        change = [
+            (verdict.gate, str(verdict.outcome), verdict.message)
+            for verdict in verdicts
+            if verdict.pipeline == CHANGE
+        ]
+        others = [
+            f"- {verdict.pipeline} {verdict.gate} ({verdict.side or 'both'}): **{verdict.outcome}**, "
+            f"{verdict.message}"
+            for verdict in verdicts
+            if verdict.pipeline != CHANGE and verdict.outcome is not Outcome.PASS
+        ]
+        return [
+            f"**{overall(run.plan, run.records, verdicts)}**, judged from run `{run.plan.run}`: "
+            f"{len(run.plan.pipelines)} likelihoods, PyAuto release {run.plan.release}.",
+            *([markdown_table(("gate", "verdict", "what was found"), change)] if change else []),
+            *(["\n".join(others)] if others else []),
+        ]
 
 
 def drift_table(drifts: Sequence[Drift]) -> str:
@@ -114,17 +179,6 @@ def _wording(name: str) -> str:
     return (_TEMPLATES / f"{name}.md").read_text(encoding="utf-8").strip()
 
 
-def _constants(drifts: Sequence[Drift], notes: Sequence[str]) -> list[str]:
-    parts = ["## Recorded log evidences", drift_table(drifts)]
-    parts.append(
-        "`new` and `baseline` are the NumPy path's values of what the constant records. eager, jit and vmap "
-        "are the candidate's figure of merit, which for the two MGE likelihoods is another quantity."
-    )
-    if notes:
-        parts += ["Not from this run, and to be looked at:", "\n".join(f"- {note}" for note in notes)]
-    return parts
-
-
 def _residual(plan: Plan) -> list[str]:
     """Where jaxnnls is still asked for, outside the library."""
     if not plan.residual_dependencies:
@@ -136,36 +190,46 @@ def _residual(plan: Plan) -> list[str]:
 
 
 def _merge_order(branch: Branch, branches: Sequence[Branch], state: State) -> str:
-    """Which branches come before this one, and how far each is on its way."""
+    """Which pull requests come before this one and why, and how far each is on its way."""
     lines = ["## Merge order", ""]
-    position = branches.index(branch)
     for number, other in enumerate(branches, start=1):
         here = " ← this one" if other is branch else ""
         place = f"{_slug(other.repository)}, branch `{other.at.branch}`"
         lines.append(f"{number}. {place}: {_progress(other, state)}{here}")
-    depends = [f"Depends-On: {_link(other)}" for other in branches[:position]]
-    return "\n".join([*lines, *([""] if depends else []), *depends])
+        lines.append(f"   {_ORDER[other.repository.role]}")
+    depends = [f"Depends-On: {_link(other, state)}" for other in branches[: branches.index(branch)]]
+    undo = "To undo them, revert in the opposite order."
+    return "\n".join([*lines, "", undo, *([""] if depends else []), *depends])
 
 
 def _progress(branch: Branch, state: State) -> str:
-    pushed = state.pushed(branch.repository.name)
+    opened = state.opened(branch.at.name, branch.at.branch)
+    if opened is not None:
+        return f"{opened.url}, merged" if opened.merged else opened.url
+    pushed = state.pushed(branch.at.name, branch.at.branch)
     if pushed is None:
         return "**not pushed yet**"
     if pushed.commit != branch.at.head:
         return f"pushed at `{pushed.commit[:12]}`, **not yet brought up to date**"
-    return f"pushed to {pushed.address} at `{pushed.commit[:12]}`"
+    return f"pushed at `{pushed.commit[:12]}`, **no pull request yet**"
 
 
 def _slug(repository: Repository) -> str:
-    parts = repository.url.removesuffix(".git").rstrip("/").split("/")
-    return "/".join(parts[-2:]) if repository.url.startswith("http") else repository.name
+    place = hosted(repository.url)
+    return place.slug if place else repository.name
 
 
-def _link(branch: Branch) -> str:
-    url = branch.repository.url.removesuffix(".git").rstrip("/")
-    return (
-        f"{url}/tree/{branch.at.branch}" if url.startswith("http") else f"{branch.at.name} {branch.at.branch}"
-    )
+def _link(branch: Branch, state: State) -> str:
+    opened = state.opened(branch.at.name, branch.at.branch)
+    if opened is not None:
+        return opened.url
+    place = hosted(branch.repository.url)
+    return place.branch_page(branch.at.branch) if place else f"{branch.at.name} {branch.at.branch}"
+
+
+def _commits(at: BranchRepository) -> str:
+    listed = "\n".join(f"- {subject}" for subject in at.subjects)
+    return f"## What is in it\n\n{listed}\n\nTogether: {at.size}."
 
 
 def _numbers(run: Run) -> str:
@@ -173,7 +237,7 @@ def _numbers(run: Run) -> str:
     return f"{markdown_table(HEADINGS, rows)}\n\n{CAPTION}."
 
 
-def _gates(run: Run) -> str:
+def _all_verdicts(run: Run) -> str:
     rows = [
         (verdict.pipeline, verdict.gate, verdict.side or "both", str(verdict.outcome), verdict.message)
         for verdict in run.verdicts
@@ -193,7 +257,7 @@ def _reproduce(plan: Plan, at: BranchRepository) -> str:
         f"PyAuto release {plan.release}, run `{plan.run}`, commits:\n\n"
         f"{commits}\n\nIn a clone of the validation matrix:\n\n"
         f"```\nnox -s matrix-fp64 -- {source}\n```\n\n"
-        f"This branch grows from `{at.start}` and has {len(at.commits)} commits."
+        f"This branch grows from `{at.start}`, which was validated."
     )
 
 
@@ -207,5 +271,5 @@ def _decisions(repository: Repository, drifts: Sequence[Drift], notes: Sequence[
             if drift.rewrites
         ]
         items += [f"Measure again, or remove: {note}." for note in notes]
-    items.append("The gate table above has been read.")
+    items.append("The gates above have been read, and those that did not run may stay so.")
     return "\n".join(["## For a person to decide", "", *(f"- [ ] {item}" for item in items)])

@@ -1,19 +1,17 @@
 """The branches that belong together, built or brought up to date in merge order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from matrix.artifacts.drift import Drift
 from matrix.branches.identity import Identity
 from matrix.branches.repository import BranchRepository, Edit, branch_repository
 from matrix.branches.state import State
-from matrix.branches.steps import assertions_edit, dependency_edit, developer_edit, library_edit
-from matrix.environments import tree_hash
+from matrix.branches.steps import Content, assertions_edit, dependency_edit, developer_edit, library_edit
 from matrix.errors import UsageError
+from matrix.hashing import tree_hash
 from matrix.manifest import Manifest, Repository, Role
 from matrix.plan import Plan
-from matrix.record import Record
 
 MERGE_ORDER = (Role.LIBRARY, Role.DEVELOPER, Role.TEST, Role.DEPENDENCY)
 
@@ -24,28 +22,6 @@ class Branch:
 
     repository: Repository
     at: BranchRepository
-
-
-@dataclass(frozen=True)
-class Content:
-    """What goes into the branches.
-
-    Attributes
-    ----------
-    plan
-        Of the run; its commits are where the branches start.
-    results
-        Pipeline to config name to record, this run's own config first.
-    drifts
-        One per pipeline, none refused.
-    solver
-        The folder of the solver.
-    """
-
-    plan: Plan
-    results: Mapping[str, Mapping[str, Record]]
-    drifts: Sequence[Drift]
-    solver: Path
 
 
 def build_branches(
@@ -85,7 +61,7 @@ def build_branches(
     notes: list[str] = []
     edits: Mapping[Role, Edit] = {
         Role.LIBRARY: library_edit(content.solver),
-        Role.DEVELOPER: developer_edit(content.plan, content.results, content.drifts, notes),
+        Role.DEVELOPER: developer_edit(content, notes),
         Role.TEST: assertions_edit,
         Role.DEPENDENCY: dependency_edit,
     }
@@ -93,7 +69,7 @@ def build_branches(
     for repository in sorted(manifest.repositories, key=lambda one: MERGE_ORDER.index(one.role)):
         start = _validated_commit(content.plan, repository)
         at = branch_repository(root, repository.name, manifest.branch, start, trees)
-        at.open(pushed=state.pushed(repository.name) is not None)
+        at.open(pushed=state.pushed(repository.name, manifest.branch) is not None)
         at.build(edits[repository.role], identity)
         branches.append(Branch(repository, at))
     _check_library(content.plan, branches[0].at)

@@ -166,7 +166,10 @@ def is_repository(path: Path) -> bool:
 def local_clone(location: str) -> Path | None:
     """Return the clone on this machine that an address leads to, after the person's address rewriting."""
     path = Path(git("ls-remote", "--get-url", location).stdout.strip().removeprefix("file://"))
-    return path if path.is_absolute() and is_repository(path) else None
+    if not path.is_absolute():
+        return None
+    # Git, too, takes an address without the ending that a bare repository's folder usually has.
+    return next((place for place in (path, path.with_name(f"{path.name}.git")) if is_repository(place)), None)
 
 
 def list_refs(

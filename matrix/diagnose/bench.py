@@ -1,208 +1,140 @@
-"""Benchmark of the solver against jaxnnls on NNLS systems, interleaved in one process: JSON and a table."""
+"""Benchmark of the solver: real systems, size and batch, against others; JSON, a picture and a table."""
 
 import argparse
-import platform
-import statistics
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 
+from matrix.diagnose.clock import interleaved_medians, provenance
+from matrix.diagnose.contenders import Contender, compiled, others
+from matrix.diagnose.systems import System, lanes_of, stored_systems, synthetic_system
 from matrix.files import write_json
 
 SCHEMA = "nnls-bench"
-VERSION = 1
-SYNTHETIC_SIZES = (20, 40, 100, 200, 400, 800, 1285)
-
-
-class System(NamedTuple):
-    """Minimise ½ xᵀQx - qᵀx, x >= 0: Q (K, K), q (K,), and the columns of the collinear block."""
-
-    name: str
-    Q: np.ndarray
-    q: np.ndarray
-    dense: tuple[int, ...]
+VERSION = 2
+SIZES = (20, 40, 70, 100, 150, 200, 300, 400, 800, 1285, 2000, 4000)
+BATCHES = (1, 2, 4, 8, 16)
+BATCH_SIZE = 1285
+LARGE = 1500
+PARTS = ("systems", "scaling", "batch")
 
 
 @dataclass(frozen=True)
-class Timing:
-    """One system, one way of calling; times in milliseconds, medians, per lane.
+class Row:
+    """One solver on one system, or on several as lanes of a `vmap`.
 
     Attributes
     ----------
+    milliseconds
+        Median per lane.
     cholesky_equivalents
-        Our time in units of one Cholesky factorisation of the same matrix in the same process.
-    ratio
-        The time of jaxnnls divided by ours.
-    worst_residual, jaxnnls_objective_excess
-        The certificate's largest residual, and how far jaxnnls' objective lies above ours, relative.
+        The same in units of one Cholesky factorisation of the same matrix in the same process.
+    times_ours
+        The solver's time divided by ours.
+    residual
+        Largest relative KKT residual of the answers, by our certificate.
+    objective_excess
+        How far the objective lies above ours, relative to it.
+    temporary_bytes
+        Working memory per lane, where XLA tells.
     """
 
+    part: str
     system: str
     K: int
     lanes: int
-    cholesky_ms: float
-    ours_ms: float
-    jaxnnls_ms: float
+    solver: str
+    milliseconds: float
     cholesky_equivalents: float
-    jaxnnls_cholesky_equivalents: float
-    ratio: float
-    iterations: int
-    converged: bool
-    worst_residual: float
-    jaxnnls_objective_excess: float
+    times_ours: float
+    residual: float
+    objective_excess: float
+    temporary_bytes: int | None
 
 
-def stored_systems(folder: Path) -> list[System]:
-    """Systems from `*.npz` files with `Q_lower`, `q` and `dense`."""
-    systems = []
-    for path in sorted(folder.glob("*.npz")):
-        stored = np.load(path)
-        q = stored["q"]
-        Q = np.zeros((q.shape[0], q.shape[0]))
-        Q[np.tril_indices(q.shape[0])] = stored["Q_lower"]
-        systems.append(System(path.stem, Q + np.tril(Q, -1).T, q, tuple(int(i) for i in stored["dense"])))
-    return systems
-
-
-def synthetic_system(K: int, seed: int = 0) -> System:
-    """A system of the production's shape: concentric Gaussians (at most 60), then regularised source pixels.
-
-    Parameters
-    ----------
-    K
-        Unknowns; below 100 all of them are Gaussians.
-    """
-    rng = np.random.default_rng(seed)
-    gaussians = K if K < 100 else 60
-    source = K - gaussians
-    side = max(40, int(1.6 * np.sqrt(K)))
-    y, x = (axis.ravel() for axis in np.meshgrid(*2 * (np.linspace(-3.5, 3.5, side),), indexing="ij"))
-    radius = np.hypot(x, y)
-    light = np.exp(-0.5 * (radius[:, None] / np.geomspace(0.05, 3.5, gaussians)) ** 2)
-    centres = rng.uniform(-3, 3, (source, 2))
-    width = 4 / np.sqrt(max(source, 1))
-    pixels = np.exp(-0.5 * ((x[:, None] - centres[:, 0]) ** 2 + (y[:, None] - centres[:, 1]) ** 2) / width**2)
-    A = np.concatenate([light, pixels], axis=1)
-    truth = np.concatenate([rng.uniform(0, 2, gaussians), np.maximum(rng.normal(0.3, 1, source), 0)])
-    noise = 0.1
-    data = A @ truth + rng.normal(0, noise, A.shape[0])
-    regularisation = np.concatenate([np.full(gaussians, 1e-3), np.full(source, 1.0 / noise)])
-    Q = A.T @ A / noise**2 + np.diag(regularisation)
-    return System(f"synthetic-{K}", Q, A.T @ data / noise**2, tuple(range(gaussians)))
-
-
-def interleaved_medians(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Median seconds of each call, taken in turn so that a busy machine slows all of them alike."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for call in calls.values():
-        call()
-    for _ in range(repeats):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
-def measure(systems: Sequence[System], repeats: int) -> Timing:
-    """Time one system, or several of one size as lanes of a `vmap`.
-
-    The calls are what a library makes: jaxnnls on the Jacobi-scaled system, scaled inside the program.
-    """
+def measure(
+    part: str, systems: Sequence[System], repeats: int, against: Mapping[str, Contender]
+) -> list[Row]:
+    """Time the contenders in turn on the same lanes."""
     import jax
     import jax.numpy as jnp
-    import jaxnnls
+
+    lanes, first = len(systems), systems[0]
+    # The ridge lets a semidefinite matrix be factorised; it costs no time.
+    matrix = jnp.asarray(first.Q + 1e-8 * np.diag(np.diagonal(first.Q)))
+    factorise = jax.jit(jnp.linalg.cholesky)
+    calls = {"cholesky": lambda: jax.block_until_ready(factorise(matrix))}
+    calls.update({name: contender.call for name, contender in against.items()})
+    seconds = interleaved_medians(calls, repeats)
+    answers = {name: contender.call() for name, contender in against.items()}
+    return [
+        Row(
+            part=part,
+            system=first.name,
+            K=first.K,
+            lanes=lanes,
+            solver=name,
+            milliseconds=1e3 * seconds[name] / lanes,
+            cholesky_equivalents=seconds[name] / lanes / seconds["cholesky"],
+            times_ours=seconds[name] / seconds["ours"],
+            residual=max(map(residual, systems, answers[name])),
+            objective_excess=max(map(_excess, systems, answers[name], answers["ours"])),
+            temporary_bytes=_per_lane(contender.temporary_bytes, lanes),
+        )
+        for name, contender in against.items()
+    ]
+
+
+def residual(system: System, x: np.ndarray) -> float:
+    """Largest relative KKT residual of an answer (K,), by the solver's certificate."""
+    import jax.numpy as jnp
 
     import solver
 
-    def theirs_one(Q: jax.Array, q: jax.Array) -> jax.Array:
-        scale = 1 / jnp.sqrt(jnp.diagonal(Q))
-        return scale * jaxnnls.solve_nnls(Q * scale[:, None] * scale[None, :], q * scale)[0]
-
-    first, lanes = systems[0], len(systems)
-    dense = first.dense or None
-
-    def ours_one(Q: jax.Array, q: jax.Array) -> jax.Array:
-        return solver.solve_nnls_forward(Q, q, dense_columns=dense)
-
-    Q, q = jnp.asarray(np.stack([s.Q for s in systems])), jnp.asarray(np.stack([s.q for s in systems]))
-    many = (lambda f: jax.jit(jax.vmap(f))) if lanes > 1 else jax.jit
-    arguments = (Q, q) if lanes > 1 else (Q[0], q[0])
-    ours, theirs = many(ours_one), many(theirs_one)
-    factorise = jax.jit(jnp.linalg.cholesky)
-    matrix = Q[0] + 1e-8 * jnp.diag(jnp.diagonal(Q[0]))
-    seconds = interleaved_medians(
-        {
-            "cholesky": lambda: jax.block_until_ready(factorise(matrix)),
-            "ours": lambda: jax.block_until_ready(ours(*arguments)),
-            "jaxnnls": lambda: jax.block_until_ready(theirs(*arguments)),
-        },
-        repeats,
-    )
-    certified = [solver.solve_nnls_certified(s.Q, s.q, dense_columns=s.dense or None) for s in systems]
-    answers = np.asarray(theirs(*arguments)).reshape(lanes, -1)
-    excess = max(
-        _excess(s, np.asarray(c.primal), a) for s, c, a in zip(systems, certified, answers, strict=True)
-    )
-    per_lane = {name: 1e3 * value / lanes for name, value in seconds.items()}
-    cholesky = 1e3 * seconds["cholesky"]
-    return Timing(
-        system=first.name,
-        K=first.q.shape[0],
-        lanes=lanes,
-        cholesky_ms=cholesky,
-        ours_ms=per_lane["ours"],
-        jaxnnls_ms=per_lane["jaxnnls"],
-        cholesky_equivalents=per_lane["ours"] / cholesky,
-        jaxnnls_cholesky_equivalents=per_lane["jaxnnls"] / cholesky,
-        ratio=per_lane["jaxnnls"] / per_lane["ours"],
-        iterations=max(int(c.iterations) for c in certified),
-        converged=all(int(c.code) == solver.ResultCode.CERTIFIED for c in certified),
-        worst_residual=max(float(c.certificate.worst) for c in certified),
-        jaxnnls_objective_excess=excess,
-    )
+    return float(solver.certificate(jnp.asarray(system.Q), jnp.asarray(system.q), jnp.asarray(x)).worst)
 
 
-def _excess(system: System, ours: np.ndarray, theirs: np.ndarray) -> float:
-    def objective(x: np.ndarray) -> float:
-        return float(0.5 * x @ system.Q @ x - system.q @ x)
-
-    return (objective(theirs) - objective(ours)) / abs(objective(ours))
+def _excess(system: System, x: np.ndarray, ours: np.ndarray) -> float:
+    return (system.objective(x) - system.objective(ours)) / abs(system.objective(ours))
 
 
-def provenance() -> dict[str, Any]:
-    """Where and with what the numbers were taken."""
-    import jax
-    import jaxlib
-
-    return {
-        "machine": platform.processor() or platform.machine(),
-        "python": platform.python_version(),
-        "jax": jax.__version__,
-        "jaxlib": jaxlib.__version__,
-        "device": str(jax.devices()[0]),
-        "x64": bool(jax.config.read("jax_enable_x64")),
-        "taken": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
+def _per_lane(size: int | None, lanes: int) -> int | None:
+    return None if size is None else size // lanes
 
 
-def groups(systems: Sequence[System], lanes: int) -> list[list[System]]:
-    """Each system alone, then per family of one size and dense block a batch of `lanes` different ones."""
-    families: dict[tuple[int, tuple[int, ...]], list[System]] = {}
-    for system in systems:
-        families.setdefault((system.q.shape[0], system.dense), []).append(system)
-    return [[s] for s in systems] + [f[:lanes] for f in families.values() if len(f) >= lanes]
+def on_systems(systems: Sequence[System], lanes: int, repeats: int) -> Iterator[list[Row]]:
+    """Each system alone, then batches of different systems of one size."""
+    for batch in [*((system,) for system in systems), *lanes_of(systems, lanes)]:
+        yield measure("systems", batch, repeats, compiled(batch))
+
+
+def scaling(repeats: int, sizes: Sequence[int], algorithms: Sequence[str]) -> Iterator[list[Row]]:
+    """Synthetic systems of growing size, against everything there is, our own other algorithms included."""
+    for K in sizes:
+        system = synthetic_system(K)
+        rounds = min(repeats, 3) if K > LARGE else repeats
+        own = {name: compiled((system,), name)["ours"] for name in algorithms}
+        yield measure("scaling", (system,), rounds, {**compiled((system,)), **own, **others(system)})
+
+
+def batches(repeats: int) -> Iterator[list[Row]]:
+    """One to sixteen different synthetic lanes at production size."""
+    for count in BATCHES:
+        systems = [synthetic_system(BATCH_SIZE, seed) for seed in range(count)]
+        rounds = min(repeats, 3) if count > 2 else repeats
+        yield measure("batch", systems, rounds, compiled(systems))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m matrix.diagnose.bench", description=__doc__)
-    parser.add_argument("--systems", type=Path, help="folder of *.npz systems; synthetic ones without it")
+    parser = argparse.ArgumentParser(prog="nox -s bench --", description=__doc__)
+    parser.add_argument("--systems", type=Path, help="folder of *.npz systems from real likelihoods")
     parser.add_argument("--match", default="", help="only systems whose name contains this")
+    parser.add_argument("--part", action="append", choices=PARTS, help="only this part (repeatable)")
+    parser.add_argument("--size", action="append", type=int, help="only this K in scaling (repeatable)")
+    parser.add_argument("--also", action="append", help="one more of our algorithms in scaling (repeatable)")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--lanes", type=int, default=3)
     parser.add_argument("--output", type=Path, default=Path("docs/results/bench.json"))
@@ -211,24 +143,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    systems = (
-        stored_systems(options.systems) if options.systems else [synthetic_system(K) for K in SYNTHETIC_SIZES]
-    )
-    systems = [s for s in systems if options.match in s.name]
-    timings = []
-    for group in groups(systems, options.lanes):
-        timing = measure(group, options.repeats)
-        timings.append(asdict(timing))
-        print(
-            f"{timing.system:36s} K={timing.K:5d} lanes={timing.lanes} ours {timing.ours_ms:8.2f} ms "
-            f"({timing.cholesky_equivalents:5.2f} C-eq)  jaxnnls {timing.jaxnnls_ms:8.2f} ms "
-            f"({timing.jaxnnls_cholesky_equivalents:5.2f} C-eq)  {timing.ratio:5.1f}x  "
-            f"residual {timing.worst_residual:.1e}",
-            flush=True,
-        )
-        report = {"schema": SCHEMA, "version": VERSION, "provenance": provenance(), "timings": timings}
+    where = provenance()
+    rows: list[Row] = []
+    for measured in _measurements(options):
+        rows += measured
+        print(line(measured), flush=True)
+        report = {
+            "schema": SCHEMA,
+            "version": VERSION,
+            "provenance": where,
+            "rows": [asdict(row) for row in rows],
+        }
         write_json(options.output, report)
+    if rows:
+        from matrix.diagnose.bench_plot import plot
+
+        plot(rows, options.output.with_suffix(".png"))
+        print(f"written: {options.output} and {options.output.with_suffix('.png')}")
     return 0
+
+
+def _measurements(options: argparse.Namespace) -> Iterator[list[Row]]:
+    parts = options.part or PARTS
+    if "systems" in parts:
+        if options.systems:
+            systems = [s for s in stored_systems(options.systems) if options.match in s.name]
+            yield from on_systems(systems, options.lanes, options.repeats)
+        else:
+            print("left out: real systems (name a folder with --systems)")
+    if "scaling" in parts:
+        yield from scaling(options.repeats, options.size or SIZES, options.also or ())
+    if "batch" in parts:
+        yield from batches(options.repeats)
+
+
+def line(rows: Sequence[Row]) -> str:
+    """One measurement as a line of text."""
+    first = rows[0]
+    figures = "  ".join(
+        f"{row.solver} {row.milliseconds:.2f} ms, {row.cholesky_equivalents:.1f} C-eq"
+        + ("" if row.solver == "ours" else f", {row.times_ours:.1f}x")
+        for row in rows
+    )
+    return (
+        f"{first.part:8s}{first.system:34s} K={first.K:<5d} lanes={first.lanes:<3d}{figures}  "
+        f"residual {first.residual:.0e}"
+    )
 
 
 if __name__ == "__main__":

@@ -5,21 +5,26 @@ import ctypes
 import functools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from matrix.execute.reservations import peak_bytes, reserved
 from matrix.files import write_json
 from matrix.layout import REPOSITORY_ROOT
-from matrix.plan import Plan, PlannedCell, read_plan
+from matrix.plan import Plan, PlannedCell, Side, read_plan
 from matrix.record import Record, RecordError, read_record
 
 LOG_TAIL_LINES = 25
 PR_SET_PDEATHSIG = 1
+_ERROR = re.compile(r"error: |[\w.]*(?:Error|Exception|Interrupt|Exit)(?::|$)")
+# What begins the reason of a process that did not end by itself.
+KILLED = "killed"
 
 # Constant folding off is what autoconf itself would set. Without the thread flag XLA's FFT can wait for
 # ever on its own thread pool on a busy machine (PyAutoFit#1530: 8 of 8 hung, 8 of 8 passed with it).
@@ -40,21 +45,40 @@ class CellFailure:
     @property
     def tail(self) -> str:
         """The last lines of the cell's log."""
-        if not self.log.exists():
-            return "(no log)"
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
+        return log_tail(self.log)
+
+
+def log_tail(log: Path) -> str:
+    """The last lines of a process's log."""
+    if not log.exists():
+        return "(no log)"
+    return "\n".join(log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
 
 
 def kept_record(plan: Plan, cell: PlannedCell) -> Record | None:
     """The finished record of `cell` in this run, if it is there, valid and of the planned content."""
-    path = plan.record_path(cell)
-    if not path.exists():
-        return None
     try:
-        record = read_record(path)
+        record = read_record(plan.record_path(cell))
     except RecordError:
         return None
     return record if record.key == cell.key else None
+
+
+def record_fault(plan: Plan, cell: PlannedCell) -> str | None:
+    """Why this run holds no valid record of `cell` that names the planned commits; None if it does."""
+    path = plan.record_path(cell)
+    if not path.exists():
+        return "there is no record"
+    try:
+        record = read_record(path)
+    except RecordError as error:
+        return str(error)
+    if record.key != cell.key:
+        return "its record is of other content than planned"
+    planned = [checkout.model_dump() for checkout in plan.checkouts]
+    if record.provenance.driver.get("checkouts") != planned:
+        return "its record names other commits than planned"
+    return None
 
 
 def float64_records(plan: Plan) -> dict[str, Record]:
@@ -102,17 +126,40 @@ def cell_command(plan: Plan, cell: PlannedCell) -> list[str]:
 
 
 def cell_environment(plan: Plan, cell: PlannedCell) -> dict[str, str]:
-    """The complete environment of a cell's process; nothing that steers JAX or PyAuto leaks in."""
-    folder = plan.cell_folder(cell)
+    """The complete environment of a cell's process."""
+    return side_variables(plan, cell.side, plan.cell_folder(cell), (REPOSITORY_ROOT,))
+
+
+def cell_variables(plan: Plan, cell: PlannedCell) -> dict[str, str]:
+    """What of a cell's environment we set, whatever the caller's shell holds."""
+    return _own_variables(plan, cell.side, plan.cell_folder(cell), (REPOSITORY_ROOT,))
+
+
+def side_variables(plan: Plan, side: Side, folder: Path, also_import: tuple[Path, ...]) -> dict[str, str]:
+    """The complete environment of a process of `side`; nothing that steers JAX or PyAuto leaks in.
+
+    Parameters
+    ----------
+    plan, side
+        Whose Python it is.
+    folder
+        Where the process may keep its own caches.
+    also_import
+        Folders to import from beside the side's packages.
+    """
     steering = ("JAX_", "XLA_", "PYAUTO_", "PYTHON", "VIRTUAL_ENV", "NUMBA_", "MPL")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
-    environment = plan.environments[cell.side]
+    return {**inherited, **_own_variables(plan, side, folder, also_import)}
+
+
+def _own_variables(plan: Plan, side: Side, folder: Path, also_import: tuple[Path, ...]) -> dict[str, str]:
+    environment = plan.environments[side]
     threads = str(plan.threads)
     return {
-        **inherited,
-        "PYTHONPATH": os.pathsep.join(str(path) for path in (*environment.pythonpath, REPOSITORY_ROOT)),
+        "PYTHONPATH": os.pathsep.join(str(path) for path in (*environment.pythonpath, *also_import)),
         "PYTHONUNBUFFERED": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
+        # Not beside the sources, which may be a checkout; kept, since compiling the stack takes seconds.
+        "PYTHONPYCACHEPREFIX": str(plan.cache / "bytecode"),
         "JAX_ENABLE_X64": "True",
         **PLATFORM_VARIABLES[plan.platform],
         "XLA_FLAGS": XLA_FLAGS,
@@ -124,6 +171,54 @@ def cell_environment(plan: Plan, cell: PlannedCell) -> dict[str, str]:
         "MKL_NUM_THREADS": threads,
         "NUMBA_NUM_THREADS": threads,
     }
+
+
+def supervise(
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    log: Path,
+    timeout: float,
+    cores: list[int],
+    errors: Path | None = None,
+) -> int | None:
+    """Run a command to its end on `cores`, its output in `log`; nothing it started outlives it.
+
+    Parameters
+    ----------
+    command, cwd, env
+        What to run, where, and its complete environment.
+    log, errors
+        Files for standard output and standard error; both go to `log` where `errors` is None.
+    timeout
+        Seconds after which it is killed.
+    cores
+        The cores it may use.
+
+    Returns
+    -------
+    int or None
+        The exit code; None if it was killed after `timeout` seconds.
+    """
+    with contextlib.ExitStack() as files:
+        stream = files.enter_context(log.open("w"))
+        process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=files.enter_context(errors.open("w")) if errors else subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=functools.partial(_in_child, cores),
+        )
+        try:
+            return process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            _kill_group(process)
 
 
 def _failure_path(plan: Plan, cell: PlannedCell) -> Path:
@@ -139,43 +234,39 @@ def _run(plan: Plan, cell: PlannedCell, cores: list[int]) -> Record | CellFailur
     plan.record_path(cell).unlink(missing_ok=True)
     write_json(folder / "provenance.json", _provenance(plan, cell))
     log = folder / "log.txt"
-    with log.open("w") as stream:
-        process = subprocess.Popen(
-            cell_command(plan, cell),
-            cwd=work,
-            env=cell_environment(plan, cell),
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=functools.partial(_in_child, cores),
-        )
-        try:
-            exit_code = process.wait(plan.cell_timeout)
-        except subprocess.TimeoutExpired:
-            return CellFailure(cell, _timeout_reason(plan, cell), log)
-        finally:
-            _kill_group(process)
+    exit_code = supervise(
+        cell_command(plan, cell),
+        cwd=work,
+        env=cell_environment(plan, cell),
+        log=log,
+        timeout=plan.cell_timeout,
+        cores=cores,
+    )
+    if exit_code is None:
+        return CellFailure(cell, _timeout_reason(plan, cell), log)
     if exit_code != 0:
-        return CellFailure(cell, _exit_reason(exit_code), log)
+        return CellFailure(cell, failure_reason(exit_code, log), log)
     record = kept_record(plan, cell)
     if record is None:
         return CellFailure(cell, "the process ended with exit 0 but left no valid record of this cell", log)
     return record
 
 
-def _provenance(plan: Plan, cell: PlannedCell) -> dict[str, object]:
+def software(plan: Plan) -> dict[str, object]:
+    """What a process is told of the software it runs, to be noted in its record."""
     return {
-        "key": cell.key,
         "run": plan.run,
         "release": plan.release,
         "source": plan.source,
         "checkouts": [checkout.model_dump() for checkout in plan.checkouts],
         "solver_tree": plan.solver_tree,
-        "environment_key": plan.environments[cell.side].key,
-        "seed": plan.seed,
         "threads": plan.threads,
     }
+
+
+def _provenance(plan: Plan, cell: PlannedCell) -> dict[str, object]:
+    own = {"key": cell.key, "environment_key": plan.environments[cell.side].key, "seed": plan.seed}
+    return {**software(plan), **own}
 
 
 def _in_child(cores: list[int]) -> None:
@@ -208,9 +299,16 @@ def _timeout_reason(plan: Plan, cell: PlannedCell) -> str:
     )
 
 
-def _exit_reason(exit_code: int) -> str:
+def failure_reason(exit_code: int, log: Path) -> str:
+    """The exit code in words, and the error that the process ended with, if it named one."""
+    said = [line for line in log.read_text(errors="replace").splitlines() if _ERROR.match(line)]
+    return f"{exit_reason(exit_code)}: {said[-1]}" if said and exit_code > 0 else exit_reason(exit_code)
+
+
+def exit_reason(exit_code: int) -> str:
+    """What an exit code other than 0 means, in words."""
     if exit_code == -signal.SIGKILL:
-        return "killed (signal 9): most likely the machine ran out of memory"
+        return f"{KILLED} (signal 9): most likely the machine ran out of memory"
     if exit_code < 0:
-        return f"killed by signal {-exit_code}"
+        return f"{KILLED} by signal {-exit_code}"
     return f"exit code {exit_code}"

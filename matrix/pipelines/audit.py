@@ -11,11 +11,11 @@ import jax
 import numpy as np
 
 from matrix.errors import MatrixError, UsageError
-from matrix.pipelines.kkt import kkt_residuals
+from matrix.pipelines.kkt import kkt_residuals, scaled_norms
 from matrix.record import LaneSolve, Side, Solver
 
 _SOLVER_MODULES: dict[Side, str] = {"baseline": "jaxnnls", "candidate": "autoarray.inversion.nnls"}
-_ENTRY_POINTS = ("solve_nnls_primal", "solve_nnls_forward")
+ENTRY_POINTS = ("solve_nnls_primal", "solve_nnls_forward")
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def solver_tap(*holders: ModuleType) -> Iterator[list[Solve]]:
     """
     solves: list[Solve] = []
     originals = [
-        (owner, name, vars(owner)[name]) for owner in holders for name in _ENTRY_POINTS if name in vars(owner)
+        (owner, name, vars(owner)[name]) for owner in holders for name in ENTRY_POINTS if name in vars(owner)
     ]
     try:
         for owner, name, original in originals:
@@ -151,6 +151,7 @@ def lane_solves(
     for Q, q, x in zip(systems, vectors, answers, strict=True):
         converged, iterations = diagnose(Q, q)
         primal, dual, complementarity, zeros = kkt_residuals(Q, q, x)
+        matrix_norm, vector_norm = scaled_norms(Q, q)
         lanes.append(
             LaneSolve(
                 size=len(q),
@@ -160,6 +161,8 @@ def lane_solves(
                 dual_infeasibility=dual,
                 complementarity=complementarity,
                 zeros=zeros,
+                matrix_norm=matrix_norm,
+                vector_norm=vector_norm,
             )
         )
     return tuple(lanes)

@@ -34,8 +34,22 @@ def kkt_residuals(Q: np.ndarray, q: np.ndarray, x: np.ndarray) -> tuple[float, f
         float(np.max(np.maximum(-size, 0.0))),
         float(np.max(np.maximum(-gradient, 0.0))),
         float(np.max(np.minimum(np.abs(size), np.abs(gradient)))),
-        int(np.count_nonzero(size <= _AT_BOUND)),
+        int(np.count_nonzero(at_bound(Q, x))),
     )
+
+
+def scaled_norms(Q: np.ndarray, q: np.ndarray) -> tuple[float, float]:
+    """Norms of DQD (Frobenius) and Dq with D = diag(Q)^(-1/2), which no scaling of the unknowns changes."""
+    Q, q = np.asarray(Q, dtype=np.float64), np.asarray(q, dtype=np.float64)
+    scale = 1.0 / np.sqrt(np.diagonal(Q))
+    return float(np.linalg.norm(Q * scale[:, None] * scale[None, :])), float(np.linalg.norm(scale * q))
+
+
+def at_bound(Q: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """(K,) bool, which unknowns are at their bound: at most 1e-9 of the largest, Jacobi-scaled."""
+    Q, x = np.asarray(Q, dtype=np.float64), np.asarray(x, dtype=np.float64)
+    size = x * np.sqrt(np.diagonal(Q))
+    return np.asarray(size <= _AT_BOUND * _positive_or_one(np.max(np.abs(size))))
 
 
 def _positive_or_one(value: float) -> float:

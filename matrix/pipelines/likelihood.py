@@ -72,16 +72,25 @@ class Likelihood:
         vector
             Physical parameters, one per free parameter of the model.
         """
+        return values_of(self.eager_fit(vector))
+
+    def eager_fit(self, vector: Sequence[float]) -> Any:
+        """The library's NumPy fit, which computes each quantity when it is first asked for.
+
+        Parameters
+        ----------
+        vector
+            Physical parameters, one per free parameter of the model.
+        """
         instance = self.model.instance_from_vector(vector=list(vector))
         fit_class = al.FitImaging if isinstance(self.dataset, al.Imaging) else al.FitInterferometer
-        fit = fit_class(
+        return fit_class(
             dataset=self.dataset,
             tracer=al.Tracer(galaxies=list(instance.galaxies)),
             settings=self.settings,
             xp=np,
             **_adapt_images(instance, self.mesh_grid),
         )
-        return EagerValues(fit.log_likelihood, fit.figure_of_merit)
 
     def traced(self, parameters: Any) -> Any:
         """The figure of merit as a function JAX can trace.
@@ -103,6 +112,11 @@ class Likelihood:
         """The instances at `vectors` as one pytree, each leaf with a leading axis of lanes."""
         lanes = [self.parameters(vector) for vector in vectors]
         return jax.tree_util.tree_map(lambda *leaves: jnp.stack(leaves), *lanes)
+
+
+def values_of(fit: Any) -> EagerValues:
+    """Have an eager fit compute its two quantities."""
+    return EagerValues(fit.log_likelihood, fit.figure_of_merit)
 
 
 def likelihood_from(pipeline: Pipeline, scale: Scale, workspace: Path, mixed: bool) -> Likelihood:

@@ -4,6 +4,7 @@ import datetime
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,11 +13,14 @@ import jax
 import numpy as np
 from autoarray.inversion.inversion import inversion_util
 
+from matrix.machine import peak_rss_bytes
 from matrix.pipelines.audit import lane_solves, solver_facts, solver_module, tapped
 from matrix.pipelines.catalogue import pipeline_named
-from matrix.pipelines.likelihood import Likelihood, likelihood_from
-from matrix.pipelines.programs import compiled, evaluation_of, timed
-from matrix.pipelines.provenance import peak_rss_bytes, provenance_from
+from matrix.pipelines.convergence import Curve, convergence
+from matrix.pipelines.likelihood import Likelihood, likelihood_from, values_of
+from matrix.pipelines.programs import STEADY_SECONDS, compiled, evaluation_of, timed
+from matrix.pipelines.provenance import provenance_from
+from matrix.pipelines.reconstruction import Frame, frame_of
 from matrix.record import (
     Cell,
     EagerEvaluation,
@@ -25,6 +29,7 @@ from matrix.record import (
     Memory,
     PrecisionFacts,
     Record,
+    Side,
     Solver,
     Timings,
 )
@@ -32,6 +37,29 @@ from matrix.record import (
 LANES = 3
 # Half the side of the box about the prior medians that the different lanes are drawn from, in the unit cube.
 _HALF_WIDTH = 0.05
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A cell's record, and what its pictures are made of: the first lane's system (K, K) and answer (K,)."""
+
+    record: Record
+    frame: Frame
+    Q: np.ndarray
+    x: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Audit:
+    """The audited program's evidences, the solves judged, and the first lane's curve, system and answer."""
+
+    values: np.ndarray
+    facts: Solver
+    nnls: tuple[LaneSolve, ...]
+    curve: Curve
+    dtype: str
+    Q: np.ndarray
+    x: np.ndarray
 
 
 def measure(
@@ -42,7 +70,7 @@ def measure(
     seed: int,
     repeats: int,
     stage: Callable[[str], None],
-) -> Record:
+) -> Measurement:
     """Evaluate one pipeline along every path.
 
     Parameters
@@ -66,6 +94,8 @@ def measure(
         The environment or the workspace does not fit the cell.
     """
     started = _now()
+    # Nobody reads times at smoke scale.
+    steady_s = STEADY_SECONDS if cell.scale == "production" else 0.0
     solver = solver_module(cell.side)
     stage("load the data and build the model")
     pipeline = pipeline_named(cell.pipeline)
@@ -76,29 +106,33 @@ def measure(
 
     stage("eager NumPy")
     clock = time.perf_counter()
-    eager = likelihood.eager(medians)
+    fit = likelihood.eager_fit(medians)
+    eager = values_of(fit)
     eager_s = time.perf_counter() - clock
+    # Held to the end for the pictures: a (data points, unknowns) matrix, in both sides' peak memory.
+    frame = frame_of(fit)
+    del fit
     stage("eager NumPy of the other lanes")
     lanes_eager = [eager, *(likelihood.eager(vector) for vector in lanes[1:])]
 
     stage("compile the likelihood")
     single = compiled(likelihood.traced, likelihood.parameters(medians))
     stage("time the likelihood")
-    jit, jit_timing = timed(single, likelihood.parameters(medians), repeats)
+    jit, jit_timing = timed(single, likelihood.parameters(medians), repeats, steady_s)
     lanes_jit = [jit, *(single(likelihood.parameters(vector)) for vector in lanes[1:])]
 
     stage(f"compile the batch of {LANES}")
     batch = likelihood.batch(lanes)
     batched = compiled(jax.vmap(likelihood.traced), batch)
     stage(f"time the batch of {LANES}")
-    vmap_lanes, vmap_timing = timed(batched, batch, repeats)
+    vmap_lanes, vmap_timing = timed(batched, batch, repeats, steady_s)
     vmap_equal = batched(likelihood.batch([medians] * LANES))
 
     stage("audit the solver")
-    audit, facts, nnls, solver_dtype = _audit(likelihood, solver, batch)
+    audit = _audit(likelihood, cell.side, solver, batch)
 
     stage("write the record")
-    return Record(
+    record = Record(
         cell=cell,
         key=str(driver["key"]),
         configuration=dict(likelihood.configuration),
@@ -110,17 +144,17 @@ def measure(
             vmap_lanes=evaluation_of(vmap_lanes),
             lanes_eager=evaluation_of(*(values.figure_of_merit for values in lanes_eager)),
             lanes_jit=evaluation_of(*lanes_jit),
-            audit=evaluation_of(audit),
+            audit=evaluation_of(audit.values),
         ),
         timings=Timings(eager_s, jit_timing, vmap_timing, LANES),
         memory=Memory(peak_rss_bytes(), single.memory(), batched.memory()),
-        solver=facts,
-        nnls=nnls,
+        solver=audit.facts,
+        nnls=audit.nnls,
         precision=PrecisionFacts(
             x64_enabled=bool(jax.config.read("jax_enable_x64")),
             x64_variable=os.environ.get("JAX_ENABLE_X64"),
-            mixed=cell.precision == "mp",
-            solver_dtype=solver_dtype,
+            mixed=bool(likelihood.settings.use_mixed_precision),
+            solver_dtype=audit.dtype,
         ),
         provenance=provenance_from(
             {name: note for name, note in driver.items() if name != "key"},
@@ -131,10 +165,12 @@ def measure(
             started=started,
             finished=_now(),
         ),
+        convergence=audit.curve,
     )
+    return Measurement(record, frame, audit.Q, audit.x)
 
 
-def lanes_from(seed: int, parameters: int) -> tuple[tuple[float, ...], ...]:
+def lanes_from(seed: int, parameters: int, lanes: int = LANES) -> tuple[tuple[float, ...], ...]:
     """Draw the different lanes as points of the priors' unit cube.
 
     Parameters
@@ -143,28 +179,31 @@ def lanes_from(seed: int, parameters: int) -> tuple[tuple[float, ...], ...]:
         Of NumPy's default generator.
     parameters
         Dimension of the cube.
+    lanes
+        How many; a smaller number gives the first of a larger one's.
 
     Returns
     -------
     tuple
-        `LANES` points: the medians first, then uniform draws from a box of side 0.1 about them.
+        `lanes` points: the medians first, then uniform draws from a box of side 0.1 about them.
     """
     generator = np.random.default_rng(seed)
-    draws = generator.uniform(0.5 - _HALF_WIDTH, 0.5 + _HALF_WIDTH, size=(LANES - 1, parameters))
+    draws = generator.uniform(0.5 - _HALF_WIDTH, 0.5 + _HALF_WIDTH, size=(lanes - 1, parameters))
     return ((0.5,) * parameters, *(tuple(map(float, draw)) for draw in draws))
 
 
-def _audit(
-    likelihood: Likelihood, solver: ModuleType, batch: Any
-) -> tuple[np.ndarray, Solver, tuple[LaneSolve, ...], str]:
+def _audit(likelihood: Likelihood, side: Side, solver: ModuleType, batch: Any) -> _Audit:
     function, seen = tapped(likelihood.traced, solver, inversion_util)
     values, systems, vectors, answers = compiled(jax.vmap(function), batch)(batch)
-    facts = solver_facts(solver, seen[0])
-    return (
+    lanes = lane_solves(solver, seen[0], systems, vectors, answers)
+    return _Audit(
         values,
-        facts,
-        lane_solves(solver, seen[0], systems, vectors, answers),
+        solver_facts(solver, seen[0]),
+        lanes,
+        convergence(side, solver, seen[0].options, systems[0], vectors[0], lanes[0]),
         np.asarray(systems).dtype.name,
+        np.asarray(systems[0], dtype=np.float64),
+        np.asarray(answers[0], dtype=np.float64),
     )
 
 

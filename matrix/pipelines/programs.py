@@ -11,7 +11,7 @@ import numpy as np
 from matrix.precision import is_float32
 from matrix.record import Evaluation, Timing, XlaMemory
 
-_STEADY_SECONDS = 2.0
+STEADY_SECONDS = 2.0
 _MOST_REPEATS = 50
 
 
@@ -49,7 +49,9 @@ def compiled(function: Callable[[Any], Any], parameters: Any) -> Program:
     return Program(executable, between - started, time.perf_counter() - between)
 
 
-def timed(program: Program, parameters: Any, repeats: int) -> tuple[Any, Timing]:
+def timed(
+    program: Program, parameters: Any, repeats: int, seconds: float = STEADY_SECONDS
+) -> tuple[Any, Timing]:
     """Run a program until its steady time is known.
 
     Parameters
@@ -59,7 +61,9 @@ def timed(program: Program, parameters: Any, repeats: int) -> tuple[Any, Timing]
     parameters
         What to call it with.
     repeats
-        At least so many calls after the first; more, up to 50, until two seconds are spent.
+        At least so many calls after the first.
+    seconds
+        More calls, up to 50 in all, until so many seconds are spent.
 
     Returns
     -------
@@ -68,7 +72,7 @@ def timed(program: Program, parameters: Any, repeats: int) -> tuple[Any, Timing]
     """
     result, first_call_s = _clocked(program, parameters)
     steady: list[float] = []
-    while len(steady) < repeats or (sum(steady) < _STEADY_SECONDS and len(steady) < _MOST_REPEATS):
+    while len(steady) < repeats or (sum(steady) < seconds and len(steady) < _MOST_REPEATS):
         steady.append(_clocked(program, parameters)[1])
     return result, Timing(program.lower_s, program.compile_s, first_call_s, tuple(steady))
 

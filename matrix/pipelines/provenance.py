@@ -5,8 +5,6 @@ import importlib
 import importlib.metadata
 import os
 import platform
-import resource
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import autoarray
 import jax
 
+from matrix.machine import accelerators, affinity, cpu_model
 from matrix.pipelines.catalogue import Pipeline
 from matrix.record import Provenance
 
@@ -55,9 +54,9 @@ def provenance_from(
         packages=_versions(),
         python=platform.python_version(),
         platform=platform.platform(),
-        cpu=_cpu_model(),
+        cpu=cpu_model(),
         cores=os.cpu_count() or 1,
-        affinity=_affinity(),
+        affinity=affinity(),
         device_platform=device.platform,
         device_kind=device.device_kind,
         variables={name: os.environ[name] for name in sorted(os.environ) if name.startswith(_VARIABLES)},
@@ -65,14 +64,8 @@ def provenance_from(
         autoarray_path=str(Path(autoarray.__file__).parent),
         started=started,
         finished=finished,
+        accelerators=accelerators(),
     )
-
-
-def peak_rss_bytes() -> int:
-    """The most memory this process has held resident so far, in bytes."""
-    # Kibibytes on Linux, bytes on macOS.
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _checksums(pipeline: Pipeline, workspace: Path) -> dict[str, str]:
@@ -97,18 +90,3 @@ def _importable(name: str) -> bool:
     except ImportError:
         return False
     return True
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor() or platform.machine()
-
-
-def _affinity() -> tuple[int, ...]:
-    if sys.platform == "linux":
-        return tuple(sorted(os.sched_getaffinity(0)))
-    return tuple(range(os.cpu_count() or 1))

@@ -6,14 +6,18 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 
+import psutil
 import pytest
 from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
+from matrix.ci import folded, in_ci
 from matrix.execute.local import kept_record, stage_path
+from matrix.execute.reservations import GIB
 from matrix.files import write_json
 from matrix.plan import Plan, PlannedCell
 
@@ -27,8 +31,10 @@ FIRST_GUESS = {
     "interferometer-mge": 20.0,
 }
 SMOKE_FRACTION = 0.3
-REFRESH_SECONDS = 1.0
+# Looking at the processes costs milliseconds; cells are being timed beside us.
+REFRESH_SECONDS = 2.0
 CELL_TEST = re.compile(r"test_cell\[(?P<cell>[^\]]+)\]")
+CHECK_TEST = re.compile(r"test_check\[gate-\w+-(?P<check>[^\]]+)\]")
 
 
 class Progress:
@@ -37,7 +43,8 @@ class Progress:
     Parameters
     ----------
     console
-        Where to print: a live panel on a terminal, plain lines elsewhere.
+        Where to print: a live panel on a terminal, plain lines elsewhere, with folded groups in CI.
+        Rich leaves colours out where NO_COLOR is set.
     plan
         The run that is going on.
     """
@@ -55,6 +62,7 @@ class Progress:
         self._finished: set[str] = set()
         self._begin = time.monotonic()
         self._workers = 1
+        self._verbosity = 0
         self.failed = 0
 
     @pytest.hookimpl(trylast=True)
@@ -63,6 +71,8 @@ class Progress:
         terminal = config.pluginmanager.getplugin("terminalreporter")
         if terminal is not None and not config.option.collectonly:
             config.pluginmanager.unregister(terminal)
+        # Pytest's own -q and -v: quiet says only what failed, verbose also what each cell found.
+        self._verbosity = int(config.option.verbose)
         self._workers = max(1, int(config.getoption("numprocesses", None) or 1))
 
     @pytest.hookimpl(optionalhook=True)
@@ -84,17 +94,21 @@ class Progress:
             cell = self._cells[match["cell"]]
             self._started[cell.name] = time.monotonic()
             word = "kept" if kept_record(self._plan, cell) else "started"
-            self._line(f"{cell.name} {word}")
+            self._say(f"{cell.name} {word}")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A test ended: note a cell's time, show a failure at once."""
-        if report.failed:
-            self.failed += 1
-            self._line(f"[red]FAILED[/red] {escape(report.nodeid.rpartition('::')[2])}")
-            self._console.print(Text(str(report.longrepr)))
         match = CELL_TEST.search(report.nodeid)
         if match and report.when == "call":
             self._cell_ended(self._cells[match["cell"]], report)
+        if report.failed:
+            self.failed += 1
+            self._line(f"[red]FAILED[/red] {escape(report.nodeid.rpartition('::')[2])}")
+            with folded(self._console, "why"):
+                self._console.print(Text(str(report.longrepr)))
+        check = CHECK_TEST.search(report.nodeid)
+        if check and report.when == "call" and report.passed:
+            self._line(f"check {check['check']} finished after {report.duration:.0f} s")
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """The suite itself could not be read."""
@@ -107,7 +121,27 @@ class Progress:
             self._durations[self._duration_key(cell)] = report.duration
             write_json(self._durations_file, self._durations)
         if report.passed:
-            self._line(f"{cell.name} finished after {report.duration:.0f} s")
+            self._say(f"{cell.name} finished after {report.duration:.0f} s{self._findings(cell)}")
+            self._fold_log(cell)
+
+    def _findings(self, cell: PlannedCell) -> str:
+        """In verbose mode: what the record says of time and memory."""
+        record = kept_record(self._plan, cell) if self._verbosity > 0 else None
+        if record is None:
+            return ""
+        lane, peak = record.timings.vmap_lane_s * 1e3, record.memory.peak_rss_bytes / GIB
+        return f": vmap {lane:.1f} ms per lane, peak {peak:.2f} GiB"
+
+    def _fold_log(self, cell: PlannedCell) -> None:
+        """In CI: the cell's log, folded away."""
+        log = self._plan.cell_folder(cell) / "log.txt"
+        if in_ci() and log.exists():
+            with folded(self._console, f"log of {cell.name}"):
+                self._console.print(Text(log.read_text(errors="replace").rstrip()))
+
+    def _say(self, text: str) -> None:
+        if self._verbosity >= 0:
+            self._line(text)
 
     def _line(self, text: str) -> None:
         done = f"{len(self._finished)}/{len(self._awaited)}"
@@ -159,17 +193,44 @@ class Progress:
     def _panel(self) -> Group:
         now = time.monotonic()
         running = [name for name in self._started if name not in self._finished]
+        places = self._places() if running else {}
         lines = [
-            Text(f"  {name}: {self._stage(self._cells[name])}, {_clock(now - self._started[name])}")
+            Text(
+                f"  {name}: {self._stage(self._cells[name])}, "
+                f"{_clock(now - self._started[name])}{places.get(name, '')}"
+            )
             for name in running
         ]
         done = f"{len(self._finished)} of {len(self._awaited)} cells"
-        head = f"{done}, {_clock(now - self._begin)} gone{self._left()}"
+        free = psutil.virtual_memory().available / GIB
+        head = f"{done}, {_clock(now - self._begin)} gone{self._left()}, {free:.1f} GiB of memory free"
         return Group(Text(head), *lines)
+
+    def _places(self) -> dict[str, str]:
+        """Where each running cell of this call is: its cores, and what it holds resident."""
+        found = {}
+        for process in psutil.Process().children(recursive=True):
+            try:
+                words = process.cmdline()
+                if "matrix.cell" in words and "--record" in words:
+                    name = Path(words[words.index("--record") + 1]).stem
+                    found[name] = f", {_cores(process)}{process.memory_info().rss / GIB:.1f} GiB"
+            except psutil.Error:
+                # It ended while we looked.
+                continue
+        return found
 
     def _stage(self, cell: PlannedCell) -> str:
         path = stage_path(self._plan, cell)
         return path.read_text().strip() if path.exists() else "waiting for memory or starting"
+
+
+def _cores(process: psutil.Process) -> str:
+    # Not every system tells, or binds processes to cores.
+    if not hasattr(process, "cpu_affinity"):
+        return ""
+    cores = process.cpu_affinity()
+    return f"core{'s' if len(cores) > 1 else ''} {'+'.join(map(str, cores))}, "
 
 
 def _clock(seconds: float) -> str:

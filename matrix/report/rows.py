@@ -8,6 +8,8 @@ from matrix.plan import Plan
 from matrix.record import Record
 
 MISSING = "–"
+# More open gates than this are counted, not named.
+NAMED = 3
 HEADINGS = (
     "pipeline",
     "log evidence",
@@ -29,8 +31,22 @@ class Row:
 
 
 def table_rows(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> list[Row]:
-    """One row per pipeline of the plan."""
-    return [_row(plan, pipeline, records, verdicts) for pipeline in plan.pipelines]
+    """One row per pipeline that was asked for or left something."""
+    return [_row(plan, pipeline, records, verdicts) for pipeline in concerned(plan, records).pipelines]
+
+
+def concerned(plan: Plan, records: Mapping[str, Record]) -> Plan:
+    """The plan without the pipelines that nobody asked for and that left nothing."""
+    asked = {*plan.selected, *(record.cell.pipeline for record in records.values())}
+    cells = tuple(cell for cell in plan.cells if cell.pipeline in asked)
+    return plan.model_copy(update={"cells": cells})
+
+
+def caption(plan: Plan, records: Mapping[str, Record]) -> str:
+    """What the table's numbers are, and which pipelines are left out of it."""
+    shown = concerned(plan, records).pipelines
+    left_out = [pipeline for pipeline in plan.pipelines if pipeline not in shown]
+    return CAPTION + (f"; not asked for: {', '.join(left_out)}" if left_out else "")
 
 
 def failures(verdicts: Sequence[Verdict]) -> list[Verdict]:
@@ -38,12 +54,18 @@ def failures(verdicts: Sequence[Verdict]) -> list[Verdict]:
     return [verdict for verdict in verdicts if verdict.outcome is Outcome.FAIL]
 
 
-def overall(verdicts: Sequence[Verdict]) -> str:
-    """The run in one line."""
+def overall(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> str:
+    """The run in one line. What has no record although it was asked for is no pass of any kind."""
     counts = {outcome: sum(verdict.outcome is outcome for verdict in verdicts) for outcome in Outcome}
-    word = "FAIL" if counts[Outcome.FAIL] else "PASS"
-    if not counts[Outcome.FAIL] and counts[Outcome.NOT_RUN]:
-        word = "PASS as far as it ran"
+    missing = [cell for cell in plan.cells if cell.pipeline in plan.selected and cell.name not in records]
+    if counts[Outcome.FAIL]:
+        word = "FAIL"
+    elif not counts[Outcome.PASS]:
+        word = "NOT RUN"
+    elif missing:
+        word = "UNFINISHED"
+    else:
+        word = "PASS as far as it ran" if counts[Outcome.NOT_RUN] else "PASS"
     return word + ": " + ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
 
 
@@ -91,6 +113,7 @@ def _verdict(verdicts: Sequence[Verdict]) -> tuple[Outcome, str]:
         return Outcome.FAIL, f"FAIL{' at baseline too' if shared else ''}: {names}"
     open_gates = [verdict for verdict in verdicts if verdict.outcome is Outcome.NOT_RUN]
     if open_gates:
-        names = ", ".join(dict.fromkeys(verdict.gate for verdict in open_gates))
+        gates = list(dict.fromkeys(verdict.gate for verdict in open_gates))
+        names = ", ".join(gates) if len(gates) <= NAMED else f"{len(open_gates)} gates"
         return Outcome.NOT_RUN, f"pass; not run: {names}" if len(open_gates) < len(verdicts) else "not run"
     return Outcome.PASS, f"pass ({len(verdicts)} gates)"

@@ -3,20 +3,24 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from matrix.files import write_text
-from matrix.gates import Outcome, Verdict
+from matrix.gates import CHANGE, Outcome, Verdict
 from matrix.plan import SIDES, Plan
 from matrix.record import Record
-from matrix.report.rows import CAPTION, HEADINGS, MISSING, overall, table_rows
+from matrix.report.change import HEADINGS as CHANGE_HEADINGS
+from matrix.report.change import change_rows
+from matrix.report.rows import HEADINGS, MISSING, caption, concerned, overall, table_rows
 
 
 def write_summary(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> None:
     """Write `summary.md` into the run's folder."""
     parts = [
-        f"# NNLS validation matrix: {overall(verdicts)}",
+        f"# NNLS validation matrix: {overall(plan, records, verdicts)}",
         plan.source_meaning,
-        f"{plan.precision}, {plan.scale} scale, PyAuto release {plan.release}, run `{plan.run}`.",
+        f"{plan.heading}, PyAuto release {plan.release}, run `{plan.run}`.",
         _table(HEADINGS, (row.cells for row in table_rows(plan, records, verdicts))),
-        CAPTION,
+        caption(plan, records),
+        "## The change",
+        _table(CHANGE_HEADINGS, (cells for cells, _ in change_rows(verdicts))),
         "## Gates",
         _table(
             ("pipeline", "gate", "side", "verdict", "what was found"),
@@ -58,7 +62,9 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _was_tried(plan: Plan, verdict: Verdict, records: Mapping[str, Record]) -> bool:
-    """Leave out the gates of pipelines nobody ran: the table above says so in one word."""
+    """Leave out the change's gates, which have their own table, and those of pipelines nobody ran."""
+    if verdict.pipeline == CHANGE:
+        return False
     cells = (plan.cell(verdict.pipeline, side).name for side in SIDES)
     return verdict.outcome is not Outcome.NOT_RUN or any(name in records for name in cells)
 
@@ -70,7 +76,7 @@ def _gate_row(verdict: Verdict) -> tuple[str, ...]:
 
 
 def _cell_rows(plan: Plan, records: Mapping[str, Record]) -> Iterable[tuple[str, ...]]:
-    for cell in plan.cells:
+    for cell in concerned(plan, records).cells:
         record = records.get(cell.name)
         if record is None:
             yield (cell.name, *[MISSING] * 9)

@@ -1,4 +1,4 @@
-"""Gives the suite its plan, and a pipeline's two sides and its gates to one worker, one after the other."""
+"""Gives the suite its plan, and what belongs together (a pipeline, a gate's checks) to one worker."""
 
 import functools
 from pathlib import Path
@@ -7,6 +7,9 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+from matrix.checks.catalogue import CHECKS
+from matrix.checks.record import CheckRecord
+from matrix.checks.run import CheckFailure, run_check
 from matrix.execute.local import CellFailure, run_cell
 from matrix.gates import judged_in
 from matrix.plan import Plan, read_plan
@@ -14,7 +17,7 @@ from matrix.record import Record
 
 
 class PipelineScheduling(LoadScopeScheduling):
-    """Keeps a pipeline on one worker: its two sides are timed under the same conditions."""
+    """Keeps a pipeline on one worker, its sides timed under equal conditions, and a gate with its checks."""
 
     def _split_scope(self, nodeid: str) -> str:
         identifier = nodeid.partition("[")[2]
@@ -44,6 +47,13 @@ def outcome(folder: Path, cell_name: str) -> Record | CellFailure:
     return run_cell(plan, next(cell for cell in plan.cells if cell.name == cell_name))
 
 
+@functools.cache
+def check_outcome(folder: Path, name: str) -> CheckRecord | CheckFailure:
+    """The check's record, made if need be; a check that failed is not tried twice in one session."""
+    plan = plan_of(folder)
+    return run_check(plan, next(check for check in plan.checks if check.name == name))
+
+
 @pytest.fixture
 def plan(request: pytest.FixtureRequest) -> Plan:
     """The run's plan."""
@@ -51,12 +61,26 @@ def plan(request: pytest.FixtureRequest) -> Plan:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One `test_cell` per cell, one `test_gate` per gate and side of each pipeline."""
+    """One test per cell, per gate and side of a pipeline, per check, and per gate that checks are for."""
     plan = plan_of(metafunc.config.getoption("--matrix-run"))
-    if metafunc.function.__name__ == "test_cell":
-        cells = [cell for cell in plan.cells if cell.pipeline in plan.selected]
-        metafunc.parametrize("cell", cells, ids=[cell.name for cell in cells])
-        return
-    cases = [(pipeline, gate, side) for pipeline in plan.selected for gate, side in judged_in(plan.precision)]
-    names = ["-".join(filter(None, (pipeline, plan.precision, side, gate))) for pipeline, gate, side in cases]
-    metafunc.parametrize(("pipeline", "gate", "side"), cases, ids=names)
+    match metafunc.function.__name__:
+        case "test_cell":
+            cells = [cell for cell in plan.cells if cell.pipeline in plan.selected]
+            metafunc.parametrize("cell", cells, ids=[cell.name for cell in cells])
+        case "test_gate":
+            cases = [(name, gate, side) for name in plan.selected for gate, side in judged_in(plan.precision)]
+            names = ["-".join(filter(None, (name, plan.precision, side, gate))) for name, gate, side in cases]
+            metafunc.parametrize(("pipeline", "gate", "side"), cases, ids=names)
+        case "test_check":
+            checks = [check for check in plan.checks if check.check in plan.selected_checks]
+            names = [f"gate-{CHECKS[check.check].gate}-{check.name}" for check in checks]
+            metafunc.parametrize("check", checks, ids=names)
+        case "test_gate_of_the_change":
+            # The others are judged after the suite: what they look at is spread over its workers.
+            gates = list(dict.fromkeys(CHECKS[name].gate for name in plan.selected_checks))
+            metafunc.parametrize("gate", gates, ids=[f"gate-{gate}-verdict" for gate in gates])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what pytest makes of a test for which nothing was selected."""
+    items[:] = [item for item in items if not item.nodeid.endswith("[NOTSET]")]

@@ -1,12 +1,15 @@
-"""Run every cell, then hold its records against every gate."""
+"""Run every cell and every check, then hold their records against every gate."""
 
 import pytest
 
+from matrix.checks.catalogue import CHECKS
+from matrix.checks.record import CheckRecord
+from matrix.checks.run import CheckFailure
 from matrix.execute.local import CellFailure, cell_command, float64_records
-from matrix.gates import Outcome, apply, evidence_for
-from matrix.plan import SIDES, Plan, PlannedCell, Side
+from matrix.gates import ChangeEvidence, Outcome, Verdict, apply, evidence_for, judge_change_gate
+from matrix.plan import SIDES, Plan, PlannedCell, PlannedCheck, Side
 from matrix.record import Record
-from matrix.suite.conftest import outcome
+from matrix.suite.conftest import check_outcome, outcome
 
 
 def test_cell(plan: Plan, cell: PlannedCell) -> None:
@@ -28,8 +31,33 @@ def test_gate(plan: Plan, pipeline: str, gate: str, side: Side | None) -> None:
     records = {name: result for name, result in results.items() if isinstance(result, Record)}
     failures = {name: result.reason for name, result in results.items() if isinstance(result, CellFailure)}
     verdict = apply(gate, side, evidence_for(plan, pipeline, records, failures, float64_records(plan)))
+    _settle(verdict, must_run=bool(failures))
+
+
+def test_check(plan: Plan, check: PlannedCheck) -> None:
+    """The check leaves a whole record within its time."""
+    result = check_outcome(plan.folder, check.name)
+    if isinstance(result, CheckFailure):
+        pytest.fail(
+            f"{check.name}: {result.reason}\n--- its log: {result.log}\n"
+            f"--- make just this check again: nox -s matrix-{plan.precision} -- --check {check.check}",
+            pytrace=False,
+        )
+
+
+def test_gate_of_the_change(plan: Plan, gate: str) -> None:
+    """The gate's verdict on the change, from the checks that are its evidence."""
+    # Of a gate's checks only those are made here that were asked for; a kept record of another will not do.
+    wanted = [c for c in plan.checks if CHECKS[c.check].gate == gate and c.check in plan.selected_checks]
+    results = {check.name: check_outcome(plan.folder, check.name) for check in wanted}
+    records = {name: result for name, result in results.items() if isinstance(result, CheckRecord)}
+    failures = {name: result.reason for name, result in results.items() if isinstance(result, CheckFailure)}
+    _settle(judge_change_gate(gate, ChangeEvidence(plan, records, failures)), must_run=bool(failures))
+
+
+def _settle(verdict: Verdict, must_run: bool) -> None:
     if verdict.outcome is Outcome.PASS:
         return
-    if verdict.outcome is Outcome.FAIL or failures:
-        pytest.fail(f"gate {gate} ({verdict.outcome}): {verdict.message}", pytrace=False)
+    if verdict.outcome is Outcome.FAIL or must_run:
+        pytest.fail(f"{verdict.gate} ({verdict.outcome}): {verdict.message}", pytrace=False)
     pytest.skip(f"not run: {verdict.message}")

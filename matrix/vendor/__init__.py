@@ -16,13 +16,22 @@ from matrix.vendor.dependencies import (
     residual_dependencies,
 )
 from matrix.vendor.mentions import without_mentions
-from matrix.vendor.package import MANIFEST, PACKAGE, declare_data, solver_files, stale_files, test_files
+from matrix.vendor.package import (
+    MANIFEST,
+    PACKAGE,
+    algorithm_names,
+    declare_data,
+    solver_files,
+    stale_files,
+    test_files,
+)
 from matrix.vendor.recognition import Problem, UnrecognisedError
 
 __all__ = [
     "ResidualDependency",
     "UnrecognisedError",
     "VendoringReport",
+    "algorithm_names",
     "drop_dependency",
     "packaging_files",
     "residual_dependencies",
@@ -30,11 +39,7 @@ __all__ = [
 ]
 
 PYPROJECT = "pyproject.toml"
-_EDITS: dict[str, Callable[[str], str]] = {
-    call_site.PATH: call_site.switch_call_site,
-    callers.PATH: callers.pass_columns,
-    config.PATH: config.add_settings,
-}
+_EDITED = (call_site.PATH, callers.PATH, config.PATH)
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class VendoringReport:
         return not (self.changed or self.added or self.removed)
 
 
-def vendor_library(checkout: Path, solver: Path) -> VendoringReport:
+def vendor_library(checkout: Path, solver: Path, algorithm: str | None = None) -> VendoringReport:
     """Put the solver into a checkout of PyAutoArray and switch the library over to it.
 
     Copies the package, switches the call site with its docstring, lets the callers pass the columns without
@@ -75,6 +80,8 @@ def vendor_library(checkout: Path, solver: Path) -> VendoringReport:
         The working tree of the library.
     solver
         The folder of the solver.
+    algorithm
+        The algorithm the library's configuration names; None for the default, or what it names already.
 
     Raises
     ------
@@ -87,7 +94,7 @@ def vendor_library(checkout: Path, solver: Path) -> VendoringReport:
         raise UsageError(f"{checkout} is not a checkout of PyAutoArray: it has no autoarray/__init__.py")
     package = solver_files(solver)
     stale = stale_files(checkout, package)
-    texts = {**package, **test_files(checkout), **_plan_edits(checkout, package)}
+    texts = {**package, **test_files(checkout), **_plan_edits(checkout, package, algorithm)}
     if stale and call_site.PATH in _changes(checkout, texts):
         what = (
             f"files that are not the solver's ({', '.join(stale)}); remove them if an earlier run left them"
@@ -96,7 +103,7 @@ def vendor_library(checkout: Path, solver: Path) -> VendoringReport:
     return _write(checkout, _changes(checkout, texts), stale)
 
 
-def _plan_edits(checkout: Path, package: dict[str, str]) -> dict[str, str]:
+def _plan_edits(checkout: Path, package: dict[str, str], algorithm: str | None) -> dict[str, str]:
     """Return the new text of every file that may need an edit, or say all that is not recognised."""
     texts: dict[str, str] = {}
     problems: list[Problem] = []
@@ -107,11 +114,12 @@ def _plan_edits(checkout: Path, package: dict[str, str]) -> dict[str, str]:
         except UnrecognisedError as error:
             problems.extend(error.problems)
 
-    for name, edit in _EDITS.items():
-        plan(name, edit)
+    plan(call_site.PATH, call_site.switch_call_site)
+    plan(callers.PATH, callers.pass_columns)
+    plan(config.PATH, partial(config.add_settings, algorithm=algorithm))
     for path in sorted((checkout / "autoarray").rglob("*.py")):
         name = path.relative_to(checkout).as_posix()
-        if name not in _EDITS and not name.startswith(f"{PACKAGE}/"):
+        if name not in _EDITED and not name.startswith(f"{PACKAGE}/"):
             plan(name, partial(without_mentions, name))
     for name in packaging_files(checkout):
         plan(name, partial(drop_dependency, name))

@@ -1,7 +1,7 @@
 """The solver's settings in the library's packaged `general.yaml`."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
@@ -11,6 +11,7 @@ from matrix.vendor.recognition import Problem, UnrecognisedError
 
 PATH = "autoarray/config/general.yaml"
 SECTION = "inversion"
+ALGORITHM = "nnls_algorithm"
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ KEPT = (
 )
 NEW = (
     Setting(
-        "nnls_algorithm",
+        ALGORITHM,
         "auto",
         "The algorithm of autoarray.inversion.nnls: auto (default) chooses by the size of the system "
         "and by what is known about it; the names in autoarray.inversion.nnls.ALGORITHMS choose one.",
@@ -67,11 +68,18 @@ NEW = (
 )
 
 
-def add_settings(text: str) -> str:
+def add_settings(text: str, algorithm: str | None = None) -> str:
     """Return `general.yaml` with the solver's settings; everything else stays byte for byte.
 
     The new keys follow the last of the two which exist; keys which are there already keep their values, and a
     comment which names jaxnnls is replaced by a true one.
+
+    Parameters
+    ----------
+    text
+        The file.
+    algorithm
+        The value `nnls_algorithm` gets, whether it is there or not; None for what is there, else the default.
 
     Raises
     ------
@@ -85,12 +93,16 @@ def add_settings(text: str) -> str:
         row = rows[setting.key]
         if "jaxnnls" in lines[row]:
             lines[row] = _with_comment(lines[row], setting.comment)
+    asked_for = None if algorithm is None else replace(NEW[0], value=algorithm)
+    if asked_for is not None and ALGORITHM in rows:
+        row = rows[ALGORITHM]
+        lines[row] = _with_comment(_like(lines[row], asked_for), asked_for.comment)
     anchor = max(rows[setting.key] for setting in KEPT)
     if not lines[anchor].endswith("\n"):
         lines[anchor] += "\n"
     new = [
         _with_comment(_like(lines[anchor], setting), setting.comment)
-        for setting in NEW
+        for setting in (asked_for or NEW[0], *NEW[1:])
         if setting.key not in rows
     ]
     return "".join([*lines[: anchor + 1], *new, *lines[anchor + 1 :]])

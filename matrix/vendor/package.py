@@ -1,5 +1,6 @@
 """The vendored package: the solver's files, what makes a wheel carry them, and the library's own tests."""
 
+import ast
 import tomllib
 from pathlib import Path
 
@@ -12,6 +13,27 @@ TESTS = "test_autoarray/inversion/inversion/nnls"
 MANIFEST = "MANIFEST.in"
 
 _LEFT_OUT = {"tests", "__pycache__"}
+_REGISTRY = ("_algorithms.py", "_BY_NAME")
+
+
+def algorithm_names(solver: Path) -> tuple[str, ...]:
+    """The names `nnls_algorithm` may have, read from the solver's source: where we run there need be no JAX.
+
+    Raises
+    ------
+    UsageError
+        The solver does not list its algorithms as known.
+    """
+    name, registry = _REGISTRY
+    path = solver / name
+    tree = ast.parse(path.read_text(encoding="utf-8")) if path.is_file() else ast.Module([], [])
+    for node in tree.body:
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == registry:
+            keys = node.value.keys if isinstance(node.value, ast.Dict) else []
+            names = tuple(ast.literal_eval(key) for key in keys if isinstance(key, ast.Constant))
+            if names:
+                return names
+    raise UsageError(f"{path} has no table {registry} of the algorithms by name")
 
 
 def solver_files(solver: Path) -> dict[str, str]:

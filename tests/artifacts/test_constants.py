@@ -72,6 +72,40 @@ def test_value_that_is_not_finite_is_refused(tmp_path: Path, value: float) -> No
         rewrite_constant(path, "EXPECTED_LOG_EVIDENCE_HST", value)
 
 
+@pytest.mark.parametrize("text", ["1.001 * -3153.9", "recorded()", "'-3153.9 or so'", "[1.0]"])
+def test_constant_that_is_no_number_is_named_with_its_line(tmp_path: Path, text: str) -> None:
+    script = tmp_path / PIPELINES["interferometer-mge"].script
+    script.parent.mkdir(parents=True)
+    script.write_text(f"\nEXPECTED_LOG_LIKELIHOOD_SMA = {text}\n")
+    with pytest.raises(
+        UsageError, match=r"mge\.py, line 2: EXPECTED_LOG_LIKELIHOOD_SMA = .* neither a number"
+    ):
+        read_constant(tmp_path, "interferometer-mge", "production")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["EXPECTED_LOG_EVIDENCE_SMA = -1.0\n" * 2, 'EXPECTED_LOG_EVIDENCE = {"sma": -1.0, "sma": -2.0}\n'],
+)
+def test_constant_that_is_there_twice_is_refused(tmp_path: Path, text: str) -> None:
+    script = tmp_path / PIPELINES["interferometer-mge"].script
+    script.parent.mkdir(parents=True)
+    script.write_text(text)
+    with pytest.raises(UsageError, match=r"more than one constant of sma.*\(line 1\)"):
+        read_constant(tmp_path, "interferometer-mge", "production")
+
+
+@pytest.mark.parametrize(("stand_in", "required"), [(False, False), (True, True)])
+def test_our_stand_in_must_have_its_constants_at_smoke_scale_too(
+    tmp_path: Path, stand_in: bool, required: bool
+) -> None:
+    script = tmp_path / PIPELINES["interferometer-delaunay"].script
+    script.parent.mkdir(parents=True)
+    script.write_text('EXPECTED_LOG_EVIDENCE = {"sma": -1.0, "sma_small": -2.0}\n')
+    constant = read_constant(tmp_path, "interferometer-delaunay", "smoke", stand_in=stand_in)
+    assert (constant.value, constant.required) == (None, required)
+
+
 @pytest.mark.parametrize("pipeline", PIPELINES)
 @pytest.mark.parametrize("scale", ["production", "smoke"])
 def test_stand_in_scripts(pipeline: str, scale: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from matrix.artifacts.results import RESULTS, config_name, write_results
+from matrix.artifacts.results import RESULTS, config_document, config_name, write_results
 from matrix.errors import UsageError
 from matrix.layout import REPOSITORY_ROOT
 from matrix.pipelines import PIPELINES
@@ -39,8 +39,16 @@ def test_config_name(record: Any, name: str) -> None:
     assert config_name(record) == name
 
 
+def test_gpu_is_named_as_nvidia_smi_does() -> None:
+    record = device("gpu", "NVIDIA A100 80GB PCIe")
+    found = {"name": "NVIDIA A100 80GB PCIe", "memory.used": "433 MiB", "memory.total": "81920 MiB"}
+    facts = dataclasses.replace(record.provenance, accelerators=(found,))
+    document = config_document(dataclasses.replace(record, provenance=facts), "hpc_a100_fp64")
+    assert document["device"]["nvidia_smi"] == "NVIDIA A100 80GB PCIe, 433 MiB, 81920 MiB"
+
+
 def written(tmp_path: Path, pipeline: str, config: str = "local_cpu_fp64") -> dict[str, Any]:
-    result = write_results(tmp_path, {pipeline: {config: complete_record(pipeline)}})
+    result = write_results(tmp_path, {pipeline: {config: complete_record(pipeline)}}, {})
     return {
         path.relative_to(tmp_path / RESULTS).as_posix(): json.loads(path.read_text())
         for path in result.paths
@@ -120,7 +128,7 @@ def test_comparison_holds_every_config_present_and_names_float32(tmp_path: Path)
     for path in (UPSTREAM / "imaging" / "pixelization").glob("*.json"):
         (folder / path.name).write_bytes(path.read_bytes())
     record = complete_record("imaging-pixelization")
-    result = write_results(tmp_path, {"imaging-pixelization": {"local_cpu_fp64": record}})
+    result = write_results(tmp_path, {"imaging-pixelization": {"local_cpu_fp64": record}}, {})
     comparison = json.loads((folder / "comparison.json").read_text())
     before = json.loads((UPSTREAM / "imaging" / "pixelization" / "comparison.json").read_text())
     assert list(comparison["configs"]) == list(before["configs"])
@@ -142,7 +150,7 @@ def test_configs_of_another_likelihood_are_named(tmp_path: Path) -> None:
     (folder / theirs.name).write_bytes(theirs.read_bytes())
     record = complete_record("interferometer-pixelization")
     record = dataclasses.replace(record, configuration={**record.configuration, "mesh_shape": [28, 28]})
-    result = write_results(tmp_path, {"interferometer-pixelization": {"local_cpu_fp64": record}})
+    result = write_results(tmp_path, {"interferometer-pixelization": {"local_cpu_fp64": record}}, {})
     (note,) = result.notes
     assert "local_gpu_fp64: made with another" in note
     assert "mesh_shape" in note
@@ -169,4 +177,4 @@ def test_damaged_neighbour_is_named(tmp_path: Path) -> None:
 def test_record_that_says_too_little(tmp_path: Path) -> None:
     record = dataclasses.replace(complete_record("imaging-mge"), configuration={"pixel_scale_arcsec": 0.05})
     with pytest.raises(UsageError, match="does not say mask_radius_arcsec"):
-        write_results(tmp_path, {"imaging-mge": {"local_cpu_fp64": record}})
+        write_results(tmp_path, {"imaging-mge": {"local_cpu_fp64": record}}, {})

@@ -23,7 +23,7 @@ def test_push_and_push_again(world: World, capsys: pytest.CaptureFixture[str]) -
     assert tips(world) == {name: world.head(name) for name in TRIO}
     assert {name: run_git(world.remote(name), "rev-parse", "main") for name in TRIO} == mains
     text = (world.out / f"{TEST}.md").read_text()
-    assert text.count("pushed to file://") == 3
+    assert text.count("pushed at `") == 3
     assert "not pushed" not in text
     before = tips(world)
     assert world.run("--push") == 0
@@ -53,7 +53,7 @@ def test_second_of_three_fails_and_the_next_run_goes_on(
 @pytest.mark.parametrize("step", [0, 2])
 def test_killed_right_after_a_push(world: World, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The push arrived, and nobody wrote it down."""
-    from matrix import refresh
+    from matrix.branches import publish
 
     left = step
 
@@ -64,9 +64,9 @@ def test_killed_right_after_a_push(world: World, step: int, monkeypatch: pytest.
         left -= 1
         write(*words)  # type: ignore[arg-type]
 
-    write = refresh.write_state
+    write = publish.write_state
     with monkeypatch.context() as patch:
-        patch.setattr(refresh, "write_state", dying)
+        patch.setattr(publish, "write_state", dying)
         assert world.run("--push") == 3
     assert world.run("--push") == 0
     assert tips(world) == {name: world.head(name) for name in TRIO}

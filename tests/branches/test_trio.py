@@ -86,8 +86,21 @@ def test_bundle_and_patches_apply_elsewhere_with_plain_git(world: World, name: s
     assert run_git(clone, "rev-parse", "bundled") == world.head(name)
     run_git(clone, "checkout", "--quiet", "-b", "patched")
     patches = sorted(str(path) for path in (world.out / f"{name}-patches").iterdir())
-    run_git(clone, "am", "--quiet", *patches)
+    run_git(clone, "am", "--quiet", "--keep-cr", *patches)
     assert run_git(clone, "diff", "bundled", "patched") == ""
+
+
+def test_patches_of_files_with_windows_line_ends_apply(tmp_path: Path, solver: Path) -> None:
+    world = make_world(tmp_path, solver, (LIBRARY, DEVELOPER, TEST, CONFIG))
+    assert world.run() == 0
+    assert b"\r\n" in (world.tree(CONFIG) / "pyproject.toml").read_bytes()
+    clone = tmp_path / "elsewhere"
+    run_git(tmp_path, "clone", "--quiet", str(world.remote(CONFIG)), str(clone))
+    patches = sorted(str(path) for path in (world.out / f"{CONFIG}-patches").iterdir())
+    run_git(clone, "am", "--quiet", "--keep-cr", *patches)
+    assert run_git(clone, "rev-parse", "HEAD^{tree}") == run_git(
+        world.tree(CONFIG), "rev-parse", "HEAD^{tree}"
+    )
 
 
 @pytest.mark.parametrize("steps", [0, 3, 5])
@@ -229,6 +242,27 @@ def test_pyauto_root_is_the_place_and_a_canonical_checkout_in_it_is_safe(
     assert fingerprint(canonical) == before
 
 
+def test_another_place_and_back_again(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The branch grew elsewhere: a tree that was left alone follows, one that a person touched does not."""
+    assert world.run() == 0
+    monkeypatch.setenv("PYAUTO_ROOT", str(tmp_path / "PyAuto"))
+    assert world.run("--config-name", "laptop_fp64") == 0
+    monkeypatch.delenv("PYAUTO_ROOT")
+    mine = next((world.tree(DEVELOPER) / "jax_profiling" / "results").rglob("local_cpu_fp64.json"))
+    before = mine.read_text()
+    mine.write_text("mine")
+    assert world.run("--config-name", "laptop_fp64") == 2
+    assert "changes that are not committed" in capsys.readouterr().err
+    assert mine.read_text() == "mine"
+    mine.write_text(before)
+    heads = {name: world.head(name) for name in TRIO}
+    assert world.run("--config-name", "laptop_fp64") == 0
+    assert {name: world.head(name) for name in TRIO} == heads
+    assert run_git(world.tree(DEVELOPER), "status", "--porcelain") == ""
+
+
 def test_newer_base_starts_the_unpushed_branch_anew_and_keeps_the_old_one(world: World) -> None:
     world.run()
     old = world.head(TEST)
@@ -299,5 +333,13 @@ def test_help_names_every_option() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "matrix.refresh", "--help"], capture_output=True, text=True, check=True
     )
-    for option in ("--push", "--accept-drift", "--because", "--consolidate-from", "--config-name", "--run"):
+    for option in (
+        "--push",
+        "--open-prs",
+        "--accept-drift",
+        "--because",
+        "--consolidate-from",
+        "--config-name",
+        "--run",
+    ):
         assert option in done.stdout

@@ -9,7 +9,7 @@ from pathlib import Path
 from matrix import refresh
 from matrix.artifacts import read_constant
 from matrix.checkout import candidate_of, commit_candidate, prepare, resolve_source
-from matrix.environments import tree_hash
+from matrix.hashing import tree_hash
 from matrix.layout import REPOSITORY_ROOT
 from matrix.manifest import Role, load_manifest
 from matrix.pipelines import PIPELINES
@@ -126,7 +126,8 @@ def make_world(
     write(sources / DEVELOPER / ".gitignore", "*.png\n")
     write(sources / TEST / ASSERTIONS, (STAND_INS / TEST / ASSERTIONS).read_text())
     pin = '[project]\nname = "autoconf"\n\n[project.optional-dependencies]\njax = ["jax", "jaxnnls==1.0.1"]\n'
-    write(sources / CONFIG / "pyproject.toml", pin)
+    # The real one has Windows line ends.
+    write(sources / CONFIG / "pyproject.toml", pin.replace("\n", "\r\n"))
     for name in names:
         run_git(sources / name, "init", "--quiet", "--initial-branch=main")
         run_git(sources / name, "add", "--all")

@@ -1,5 +1,6 @@
 """Cells as processes: logs kept, failures told apart, nothing left running."""
 
+import dataclasses
 import os
 import stat
 import time
@@ -13,6 +14,7 @@ from matrix.execute.local import (
     cell_environment,
     kept_failure,
     kept_record,
+    record_fault,
     run_cell,
     stage_path,
 )
@@ -64,9 +66,33 @@ def test_half_a_record_is_made_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("commit", "key", "fault"),
+    [
+        ("0" * 40, "key of imaging-pixelization candidate", None),
+        ("1" * 40, "key of imaging-pixelization candidate", "other commits than planned"),
+        ("0" * 40, "old", "other content than planned"),
+    ],
+)
+def test_record_answers_for_the_planned_commits_and_content_alone(
+    tmp_path: Path, commit: str, key: str, fault: str | None
+) -> None:
+    plan = make_plan(tmp_path)
+    cell = plan.cell(PIPELINE, "candidate")
+    assert record_fault(plan, cell) == "there is no record"
+    record = make_record(key=key)
+    checkouts = [{**checkout.model_dump(), "commit": commit} for checkout in plan.checkouts]
+    provenance = dataclasses.replace(record.provenance, driver={"checkouts": checkouts})
+    write_record(plan.record_path(cell), dataclasses.replace(record, provenance=provenance))
+    found = record_fault(plan, cell)
+    assert found is None if fault is None else fault in str(found)
+
+
+@pytest.mark.parametrize(
     ("script", "reason"),
     [
         ("echo no such thing; exit 7", "exit code 7"),
+        ("echo Traceback; echo 'a.Error: why'; echo after; exit 1", "exit code 1: a.Error: why"),
+        ("echo 'error: the call site is wrong'; exit 2", "exit code 2: error: the call site is wrong"),
         ("kill -9 $$", "out of memory"),
         ("kill -11 $$", "signal 11"),
         ("exit 0", "left no valid record"),
@@ -78,7 +104,7 @@ def test_failures_are_told_apart_and_kept(tmp_path: Path, script: str, reason: s
     assert isinstance(failure, CellFailure)
     assert reason in failure.reason
     assert reason in str(kept_failure(plan, failure.cell))
-    if "echo" in script:
+    if "no such thing" in script:
         assert failure.tail == "no such thing"
 
 

@@ -1,6 +1,7 @@
 """The cell's command line: it fails with a reason and without a record."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -46,7 +47,7 @@ def test_failure_in_the_middle_leaves_its_stage_and_no_record(
     def fail() -> None:
         raise EnvironmentFailure("no memory left")
 
-    monkeypatch.setattr(cell, "_prepare_library", fail)
+    monkeypatch.setattr(cell, "prepare_library", fail)
     (tmp_path / "provenance.json").write_text(json.dumps({"key": "k"}))
     assert cell.main(arguments(tmp_path)) == 3
     assert (tmp_path / "record.json.stage").read_text() == "import autolens\n"
@@ -78,3 +79,17 @@ def test_side_needs_no_driver_packages() -> None:
     root = Path(cell.__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_xla_flags_outlive_a_library_that_replaces_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = "import os\nos.environ['XLA_FLAGS'] = '--theirs'\n"
+    (tmp_path / "autolens.py").write_text(library)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "autolens", raising=False)
+    monkeypatch.setenv("XLA_FLAGS", "--ours")
+    monkeypatch.setenv("PYAUTO_SKIP_WORKSPACE_VERSION_CHECK", "0")
+    cell.prepare_library()
+    assert os.environ["XLA_FLAGS"] == "--ours"
+    monkeypatch.delitem(sys.modules, "autolens")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from matrix.pipelines.kkt import kkt_residuals
+from matrix.pipelines.kkt import kkt_residuals, scaled_norms
 
 SIZE = 12
 ZEROS = 5
@@ -62,3 +62,12 @@ def test_nan_stays_visible(problem: tuple[np.ndarray, np.ndarray, np.ndarray]) -
     Q, q, x = problem
     x[3] = np.nan
     assert np.isnan(kkt_residuals(Q, q, x)[0])
+
+
+def test_norms_know_the_system_whatever_its_units() -> None:
+    A = np.random.default_rng(3).normal(size=(9, 5))
+    Q, q, units = A.T @ A, A.T @ np.arange(9.0), np.geomspace(1e-3, 1e4, 5)
+    norms = scaled_norms(Q, q)
+    np.testing.assert_allclose(scaled_norms(Q * np.outer(units, units), q * units), norms, rtol=1e-13)
+    assert scaled_norms(Q, 1.01 * q)[1] == pytest.approx(1.01 * norms[1], rel=1e-13)
+    assert scaled_norms(Q + 0.1 * np.eye(5), q)[0] != pytest.approx(norms[0], rel=1e-4)

@@ -11,6 +11,7 @@ from matrix.gates import judge
 from matrix.plan import Plan
 from matrix.record import Evaluation, Record, Timing, Timings
 from matrix.report import write_report
+from matrix.report.rows import caption, table_rows
 from tests.factory import EVIDENCE, evaluation, make_plan, make_record
 
 BOTH = ("imaging-pixelization", "imaging-delaunay")
@@ -38,7 +39,7 @@ def test_table_holds_evidence_drift_times_ratio_and_verdict(tmp_path: Path) -> N
     for part in ("24746.105672", "0.0e+00", "2000.0", "1000.0", "2.00×", "pass (19 gates)"):
         assert part in line
     assert "not run" in line_of(text, "imaging-delaunay")
-    assert "PASS as far as it ran: 19 pass, 19 not run" in text
+    assert "UNFINISHED: 19 pass, 19 not run" in text
 
 
 def test_failure_is_named_with_its_numbers_and_whose_it_is(tmp_path: Path) -> None:
@@ -73,3 +74,13 @@ def test_verdicts_are_standard_json_even_with_nan(tmp_path: Path) -> None:
     assert (document["schema"], document["version"]) == ("nnls-matrix/verdicts", 1)
     failed = [verdict for verdict in document["verdicts"] if verdict["outcome"] == "fail"]
     assert {"finite", "constant"} <= {verdict["gate"] for verdict in failed}
+
+
+def test_pipelines_that_nobody_asked_for_are_named_and_left_out(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path, pipelines=("imaging-mge", "imaging-delaunay", "imaging-pixelization"))
+    left = make_record(pipeline="imaging-delaunay")
+    only = plan.model_copy(update={"selected": ("imaging-mge",)})
+    records = {left.cell.name: left}
+    assert [row.cells[0] for row in table_rows(only, records, [])] == ["imaging-mge", "imaging-delaunay"]
+    assert caption(only, records).endswith("not asked for: imaging-pixelization")
+    assert "not asked for" not in caption(plan, {})

@@ -18,7 +18,7 @@ from .problems import (
     with_known_optimum,
 )
 
-K = 12
+K = 20
 FIRST_ORDER = ("admm", "fista")
 
 
@@ -60,7 +60,7 @@ def _forms(algorithm: str) -> dict:
     }
 
 
-@pytest.mark.parametrize("algorithm", ["pdip", "schur", "admm", "fista"])
+@pytest.mark.parametrize("algorithm", ["active_set", "pdip", "schur", "admm", "fista"])
 def test_table_of_problems_through_all_transformations(algorithm: str) -> None:
     forms = _forms(algorithm)
     Q = np.stack([Q for Q, _, _ in TABLE.values()])

@@ -119,3 +119,18 @@ def test_is_finite_on_real_systems(name: str, kappa: float) -> None:
     )
     for gradient in gradients:
         assert np.all(np.isfinite(gradient))
+
+
+@pytest.mark.parametrize("broken", ["Q", "q", "cotangent"])
+def test_what_is_not_finite_gives_no_gradient_that_looks_finite(broken: str) -> None:
+    problem = _problem()
+    arrays = {"Q": problem.Q.copy(), "q": problem.q.copy(), "cotangent": np.ones(K)}
+    arrays[broken].flat[0] = np.nan
+
+    @jax.jit
+    def pulled_back(Q: jax.Array, q: jax.Array, cotangent: jax.Array) -> tuple[jax.Array, jax.Array]:
+        _, pull_back = jax.vjp(lambda Q, q: solver.solve_nnls_primal(Q, q, target_kappa=1e-11), Q, q)
+        return pull_back(cotangent)
+
+    for gradient in pulled_back(**arrays):
+        assert np.isnan(gradient).all()

@@ -10,10 +10,10 @@ from solver import ResultCode
 
 from .problems import kkt_violation, objective, with_known_optimum
 
-K = 12
+K = 20
 
 
-@pytest.mark.parametrize("algorithm", ["pdip", "schur"])
+@pytest.mark.parametrize("algorithm", ["active_set", "pdip", "schur"])
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(
     seed=st.integers(0, 2**32 - 1),

@@ -1,10 +1,15 @@
 """The packaged settings: where they go, what stays, and that the code has the same defaults."""
 
 import ast
+from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
+import solver
+from matrix.errors import UsageError
+from matrix.layout import SOLVER
+from matrix.vendor import algorithm_names
 from matrix.vendor.config import KEPT, NEW, add_settings
 from matrix.vendor.templating import template_text
 from tests.vendor.miniature import GENERAL_YAML
@@ -55,6 +60,25 @@ def test_values_that_a_person_chose_are_kept() -> None:
     assert section["nnls_target_kappa"] == 1.0e-6
     assert section["nnls_algorithm"] == "fista"
     assert section["nnls_forward_only"] is False
+
+
+@pytest.mark.parametrize("there", [None, "fista"])
+def test_an_algorithm_asked_for_is_named_whatever_was_there(there: str | None) -> None:
+    before = GENERAL_YAML
+    if there is not None:
+        before = before.replace("  vmax", f"  nnls_algorithm: {there}  # mine\n  vmax")
+
+    after = add_settings(before, "pdip")
+
+    assert YAML(typ="safe").load(after)["inversion"]["nnls_algorithm"] == "pdip"
+    assert after.count("nnls_algorithm:") == 1
+    assert add_settings(after) == after
+
+
+def test_the_names_are_the_solvers_own(tmp_path: Path) -> None:
+    assert algorithm_names(SOLVER) == solver.ALGORITHMS
+    with pytest.raises(UsageError, match="_BY_NAME"):
+        algorithm_names(tmp_path)
 
 
 def test_a_last_line_without_an_end_is_ended() -> None:

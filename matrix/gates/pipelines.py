@@ -1,59 +1,23 @@
-"""The only place that decides pass or fail: pure functions from records to verdicts."""
+"""The gates of each pipeline: pure functions from the records of its cells to verdicts."""
 
 import dataclasses
-import enum
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from matrix.gates.verdict import Blame, Outcome, Verdict
 from matrix.plan import SIDES, Constant, Plan, Side
-from matrix.record import Evaluation, Record
+from matrix.record import Evaluation, LaneSolve, Record
 
 # What separates agreement from coincidence; relative unless said otherwise.
 LANES_AGREE = 1e-10
 AUDIT_AGREES = 1e-10
 KKT_CERTIFIED = 1e-9
+# A solve in float32 (unit roundoff 6e-8) ends below this unless its system is ill-conditioned.
+LEFT_BY_FLOAT32 = 1e-5
+SAME_SYSTEM = 1e-6
 
 NOT_ATTEMPTED = "the cell was not run"
-
-
-class Outcome(enum.StrEnum):
-    """How a gate ended. What did not run is never a pass."""
-
-    PASS = "pass"
-    FAIL = "fail"
-    NOT_RUN = "not run"
-
-
-class Blame(enum.StrEnum):
-    """Whether a failure is new with the candidate."""
-
-    NONE = ""
-    REGRESSED = "regressed"
-    BASELINE_TOO = "fails at baseline too"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One gate's judgement on one pipeline.
-
-    Parameters
-    ----------
-    gate, pipeline, side
-        What was judged; `side` is empty where both sides are held against each other.
-    numbers
-        What was compared, by name: values, relative differences, the tolerance.
-    message
-        One sentence: what was found, and on failure where to look.
-    """
-
-    gate: str
-    pipeline: str
-    side: Side | None
-    outcome: Outcome
-    message: str
-    numbers: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    blame: Blame = Blame.NONE
 
 
 @dataclass(frozen=True)
@@ -69,6 +33,7 @@ class Evidence:
     float64: Mapping[Side, Record]
     tolerance: float
     parity: float
+    algorithm: str | None = None
 
 
 SideGate = Callable[[Evidence, Side, Record], Verdict]
@@ -140,6 +105,7 @@ def evidence_for(
         {side: float64[name] for side in SIDES if (name := f"{pipeline}-fp64-{side}") in float64},
         plan.tolerances.evidence,
         plan.tolerances.parity,
+        plan.algorithm,
     )
 
 
@@ -174,7 +140,10 @@ def finished(evidence: Evidence, side: Side, record: Record) -> Verdict:
 
 
 def precision(evidence: Evidence, side: Side, record: Record) -> Verdict:
-    """JAX really computed in float64: flag, dtypes that came back, values that are no float32 numbers."""
+    """JAX really computed in float64: flag, dtypes that came back, values that are no float32 numbers.
+
+    And the library's mixed precision was on if and only if it was asked for.
+    """
     complaints = []
     if not record.precision.x64_enabled:
         complaints.append(
@@ -186,6 +155,11 @@ def precision(evidence: Evidence, side: Side, record: Record) -> Verdict:
             complaints.append(f"{path} came back as {evaluation.dtype}")
         elif any(evaluation.float32_exact):
             complaints.append(f"{path} is exactly a float32 number")
+    if record.precision.mixed != (evidence.precision == "mp"):
+        word = "mixed" if record.precision.mixed else "full"
+        complaints.append(
+            f"the library computed in {word} precision though {evidence.precision} was asked for"
+        )
     if record.precision.solver_dtype != "float64":
         complaints.append(f"the solver was given {record.precision.solver_dtype}")
     message = "; ".join(complaints) or "flag on, every path float64, no value is a float32 number"
@@ -280,7 +254,8 @@ def mixed_precision(evidence: Evidence, side: Side, record: Record) -> Verdict:
 
 def solver(evidence: Evidence, side: Side, record: Record) -> Verdict:
     """The solves really made converged; the candidate's are optimal by the KKT conditions, checked by us."""
-    worst = max((lane.kkt_residual for lane in record.nnls), key=lambda r: math.inf if math.isnan(r) else r)
+    furthest_lane = max(record.nnls, key=lambda lane: _nan_last(lane.kkt_residual))
+    worst = furthest_lane.kkt_residual
     stopped = [index for index, lane in enumerate(record.nnls) if not lane.converged]
     audited = max(map(relative, record.evaluations.audit.values, record.evaluations.vmap_lanes.values))
     numbers = {
@@ -290,25 +265,64 @@ def solver(evidence: Evidence, side: Side, record: Record) -> Verdict:
         "tolerance": KKT_CERTIFIED,
     }
     complaints = []
+    used = record.solver.options.get("algorithm")
+    # Another configuration can hide the one that was vendored: then this run would prove nothing of it.
+    if side == "candidate" and evidence.algorithm not in (None, used):
+        complaints.append(f"it was solved by {used}, not by {evidence.algorithm} as asked for")
     if stopped:
         complaints.append(f"lanes {stopped} report that they did not converge")
     # jaxnnls' own tolerance is looser; only what replaces it is held to the certificate.
     if side == "candidate" and not worst <= KKT_CERTIFIED:
-        complaints.append(f"KKT residual {worst:.1e} > {KKT_CERTIFIED:.0e}: the answer is not the optimum")
+        complaints.append(f"KKT residual {worst:.1e} > {KKT_CERTIFIED:.0e}: {_not_optimal(furthest_lane)}")
     if audited > AUDIT_AGREES:
         complaints.append(f"the audited program's evidence is {audited:.1e} away from the timed one's")
     message = "; ".join(complaints) or f"K={record.nnls[0].size}, KKT residual {worst:.1e}"
     return _verdict("solver", evidence, side, not complaints, message, numbers)
 
 
+def _nan_last(residual: float) -> float:
+    return math.inf if math.isnan(residual) else residual
+
+
+def _not_optimal(lane: LaneSolve) -> str:
+    """Which optimality condition is violated most, and what leaves as much."""
+    if math.isnan(lane.kkt_residual):
+        return "the answer or its gradient is nan"
+    conditions = {
+        "unknowns are negative": lane.primal_infeasibility,
+        "unknowns are too small, raising them would fit better": lane.dual_infeasibility,
+        "unknowns are positive where the gradient is not zero": lane.complementarity,
+    }
+    violated = max(conditions, key=conditions.__getitem__)
+    cause = (
+        "float32 or a loose tolerance leaves as much"
+        if lane.kkt_residual <= LEFT_BY_FLOAT32
+        else "far more than rounding, as after an early stop, a clipped answer or a wrong sign"
+    )
+    return f"the answer is not the optimum, {violated} ({cause})"
+
+
 def candidate_vs_baseline(evidence: Evidence, baseline: Record, candidate: Record) -> Verdict:
-    """Path by path, the candidate gives the baseline's evidence."""
+    """Path by path, the candidate gives the baseline's evidence, from the same linear systems."""
     apart = differences(candidate, baseline)
     worst = max(apart, key=lambda path: apart[path])
-    numbers = {**apart, "tolerance": evidence.tolerance}
-    ok = apart[worst] <= evidence.tolerance
+    system = _systems_apart(candidate, baseline)
+    numbers = {**apart, "linear system": system, "tolerance": evidence.tolerance}
     message = f"largest relative difference {apart[worst]:.1e}, in {worst}"
+    # A faint source hides an error of per cents in the system from the evidence.
+    if not system <= SAME_SYSTEM:
+        message = f"the solver is handed another system: norms differ by {system:.1e} > {SAME_SYSTEM:.0e}"
+    ok = apart[worst] <= evidence.tolerance and system <= SAME_SYSTEM
     return _verdict("candidate_vs_baseline", evidence, None, ok, message, numbers)
+
+
+def _systems_apart(record: Record, reference: Record) -> float:
+    """Largest relative difference of the scaled norms of the systems that two records' lanes solved."""
+    lanes = zip(record.nnls, reference.nnls, strict=False)
+    return max(
+        max(relative(mine.matrix_norm, other.matrix_norm), relative(mine.vector_norm, other.vector_norm))
+        for mine, other in lanes
+    )
 
 
 SIDE_GATES: dict[str, SideGate] = {

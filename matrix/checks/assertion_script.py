@@ -1,0 +1,22 @@
+"""The test workspace's own assertion script: as it stands at baseline, as its branch has it beyond."""
+
+from pathlib import Path
+
+from matrix.branches.assertions import SCRIPT, switch_import, with_cases
+from matrix.checks.record import Item
+from matrix.checks.rules import read_rules
+from matrix.checks.scripts import run_script
+from matrix.checks.workplace import CheckError, Workplace
+from matrix.files import write_text
+
+
+def run(place: Workplace) -> tuple[Item, ...]:
+    """Run it on a copy of the workspace; on the candidate with the import switched and cases added."""
+    assert place.plan.test_workspace is not None
+    workspace = place.copy(place.plan.test_workspace, "workspace")
+    script = workspace / SCRIPT
+    if not script.is_file():
+        raise CheckError(f"the test workspace has no {SCRIPT}")
+    if place.check.side == "candidate":
+        write_text(script, with_cases(switch_import(script.read_text(encoding="utf-8"))))
+    return (run_script(place, workspace, Path(SCRIPT), read_rules(workspace), ()),)

@@ -1,0 +1,53 @@
+"""Run one check in the environment of its side: `python -m matrix.checks.inside`."""
+
+import argparse
+import importlib
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from matrix.cell import prepare_library
+from matrix.checks.record import CheckRecord, Item, write_check
+
+CHECKS = ("assertions", "gradients", "independence")
+VENDORED = "autoarray.inversion.nnls"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make the check that the arguments name and write its record."""
+    parser = argparse.ArgumentParser(prog="python -m matrix.checks.inside", description=__doc__)
+    parser.add_argument("--check", required=True, choices=CHECKS)
+    parser.add_argument("--side", required=True, choices=("baseline", "candidate"))
+    parser.add_argument("--scale", required=True, choices=("production", "smoke"))
+    parser.add_argument("--key", required=True)
+    parser.add_argument("--record", required=True, type=Path)
+    options = parser.parse_args(arguments)
+    options.record.unlink(missing_ok=True)
+    started = time.monotonic()
+    prepare_library()
+    items = _items(options.check, options.scale)
+    facts = {
+        "python": sys.version.split()[0],
+        "autoarray": str(importlib.import_module("autoarray").__file__),
+    }
+    seconds = time.monotonic() - started
+    write_check(options.record, CheckRecord(options.check, options.side, options.key, items, facts, seconds))
+    return 0
+
+
+def _items(check: str, scale: str) -> tuple[Item, ...]:
+    # Late, since they import JAX.
+    from matrix.checks import assertions, gradients, independence
+
+    nnls = importlib.import_module(VENDORED)
+    if check == "assertions":
+        return assertions.measure(nnls, scale, lambda text: print(text, flush=True))
+    if check == "gradients":
+        call_site = importlib.import_module("autoarray.inversion.inversion.inversion_util")
+        return gradients.measure(nnls, call_site.reconstruction_positive_only_from)
+    return independence.measure(nnls)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""Makes one check: our measurement in the side's environment, or other people's code run there."""
+
+import dataclasses
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from matrix.checks import assertion_script, companion, inside, library_tests, scripts
+from matrix.checks.catalogue import CHECKS
+from matrix.checks.declared import declaration
+from matrix.checks.record import CheckRecord, Item, read_check, write_check
+from matrix.checks.workplace import CheckError, Workplace
+from matrix.errors import MatrixError
+from matrix.execute.reservations import reserved
+from matrix.files import write_json
+from matrix.layout import REPOSITORY_ROOT
+from matrix.plan import Plan, PlannedCheck
+from matrix.record import RecordError
+
+_OUTSIDE: dict[str, Callable[[Workplace], tuple[Item, ...]]] = {
+    "assertion-script": assertion_script.run,
+    "library-tests": library_tests.run,
+    "scripts": scripts.run,
+}
+
+
+@dataclass(frozen=True)
+class CheckFailure:
+    """Why a check left no record."""
+
+    check: PlannedCheck
+    reason: str
+    log: Path
+
+
+def kept_check(plan: Plan, check: PlannedCheck) -> CheckRecord | None:
+    """The finished record of `check` in this run, if it is there, valid and of the planned content."""
+    try:
+        record = read_check(plan.check_path(check))
+    except RecordError:
+        return None
+    return record if record.key == check.key else None
+
+
+def kept_check_failure(plan: Plan, check: PlannedCheck) -> str | None:
+    """Why the last attempt at `check` in this run left no record, if there was one."""
+    path = plan.check_folder(check) / "failure.json"
+    return str(json.loads(path.read_text())["reason"]) if path.exists() else None
+
+
+def run_check(plan: Plan, check: PlannedCheck) -> CheckRecord | CheckFailure:
+    """Make `check` unless its record is kept; return the record, or why there is none."""
+    record = kept_check(plan, check)
+    if record is not None:
+        return record
+    with reserved(plan.locks, CHECKS[check.check].memory, plan.threads) as cores:
+        place = Workplace(plan, check, cores)
+        if not place.kept_items():
+            shutil.rmtree(place.folder, ignore_errors=True)
+        # Else the logs of what is kept stay, as its evidence.
+        place.folder.mkdir(parents=True, exist_ok=True)
+        plan.check_path(check).unlink(missing_ok=True)
+        try:
+            return _inside(place) if check.check in inside.CHECKS else _outside(place)
+        except (CheckError, MatrixError) as error:
+            write_json(place.folder / "failure.json", {"reason": str(error)})
+            return CheckFailure(check, str(error), place.log)
+
+
+def _inside(place: Workplace) -> CheckRecord:
+    plan, check = place.plan, place.check
+    path = plan.check_path(check)
+    command = [
+        *(place.python, "-m", "matrix.checks.inside", "--check", check.check, "--side", check.side),
+        *("--scale", check.scale, "--key", check.key, "--record", path),
+    ]
+    exit_code = place.run(command, place.folder, place.variables(REPOSITORY_ROOT))
+    if exit_code != 0:
+        raise place.failed(exit_code)
+    record = read_check(path)
+    if check.check == "independence":
+        record = dataclasses.replace(
+            record,
+            items=(*record.items, declaration(plan.libraries[check.side])),
+            facts={**record.facts, **companion.write_patches(plan, record)},
+        )
+        write_check(path, record)
+    return record
+
+
+def _outside(place: Workplace) -> CheckRecord:
+    started = time.monotonic()
+    items = _OUTSIDE[place.check.check](place)
+    facts = {"log": str(place.folder.relative_to(place.plan.folder))}
+    check = place.check
+    record = CheckRecord(check.check, check.side, check.key, items, facts, time.monotonic() - started)
+    write_check(place.plan.check_path(check), record)
+    place.unfinished.unlink(missing_ok=True)
+    return record

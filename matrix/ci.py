@@ -1,0 +1,46 @@
+"""What continuous integration wants to see: folded logs, and a line at each failure. Off unless CI is set."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+from matrix.gates import Outcome, Verdict
+
+
+@contextmanager
+def folded(console: Console, title: str) -> Iterator[None]:
+    """Fold what is printed inside under `title`."""
+    if not in_ci():
+        yield
+        return
+    console.print(f"::group::{title}", markup=False, soft_wrap=True)
+    try:
+        yield
+    finally:
+        console.print("::endgroup::", soft_wrap=True)
+
+
+def annotate(console: Console, verdicts: Iterable[Verdict]) -> None:
+    """Put every failed gate at the head of the job's page."""
+    if not in_ci():
+        return
+    for verdict in verdicts:
+        if verdict.outcome is Outcome.FAIL:
+            where = " ".join(filter(None, (verdict.gate, verdict.pipeline, verdict.side)))
+            console.print(
+                f"::error title={_escaped(where)}::{_escaped(verdict.message)}", markup=False, soft_wrap=True
+            )
+
+
+def in_ci() -> bool:
+    """Whether this runs in continuous integration, as GitHub and most others say it."""
+    return os.environ.get("CI", "").lower() in ("true", "1")
+
+
+def _escaped(text: str) -> str:
+    """Escape what would end a workflow command, or its property, early."""
+    for character, code in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"), (":", "%3A"), (",", "%2C")):
+        text = text.replace(character, code)
+    return text

@@ -1,0 +1,73 @@
+"""The benchmark as a picture: real systems, size and batch, one panel each."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from matrix.artifacts.plots import png
+
+if TYPE_CHECKING:
+    from matrix.diagnose.bench import Row
+
+COLOURS = {
+    "ours": "#4C72B0",
+    "jaxnnls": "#C44E52",
+    "scipy nnls": "#55A868",
+    "library fnnls": "#8172B3",
+    "osqp": "#937860",
+}
+
+
+def plot(rows: Sequence["Row"], path: Path) -> None:
+    """Draw the parts that were measured, beside each other, to a PNG."""
+    panels = [
+        (part, draw)
+        for part, draw in (("systems", _systems), ("scaling", _scaling), ("batch", _batch))
+        if any(row.part == part for row in rows)
+    ]
+    figure = Figure(figsize=(6.5 * len(panels), 5), layout="constrained")
+    for axes, (part, draw) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        draw(axes, [row for row in rows if row.part == part])
+    path.write_bytes(png(figure))
+
+
+def _systems(axes: Axes, rows: Sequence["Row"]) -> None:
+    labels = [f"{row.system}, {row.lanes} lane(s)" for row in rows if row.solver == "ours"]
+    for offset, name in ((-0.2, "ours"), (0.2, "jaxnnls")):
+        values = [row.cholesky_equivalents for row in rows if row.solver == name]
+        places = [index + offset for index in range(len(values))]
+        axes.barh(places, values, height=0.4, color=COLOURS.get(name), label=name)
+    axes.set_yticks(range(len(labels)), labels, fontsize=7)
+    axes.invert_yaxis()
+    axes.set_xlabel("Cholesky equivalents per lane")
+    axes.set_title("real systems")
+    axes.legend()
+
+
+def _scaling(axes: Axes, rows: Sequence["Row"]) -> None:
+    _lines(axes, rows, lambda row: row.K, lambda row: row.milliseconds)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("unknowns K")
+    axes.set_ylabel("milliseconds")
+    axes.set_title("size, synthetic systems")
+
+
+def _batch(axes: Axes, rows: Sequence["Row"]) -> None:
+    _lines(axes, rows, lambda row: row.lanes, lambda row: row.cholesky_equivalents)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("lanes of one vmap")
+    axes.set_ylabel("Cholesky equivalents per lane")
+    axes.set_title(f"batch, K = {rows[0].K}")
+
+
+def _lines(
+    axes: Axes, rows: Sequence["Row"], x: Callable[["Row"], float], y: Callable[["Row"], float]
+) -> None:
+    for name in dict.fromkeys(row.solver for row in rows):
+        mine = [row for row in rows if row.solver == name]
+        axes.plot(list(map(x, mine)), list(map(y, mine)), "o-", color=COLOURS.get(name), label=name)
+    axes.legend()

@@ -1,0 +1,48 @@
+"""Times that can be compared on a noisy machine: calls taken in turn in one process, medians, ratios."""
+
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from matrix.machine import affinity, cpu_model
+
+
+def interleaved_medians(
+    calls: Mapping[str, Callable[[], Any]], repeats: int, warm: bool = False
+) -> dict[str, float]:
+    """Median seconds of each call, taken in turn so that a busy machine slows all of them alike.
+
+    Each call has to wait for its own result. Unless `warm` says that it was made before, it is made once
+    before the clock starts.
+    """
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for call in () if warm else calls.values():
+        call()
+    for _ in range(repeats):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def provenance() -> dict[str, Any]:
+    """Where and with what numbers were taken."""
+    import jax
+    import jaxlib
+    import psutil
+
+    return {
+        "cpu": cpu_model(),
+        "cores": affinity(),
+        "load_before": psutil.getloadavg()[0],
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+        "jaxlib": jaxlib.__version__,
+        "device": jax.devices()[0].device_kind,
+        "backend": jax.default_backend(),
+        "x64": bool(jax.config.read("jax_enable_x64")),
+        "taken": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }

@@ -1,0 +1,146 @@
+"""The solvers that are held against ours, each called as its users call it, on the same systems."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from matrix.diagnose.systems import System
+
+# Beyond these sizes one call takes minutes, and the curve's message is long clear.
+LARGEST = {"scipy nnls": 800, "library fnnls": 2000, "osqp": 500}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A solver on one batch of systems.
+
+    Attributes
+    ----------
+    call
+        Solves all lanes and waits for the answers (lanes, K).
+    temporary_bytes
+        What XLA allocates beside arguments and results; None where XLA has no part in it.
+    """
+
+    call: Callable[[], np.ndarray]
+    temporary_bytes: int | None = None
+
+
+def compiled(systems: Sequence[System], algorithm: str = "auto") -> dict[str, Contender]:
+    """Ours and jaxnnls, each under `jit`, and under `vmap` if there are several lanes.
+
+    jaxnnls gets the Jacobi-scaled system, scaled inside the program, as the library calls it.
+    """
+    import jax
+
+    import solver
+
+    dense = systems[0].dense or None
+
+    def ours(Q: jax.Array, q: jax.Array) -> jax.Array:
+        return solver.solve_nnls_forward(Q, q, algorithm=algorithm, dense_columns=dense)
+
+    def theirs(Q: jax.Array, q: jax.Array) -> jax.Array:
+        return library_pdip(Q, q)[0]
+
+    return {"ours": _program(ours, systems), "jaxnnls": _program(theirs, systems)}
+
+
+def library_pdip(Q: Any, q: Any) -> tuple[Any, Any]:
+    """jaxnnls as the library calls it, Jacobi-scaled: the answer (K,) and the number of steps."""
+    import jax.numpy as jnp
+    import jaxnnls
+
+    scale = 1 / jnp.sqrt(jnp.diagonal(Q))
+    x, _, _, _, steps = jaxnnls.solve_nnls(Q * scale[:, None] * scale[None, :], q * scale)
+    return scale * x, steps
+
+
+def as_lanes(function: Callable[..., Any], systems: Sequence[System]) -> tuple[Callable[..., Any], Any, Any]:
+    """`function` of (Q, q), under `vmap` if there are several systems, and its two arguments."""
+    import jax
+    import jax.numpy as jnp
+
+    if len(systems) > 1:
+        return jax.vmap(function), jnp.stack([s.Q for s in systems]), jnp.stack([s.q for s in systems])
+    return function, jnp.asarray(systems[0].Q), jnp.asarray(systems[0].q)
+
+
+def _program(function: Callable[..., Any], systems: Sequence[System]) -> Contender:
+    import jax
+
+    batched, Q, q = as_lanes(function, systems)
+    program = jax.jit(batched).lower(Q, q).compile()
+    analysis = program.memory_analysis()
+    return Contender(
+        lambda: np.asarray(jax.block_until_ready(program(Q, q))).reshape(len(systems), -1),
+        None if analysis is None else int(analysis.temp_size_in_bytes),
+    )
+
+
+def others(system: System) -> dict[str, Contender]:
+    """SciPy's active set, the library's own `fnnls_cholesky` and OSQP, where installed and not hopeless."""
+    makers: Mapping[str, Callable[[System], Contender]] = {
+        "scipy nnls": _scipy,
+        "library fnnls": _fnnls,
+        "osqp": _osqp,
+    }
+    found = {}
+    for name, make in makers.items():
+        if LARGEST[name] >= system.K:
+            try:
+                found[name] = make(system)
+            except ImportError as error:
+                print(f"left out: {name} ({error})")
+    return found
+
+
+def _scaled(system: System) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    scale = 1 / np.sqrt(np.diagonal(system.Q))
+    return system.Q * scale[:, None] * scale[None, :], system.q * scale, scale
+
+
+def _scipy(system: System) -> Contender:
+    import scipy.linalg
+    import scipy.optimize
+
+    Q, q, scale = _scaled(system)
+
+    def call() -> np.ndarray:
+        # ‖Rx - R⁻ᵀq‖² with RᵀR = Q is the least-squares form of the quadratic problem.
+        R = scipy.linalg.cholesky(Q + 1e-14 * np.eye(system.K))
+        target = scipy.linalg.solve_triangular(R, q, trans=1)
+        return (scale * scipy.optimize.nnls(R, target, maxiter=30 * system.K)[0])[None]
+
+    return Contender(call)
+
+
+def _fnnls(system: System) -> Contender:
+    from autoarray.util.fnnls import fnnls_cholesky
+
+    def call() -> np.ndarray:
+        guess = np.linalg.solve(system.Q, system.q) > 0
+        return np.asarray(fnnls_cholesky(system.Q, system.q, P_initial=guess))[None]
+
+    return Contender(call)
+
+
+def _osqp(system: System) -> Contender:
+    import osqp
+    import scipy.sparse
+
+    Q, q, scale = _scaled(system)
+    upper = scipy.sparse.csc_matrix(np.triu(Q))
+    identity = scipy.sparse.identity(system.K, format="csc")
+
+    def call() -> np.ndarray:
+        problem = osqp.OSQP()
+        problem.setup(
+            upper, -q, identity, np.zeros(system.K), np.full(system.K, np.inf),
+            eps_abs=1e-9, eps_rel=1e-9, max_iter=20000, polishing=True, verbose=False,
+        )  # fmt: skip
+        return (scale * np.maximum(problem.solve().x, 0))[None]
+
+    return Contender(call)

@@ -1,0 +1,152 @@
+"""What every diagnosis in a side's environment shares: its command line, its stages, its software."""
+
+import argparse
+import datetime
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from matrix.cell import StageLog, prepare_library
+from matrix.errors import MatrixError, UsageError
+from matrix.pipelines.catalogue import PIPELINES, pipeline_named
+from matrix.record import Cell, Precision, PrecisionFacts, Provenance, Scale, Side
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a process in a side's environment is to look at.
+
+    Attributes
+    ----------
+    driver
+        The driver's notes, which go into the provenance as they are.
+    details
+        What this kind of diagnosis is told besides, as JSON.
+    folder
+        Where everything it makes goes.
+    """
+
+    cell: Cell
+    workspace: Path
+    folder: Path
+    seed: int
+    driver: Mapping[str, Any]
+    details: Mapping[str, Any]
+
+
+def side_main(
+    description: str | None,
+    look: Callable[[Request, Callable[[str], None]], None],
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Run one diagnosis in this environment; returns the exit code.
+
+    Parameters
+    ----------
+    description
+        Shown by `--help`.
+    look
+        Does the work; told the request and a function to announce stages with. Called when autolens is
+        imported and JAX is at 64 bit.
+    """
+    options = _parser(description).parse_args(arguments)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    stage = StageLog(options.folder / "stage")
+    try:
+        stage("import autolens")
+        prepare_library()
+        cell = Cell(options.pipeline, options.precision, options.side, options.scale)
+        look(
+            Request(
+                cell=cell,
+                workspace=options.workspace.resolve(),
+                folder=options.folder.resolve(),
+                seed=options.seed,
+                driver=_json_object("--provenance", options.provenance),
+                details=_json_object("--details", options.details),
+            ),
+            stage,
+        )
+    except MatrixError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    stage("done")
+    return 0
+
+
+def precision_facts(cell: Cell) -> PrecisionFacts:
+    """What precision this process really has; the solver's dtype is the one JAX makes arrays in."""
+    import jax
+    import jax.numpy as jnp
+
+    return PrecisionFacts(
+        x64_enabled=bool(jax.config.read("jax_enable_x64")),
+        x64_variable=os.environ.get("JAX_ENABLE_X64"),
+        mixed=cell.precision == "mp",
+        solver_dtype=jnp.zeros(()).dtype.name,
+    )
+
+
+def provenance_of(
+    request: Request, lanes_unit: Sequence[Sequence[float]], started: str, finished: str
+) -> Provenance:
+    """Machine, packages, data and environment of this process."""
+    from matrix.pipelines.provenance import provenance_from
+
+    return provenance_from(
+        request.driver,
+        pipeline=pipeline_named(request.cell.pipeline),
+        workspace=request.workspace,
+        seed=request.seed,
+        lanes_unit=lanes_unit,
+        started=started,
+        finished=finished,
+    )
+
+
+def interleaved(calls: Sequence[Callable[[], Any]], repeats: int) -> list[tuple[float, ...]]:
+    """Seconds of each call, taken in turn, so that what else a machine does falls on all alike."""
+    times: list[list[float]] = [[] for _ in calls]
+    for _ in range(repeats):
+        for call, own in zip(calls, times, strict=True):
+            started = time.perf_counter()
+            call()
+            own.append(time.perf_counter() - started)
+    return [tuple(own) for own in times]
+
+
+def now() -> str:
+    """The time as records write it."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _json_object(option: str, path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        notes = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{option}: cannot read {path}: {error}.") from error
+    if not isinstance(notes, dict):
+        raise UsageError(f"{option}: {path} must hold a JSON object.")
+    return notes
+
+
+def _parser(description: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
+    add = parser.add_argument
+    add("--pipeline", required=True, choices=tuple(PIPELINES))
+    add("--precision", default="fp64", choices=get_args(Precision))
+    add("--side", required=True, choices=get_args(Side))
+    add("--scale", default="production", choices=get_args(Scale))
+    add("--workspace", required=True, type=Path, help="root of autolens_workspace_developer")
+    add("--folder", required=True, type=Path, help="where everything it makes goes")
+    add("--seed", type=int, default=1, help="of the different lanes")
+    add("--provenance", type=Path, help="JSON notes of the driver")
+    add("--details", type=Path, help="JSON: what this diagnosis is told besides")
+    return parser

@@ -1,0 +1,84 @@
+"""NNLS systems to measure solvers on: from real likelihoods, and synthetic ones of their shape."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from matrix.errors import UsageError
+
+
+class System(NamedTuple):
+    """Minimise ½ xᵀQx - qᵀx, x >= 0: Q (K, K), q (K,), float64, and the columns of the collinear block."""
+
+    name: str
+    Q: np.ndarray
+    q: np.ndarray
+    dense: tuple[int, ...]
+
+    @property
+    def K(self) -> int:
+        """Number of unknowns."""
+        return int(self.q.shape[0])
+
+    def objective(self, x: np.ndarray) -> float:
+        """½ xᵀQx - qᵀx for x of shape (K,)."""
+        return float(0.5 * x @ self.Q @ x - self.q @ x)
+
+
+def stored_systems(folder: Path) -> list[System]:
+    """Systems from `*.npz` files with `Q_lower` (the packed lower triangle, by rows), `q` and `dense`.
+
+    Raises
+    ------
+    UsageError
+        If the folder holds none.
+    """
+    systems = [_read(path) for path in sorted(folder.glob("*.npz"))]
+    if not systems:
+        raise UsageError(f"{folder} holds no systems: expected *.npz files with Q_lower, q and dense")
+    return systems
+
+
+def _read(path: Path) -> System:
+    stored = np.load(path)
+    K = stored["q"].shape[0]
+    Q = np.zeros((K, K))
+    Q[np.tril_indices(K)] = stored["Q_lower"]
+    return System(path.stem, Q + np.tril(Q, -1).T, stored["q"], tuple(int(i) for i in stored["dense"]))
+
+
+def synthetic_system(K: int, seed: int = 0) -> System:
+    """A system of the production's shape: concentric Gaussians (at most 60), then regularised source pixels.
+
+    Parameters
+    ----------
+    K
+        Unknowns; below 100 all of them are Gaussians.
+    """
+    rng = np.random.default_rng(seed)
+    gaussians = K if K < 100 else 60
+    source = K - gaussians
+    side = max(40, int(1.6 * np.sqrt(K)))
+    y, x = (axis.ravel() for axis in np.meshgrid(*2 * (np.linspace(-3.5, 3.5, side),), indexing="ij"))
+    radius = np.hypot(x, y)
+    light = np.exp(-0.5 * (radius[:, None] / np.geomspace(0.05, 3.5, gaussians)) ** 2)
+    centres = rng.uniform(-3, 3, (source, 2))
+    width = 4 / np.sqrt(max(source, 1))
+    pixels = np.exp(-0.5 * ((x[:, None] - centres[:, 0]) ** 2 + (y[:, None] - centres[:, 1]) ** 2) / width**2)
+    A = np.concatenate([light, pixels], axis=1)
+    truth = np.concatenate([rng.uniform(0, 2, gaussians), np.maximum(rng.normal(0.3, 1, source), 0)])
+    noise = 0.1
+    data = A @ truth + rng.normal(0, noise, A.shape[0])
+    regularisation = np.concatenate([np.full(gaussians, 1e-3), np.full(source, 1.0 / noise)])
+    Q = A.T @ A / noise**2 + np.diag(regularisation)
+    return System(f"synthetic-{K}", Q, A.T @ data / noise**2, tuple(range(gaussians)))
+
+
+def lanes_of(systems: Sequence[System], lanes: int) -> list[tuple[System, ...]]:
+    """Batches of `lanes` different systems that share size and dense block."""
+    families: dict[tuple[int, tuple[int, ...]], list[System]] = {}
+    for system in systems:
+        families.setdefault((system.K, system.dense), []).append(system)
+    return [tuple(family[:lanes]) for family in families.values() if len(family) >= lanes]

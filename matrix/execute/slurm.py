@@ -1,0 +1,224 @@
+"""The cluster's end: `python -m matrix.execute.slurm submit|states FOLDER`, JSON on standard output."""
+
+import argparse
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import submitit
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from matrix.errors import EnvironmentFailure, UsageError, exit_code_of
+from matrix.execute import slurm_job
+from matrix.execute.local import kept_failure, record_fault
+from matrix.execute.slurm_outcomes import Outcome, rule
+from matrix.execute.slurm_states import ask
+from matrix.files import write_text
+from matrix.layout import REPOSITORY_ROOT
+from matrix.plan import Plan, PlannedCell, read_plan
+
+TAIL_LINES = 15
+SIGNAL_SECONDS = 1
+
+
+class Resources(BaseModel):
+    """What a profile asks Slurm for, per cell."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    partition: str | None
+    account: str | None
+    qos: str | None
+    constraint: str | None
+    gres: str | None
+    time: int
+    memory: float
+    cpus: int
+    parallel: int
+    requeue: bool
+    setup: tuple[str, ...]
+
+
+class Status(BaseModel):
+    """A cell's job as it stands; kept in `jobs.json` once it has ended, since Slurm forgets."""
+
+    cell: str
+    job: str | None = None
+    outcome: Outcome = Outcome.NOT_SUBMITTED
+    reason: str = ""
+    elapsed: str = ""
+    limit_end: str = ""
+    tail: str = ""
+
+
+STATUSES = TypeAdapter(list[Status])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Submit the cells that have not passed, or say how they stand."""
+    options = _parser().parse_args(arguments)
+    return exit_code_of(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> int:
+    plan = read_plan(options.folder)
+    if options.verb == "submit":
+        submit(plan, Resources.model_validate_json(options.resources))
+    print(STATUSES.dump_json(states(plan)).decode())
+    return 0
+
+
+def submit(plan: Plan, resources: Resources) -> None:
+    """Submit one array with a task for every selected cell that has not passed.
+
+    Raises
+    ------
+    UsageError
+        Jobs of this run are still waiting or running.
+    EnvironmentFailure
+        There is no Slurm here, or it took no job.
+    """
+    before = states(plan)
+    active = [status.cell for status in before if status.outcome.active]
+    if active:
+        raise UsageError(f"still waiting or running: {', '.join(active)}. Wait for them, or scancel them.")
+    passed = {status.cell for status in before if status.outcome is Outcome.PASSED}
+    cells = [cell for cell in selected(plan) if cell.name not in passed]
+    if not cells:
+        return
+    try:
+        executor = submitit.SlurmExecutor(folder=plan.folder / "slurm")
+        executor.update_parameters(**parameters(plan, resources))
+        names = [cell.name for cell in cells]
+        jobs = executor.map_array(
+            slurm_job.run, [str(plan.folder)] * len(cells), names, [resources.cpus] * len(cells)
+        )
+    except (RuntimeError, submitit.core.utils.FailedSubmissionError) as error:
+        raise EnvironmentFailure(f"Slurm took no job: {error}") from error
+    submitted = {name: Status(cell=name, job=job.job_id) for name, job in zip(names, jobs, strict=True)}
+    _write(plan, {**_read(plan), **submitted})
+
+
+def parameters(plan: Plan, resources: Resources) -> dict[str, object]:
+    """The job script's parameters: nothing of the submitting shell's environment gets into the job."""
+    environment = {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(Path.home()),
+        "PYTHONPATH": str(REPOSITORY_ROOT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "JAX_ENABLE_X64": "True",
+    }
+    srun = shutil.which("srun")
+    if srun is not None:
+        environment["PATH"] = f"{Path(srun).parent}:{environment['PATH']}"
+    asked = {"partition": resources.partition, "account": resources.account, "qos": resources.qos}
+    asked |= {"constraint": resources.constraint, "gres": resources.gres}
+    return {
+        **{name: value for name, value in asked.items() if value is not None},
+        "job_name": f"nnls-{plan.run}",
+        "time": resources.time,
+        "mem": f"{round(resources.memory * 1024)}M",
+        "cpus_per_task": resources.cpus,
+        "array_parallelism": resources.parallel,
+        "signal_delay_s": SIGNAL_SECONDS,
+        "stderr_to_stdout": True,
+        "additional_parameters": {"export": "NIL", "requeue" if resources.requeue else "no-requeue": True},
+        "setup": [
+            "set -euo pipefail",
+            # Slurm hands the job's --export on to srun, which must pass on what is exported here.
+            "unset SLURM_EXPORT_ENV",
+            *(f"export {name}={shlex.quote(value)}" for name, value in environment.items()),
+            *resources.setup,
+        ],
+    }
+
+
+def selected(plan: Plan) -> list[PlannedCell]:
+    """The cells this run was asked for."""
+    return [cell for cell in plan.cells if cell.pipeline in plan.selected]
+
+
+def states(plan: Plan) -> list[Status]:
+    """How every selected cell stands; what has ended is written down."""
+    kept = _read(plan)
+    open_jobs = {
+        status.job for status in kept.values() if status.job is not None and not _settled(status.outcome)
+    }
+    answers = ask(open_jobs)
+    found = []
+    for cell in selected(plan):
+        status = kept.get(cell.name, Status(cell=cell.name))
+        if status.job in answers:
+            answer = answers[status.job]
+            job_log = _text(_job_log(plan, status.job))
+            failure = kept_failure(plan, cell)
+            ruling = rule(answer, record_fault(plan, cell), failure, job_log)
+            # A job that failed without a word from its cell failed around the cell.
+            around = ruling.outcome is Outcome.FAILED and failure is None
+            status = status.model_copy(
+                update={
+                    "outcome": ruling.outcome,
+                    "reason": ruling.reason,
+                    "elapsed": getattr(answer, "elapsed", ""),
+                    "limit_end": getattr(answer, "limit_end", ""),
+                    "tail": _tail(job_log if around else _cell_log(plan, cell) or job_log),
+                }
+            )
+        elif status.outcome is Outcome.PASSED and (fault := record_fault(plan, cell)) is not None:
+            status = status.model_copy(
+                update={"outcome": Outcome.NO_RECORD, "reason": f"it passed, but now {fault}"}
+            )
+        found.append(status)
+    if open_jobs:
+        _write(plan, {**kept, **{status.cell: status for status in found}})
+    return found
+
+
+def _settled(outcome: Outcome) -> bool:
+    return not (outcome.active or outcome.silent or outcome is Outcome.NOT_SUBMITTED)
+
+
+def _tail(log: str) -> str:
+    return "\n".join(log.splitlines()[-TAIL_LINES:]) or "(no log)"
+
+
+def _cell_log(plan: Plan, cell: PlannedCell) -> str:
+    return _text(plan.cell_folder(cell) / "log.txt")
+
+
+def _job_log(plan: Plan, job: str | None) -> Path:
+    """Where the engine lets Slurm write what task 0, the only one, prints."""
+    return plan.folder / "slurm" / f"{job}_0_log.out"
+
+
+def _text(log: Path) -> str:
+    return log.read_text(errors="replace").strip() if log.exists() else ""
+
+
+def _jobs_path(plan: Plan) -> Path:
+    return plan.folder / "jobs.json"
+
+
+def _read(plan: Plan) -> dict[str, Status]:
+    path = _jobs_path(plan)
+    if not path.exists():
+        return {}
+    return {status.cell: status for status in STATUSES.validate_json(path.read_text())}
+
+
+def _write(plan: Plan, statuses: Mapping[str, Status]) -> None:
+    write_text(_jobs_path(plan), STATUSES.dump_json(list(statuses.values()), indent=2).decode() + "\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m matrix.execute.slurm", description=__doc__)
+    parser.add_argument("verb", choices=("submit", "states"))
+    parser.add_argument("folder", type=Path, help="the run's folder")
+    parser.add_argument("--resources", help="what to ask for, as JSON")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""`python -m matrix.fetch`: the repositories and the candidate, with nothing of theirs installed or run."""
+
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from matrix.checkout import candidate_of, commit_candidate
+from matrix.cli import matrix_options
+from matrix.errors import UsageError, exit_code_of
+from matrix.layout import SOLVER, open_layout
+from matrix.manifest import Role, SourceKind
+from matrix.preparing import announced_source, manifest_for, obtain
+from matrix.vendor import vendor_library
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Check out what a session with these options would; return the exit code (0 done, 2 or 3 as there)."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    return exit_code_of(lambda: _fetch(words))
+
+
+def _fetch(words: Sequence[str]) -> int:
+    console = Console(highlight=False, soft_wrap=True)
+    options = matrix_options(words)
+    manifest = manifest_for(options)
+    source = announced_source(console, manifest)
+    if source.kind is SourceKind.EMBEDDED:
+        raise UsageError("the embedded stand-ins are made by running their code: give --source git or mirror")
+    _, checkouts = obtain(console, open_layout(options.root), manifest, source, options)
+    library = checkouts[manifest.of_role(Role.LIBRARY).name]
+    with candidate_of(library) as tree:
+        vendor_library(tree.path, SOLVER)
+        candidate = commit_candidate(tree, manifest.branch, "Vendor the NNLS solver")
+    for checkout in (*checkouts.values(), candidate):
+        console.print(
+            f"checkout    {checkout.name} {checkout.purpose} {checkout.commit[:12]} ({checkout.ref})"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

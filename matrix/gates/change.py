@@ -1,0 +1,353 @@
+"""The gates of the change as a whole: from records of checks and verdicts on pipelines to verdicts."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from matrix.checks.catalogue import CHECKS, ON_DEMAND
+from matrix.checks.record import CheckRecord, Item
+from matrix.checks.systems import TARGET_KAPPA
+from matrix.gates.pipelines import KKT_CERTIFIED, relative
+from matrix.gates.scripts import listed, scripts_apart
+from matrix.gates.verdict import CHANGE, Blame, Outcome, Verdict
+from matrix.plan import SIDES, Plan, Side
+from matrix.record import Record
+
+# Milliseconds per call of the batched likelihood on an A100-class GPU, by pipeline; and what is hoped for.
+VMAP_TARGETS_MS = {"imaging-delaunay": 200.0, "imaging-pixelization": 25.0}
+HEADLINE_MS = {"imaging-delaunay": 100.0}
+A100_CLASS = ("A100", "H100", "H200", "B100", "B200")
+
+EPSILON = 2.0**-52
+# Two right answers differ by about the condition number times the rounding of the system.
+ANSWER_FLOOR = 1e-9
+ANSWER_ROUNDINGS = 64.0
+# The relaxation adds about kappa to the curvature of every unknown: the smallest eigenvalues feel it first.
+GRADIENT_FLOOR = 1e-9
+GRADIENT_RELAXATIONS = 16.0
+# Beyond this the reference itself says nothing, and only optimality and finiteness are asked.
+COMPARABLE = 1e-3
+SAME_SOLUTION = 1e-6
+
+OURS = "test_autoarray.inversion.inversion.nnls"
+
+
+@dataclass(frozen=True)
+class ChangeEvidence:
+    """What the gates of the change look at.
+
+    Attributes
+    ----------
+    records
+        Finished cells' records by cell name.
+    verdicts
+        On the pipelines.
+    checks, failures
+        Records of checks, and reasons of checks without one, by the check's name on its side.
+    """
+
+    plan: Plan
+    checks: Mapping[str, CheckRecord]
+    failures: Mapping[str, str]
+    records: Mapping[str, Record] = field(default_factory=dict)
+    verdicts: Sequence[Verdict] = ()
+
+    def items(self, check: str, side: Side) -> dict[str, Item] | None:
+        """The items of a check by name; None where there is no record."""
+        record = self.checks.get(f"{check}-{side}")
+        return None if record is None else {item.name: item for item in record.items}
+
+
+Gate = Callable[[ChangeEvidence], Verdict]
+
+
+def judge_change(evidence: ChangeEvidence) -> list[Verdict]:
+    """Judge every gate of the change."""
+    return [judge_change_gate(gate, evidence) for gate in CHANGE_GATES]
+
+
+def judge_change_gate(gate: str, evidence: ChangeEvidence) -> Verdict:
+    """One gate's verdict; `gate` is a key of `CHANGE_GATES`."""
+    for name, check in CHECKS.items():
+        for side in check.sides if check.gate == gate else ():
+            if f"{name}-{side}" not in evidence.checks:
+                return _without_record(gate, name, side, evidence)
+    return CHANGE_GATES[gate][1](evidence)
+
+
+def change_gate_name(gate: str) -> str:
+    """As reports call it, for example ``gate 3: NNLS assertions``."""
+    return f"gate {gate}: {CHANGE_GATES[gate][0]}" if gate.isdigit() else CHANGE_GATES[gate][0]
+
+
+def _without_record(gate: str, check: str, side: Side, evidence: ChangeEvidence) -> Verdict:
+    reason = evidence.failures.get(f"{check}-{side}")
+    if reason is not None:
+        return _verdict(gate, Outcome.FAIL, f"{check} on the {side}: {reason}")
+    wanted = (
+        "it takes as long as the matrix: --with-scripts" if check in ON_DEMAND else "it was not asked for"
+    )
+    return _verdict(gate, Outcome.NOT_RUN, f"no record of {check} on the {side}: {wanted}")
+
+
+def constants(evidence: ChangeEvidence) -> Verdict:
+    """Gate 1: the candidate reproduces every recorded evidence in this run's precision."""
+    plan = evidence.plan
+    tolerance = plan.tolerances.evidence
+    found = {
+        verdict.pipeline: verdict
+        for verdict in evidence.verdicts
+        if verdict.gate == "constant" and verdict.side == "candidate"
+    }
+    numbers = {"tolerance": tolerance}
+    for name, verdict in found.items():
+        drifts = [value for key, value in verdict.numbers.items() if key.startswith("drift_")]
+        if drifts:
+            numbers[name] = max(drifts)
+    failed = [name for name, verdict in found.items() if verdict.outcome is Outcome.FAIL]
+    missing = [name for name in plan.pipelines if name not in found or found[name].outcome is Outcome.NOT_RUN]
+    if failed:
+        return _verdict("1", Outcome.FAIL, f"not reproduced: {listed(failed)}", numbers)
+    if missing:
+        held = len(plan.pipelines) - len(missing)
+        message = f"{held} of {len(plan.pipelines)} held against a constant; not {listed(missing)}"
+        return _verdict("1", Outcome.NOT_RUN, message, numbers)
+    worst = max((name for name in numbers if name != "tolerance"), key=numbers.__getitem__)
+    other = "mp is judged by matrix-mp" if plan.precision == "fp64" else "fp64 is judged by matrix-fp64"
+    message = (
+        f"{plan.precision}: {len(found)} of {len(plan.pipelines)} reproduced, largest drift "
+        f"{numbers[worst]:.1e} in {worst} (tolerance {tolerance:.0e}); {other}"
+    )
+    return _verdict("1", Outcome.PASS, message, numbers)
+
+
+def vmap_targets(evidence: ChangeEvidence) -> Verdict:
+    """Gate 2: time per call of the batched likelihood, on an A100-class GPU at production scale."""
+    numbers: dict[str, float] = {}
+    said, slow, missing = [], [], []
+    devices = set()
+    for pipeline, target in VMAP_TARGETS_MS.items():
+        sides = [evidence.records.get(f"{pipeline}-{evidence.plan.precision}-{side}") for side in SIDES]
+        baseline, candidate = sides
+        if baseline is None or candidate is None:
+            missing.append(pipeline)
+            continue
+        before, after = (record.timings.vmap_lane_s * 1e3 for record in (baseline, candidate))
+        numbers |= {f"{pipeline} target ms": target, f"{pipeline} baseline ms": before}
+        numbers |= {f"{pipeline} candidate ms": after, f"{pipeline} ratio": before / after}
+        said.append(
+            f"{pipeline} {after:.1f} ms (target {target:.0f}{_headline(pipeline)}), "
+            f"baseline {before:.1f} ms, ratio {before / after:.2f}"
+        )
+        devices.add(candidate.provenance.device_kind)
+        if not after <= target:
+            slow.append(pipeline)
+    measured = "; ".join(said)
+    if missing:
+        return _verdict("2", Outcome.NOT_RUN, f"no records of {listed(missing)}. {measured}".strip(), numbers)
+    if evidence.plan.scale != "production":
+        return _verdict("2", Outcome.NOT_RUN, f"{evidence.plan.scale} scale: {measured}", numbers)
+    if not all(any(name in device for name in A100_CLASS) for device in devices):
+        where = ", ".join(sorted(devices))
+        return _verdict("2", Outcome.NOT_RUN, f"no A100-class GPU ({where}): {measured}", numbers)
+    if slow:
+        return _verdict("2", Outcome.FAIL, f"slower than its target: {listed(slow)}. {measured}", numbers)
+    return _verdict("2", Outcome.PASS, measured, numbers)
+
+
+def _headline(pipeline: str) -> str:
+    return f", headline {HEADLINE_MS[pipeline]:.0f}" if pipeline in HEADLINE_MS else ""
+
+
+def assertions(evidence: ChangeEvidence) -> Verdict:
+    """Gate 3: the assertion matrix, and the test workspace's own script as it stands."""
+    items = evidence.items("assertions", "candidate") or {}
+    wrong = {name: fault for name, item in items.items() if (fault := assertion_fault(item))}
+    script = scripts_apart(
+        evidence.items("assertion-script", "baseline") or {},
+        evidence.items("assertion-script", "candidate") or {},
+    )
+    compared = sum(answer_bound(item) <= COMPARABLE for item in items.values())
+    numbers = {
+        "systems": float(len(items)),
+        "compared": float(compared),
+        "wrong": float(len(wrong)),
+        "worst KKT residual": max(
+            (item.numbers["kkt_residual"] for item in items.values()), default=math.nan
+        ),
+    }
+    faults = [f"{name}: {fault}" for name, fault in wrong.items()] + script.regressions
+    if faults or not items:
+        return _verdict("3", Outcome.FAIL, listed(faults) if faults else "the matrix is empty", numbers)
+    if script.nothing_ran:
+        return _verdict(
+            "3", Outcome.NOT_RUN, f"the workspace's script did not run: {script.summary}", numbers
+        )
+    message = (
+        f"{len(items)} systems: {compared} match the known optimum, all are optimal with finite gradients, "
+        f"alone and in a batch; the workspace's script: {script.summary}"
+    )
+    return _verdict("3", Outcome.PASS, message, numbers)
+
+
+def answer_bound(item: Item) -> float:
+    """How far an answer to this system may be from the known one."""
+    return max(ANSWER_FLOOR, ANSWER_ROUNDINGS * EPSILON * item.numbers["scaled_condition"])
+
+
+def gradient_bound(item: Item) -> float:
+    """How far a gradient of this system may be from the known one."""
+    return max(GRADIENT_FLOOR, GRADIENT_RELAXATIONS * TARGET_KAPPA * item.numbers["scaled_condition"])
+
+
+def assertion_fault(item: Item) -> str:
+    """What is wrong with one system of the assertion matrix; empty if nothing is."""
+    n = item.numbers
+    if not n["finite"]:
+        return "an answer or gradient is not finite"
+    if not n["converged"]:
+        return "the solver says it did not converge"
+    if not n["kkt_residual"] <= KKT_CERTIFIED:
+        return f"KKT residual {n['kkt_residual']:.1e} > {KKT_CERTIFIED:.0e}"
+    bounds = {"answer_error": answer_bound(item), "lane_apart": answer_bound(item)}
+    if n["strictly_complementary"]:
+        names = ("q_gradient_error", "Q_gradient_error", "q_gradient_lane_apart", "Q_gradient_lane_apart")
+        bounds |= dict.fromkeys(names, gradient_bound(item))
+    for name, bound in bounds.items():
+        if bound <= COMPARABLE and not n[name] <= bound:
+            return f"{name.replace('_', ' ')} {n[name]:.1e} > {bound:.1e}"
+    return ""
+
+
+def library_tests(evidence: ChangeEvidence) -> Verdict:
+    """Gate 4: no library test fails on the candidate but not at baseline, and the solver's own pass."""
+    before = evidence.items("library-tests", "baseline") or {}
+    after = evidence.items("library-tests", "candidate") or {}
+    ours = [name for name, item in after.items() if name.startswith(OURS) and item.outcome == "passed"]
+    new = [name for name in after if after[name].outcome == "failed" and not _failed(before.get(name))]
+    gone = [name for name, item in before.items() if item.outcome == "passed" and _absent(after.get(name))]
+    shared = [name for name in after if after[name].outcome == "failed" and _failed(before.get(name))]
+    passed = sum(item.outcome == "passed" for item in after.values())
+    numbers = {
+        "baseline tests": float(len(before)),
+        "candidate tests": float(len(after)),
+        "passed": float(passed),
+        "new failures": float(len(new)),
+        "no longer run": float(len(gone)),
+        "failures shared with the baseline": float(len(shared)),
+    }
+    if new or gone:
+        words = [f"new failures: {listed(_with_reason(after, new))}"] if new else []
+        words += [f"pass at baseline and do not run any more: {listed(gone)}"] if gone else []
+        return _verdict("4", Outcome.FAIL, "; ".join(words), numbers, Blame.REGRESSED)
+    if not ours:
+        return _verdict("4", Outcome.FAIL, "none of the vendored solver's own tests passed", numbers)
+    if not before:
+        message = (
+            f"the checkout has no tests (a release from the package index); the solver's own {len(ours)} pass"
+        )
+        return _verdict("4", Outcome.NOT_RUN, message, numbers)
+    both = f"; {len(shared)} fail at baseline too: {listed(shared)}" if shared else ""
+    message = f"{passed} of {len(after)} pass, {len(before)} ran at baseline, no new failure{both}"
+    return _verdict("4", Outcome.PASS, message, numbers)
+
+
+def independence(evidence: ChangeEvidence) -> Verdict:
+    """Gate 5: the library solves without jaxnnls, imports it nowhere and does not declare it."""
+    record = evidence.checks["independence-candidate"]
+    residual = [item for item in record.items if item.name.startswith("residual: ")]
+    complaints = [
+        f"{item.name}: {item.message}"
+        for item in record.items
+        if item.outcome == "failed" and item not in residual
+    ]
+    errors = [item.numbers["error"] for item in record.items if item.name == "a solve"]
+    if not errors or not errors[0] <= KKT_CERTIFIED:
+        complaints.append(f"a solve by hand is {errors[0] if errors else math.nan:.1e} away")
+    numbers = {
+        "residual declarations": float(len(residual)),
+        "error of a solve": errors[0] if errors else math.nan,
+    }
+    if complaints:
+        return _verdict("5", Outcome.FAIL, listed(complaints), numbers)
+    message = "the library solves without jaxnnls, imports it nowhere and does not declare it"
+    if residual:
+        # The checkout under test cannot mend another package: named, with the edit that does.
+        named = listed([f"{item.name.removeprefix('residual: ')} ({item.message})" for item in residual])
+        edits = "; ".join(
+            f"{name}: {text}" for name, text in record.facts.items() if name.startswith("companion")
+        )
+        message += f". STILL OPEN: installing the stack brings it back, declared by {named}; {edits}"
+    return _verdict("5", Outcome.PASS, message, numbers)
+
+
+def gradients(evidence: ChangeEvidence) -> Verdict:
+    """Gate 6: gradients are finite, and not trivially so, on the ill-conditioned case."""
+    items = evidence.items("gradients", "candidate") or {}
+    faults = []
+    for name, item in items.items():
+        n = item.numbers
+        if n["not_finite"]:
+            faults.append(f"{name}: {n['not_finite']:.0f} entries are not finite")
+        elif n["largest_q_gradient"] == 0.0 or n["largest_Q_gradient"] == 0.0:
+            faults.append(f"{name}: the gradient is zero")
+        elif (
+            not max(relative(n[value], n["exact_value"]) for value in ("value", "lane_value"))
+            <= SAME_SOLUTION
+        ):
+            faults.append(
+                f"{name}: the value {n['value']:.9f} is not the NumPy path's {n['exact_value']:.9f}"
+            )
+    numbers = {f"{name}, largest": item.numbers["largest_q_gradient"] for name, item in items.items()}
+    if faults or not items:
+        return _verdict(
+            "6", Outcome.FAIL, listed(faults) if faults else "nothing was differentiated", numbers
+        )
+    condition = max(item.numbers["condition"] for item in items.values())
+    message = f"finite for q and Q, alone and in a batch, at condition {condition:.0e}: {', '.join(items)}"
+    return _verdict("6", Outcome.PASS, message, numbers)
+
+
+def done(evidence: ChangeEvidence) -> Verdict:
+    """Definition of done: no JAX script of the workspaces regresses against the baseline."""
+    scripts = scripts_apart(
+        evidence.items("scripts", "baseline") or {}, evidence.items("scripts", "candidate") or {}
+    )
+    numbers = scripts.numbers
+    if scripts.regressions:
+        return _verdict("done", Outcome.FAIL, listed(scripts.regressions), numbers, Blame.REGRESSED)
+    outcome = Outcome.NOT_RUN if scripts.nothing_ran else Outcome.PASS
+    return _verdict("done", outcome, scripts.summary, numbers)
+
+
+def _failed(item: Item | None) -> bool:
+    return item is not None and item.outcome == "failed"
+
+
+def _absent(item: Item | None) -> bool:
+    return item is None or item.outcome == "skipped"
+
+
+def _with_reason(items: Mapping[str, Item], names: Sequence[str]) -> list[str]:
+    return [f"{name} ({items[name].message})" for name in names]
+
+
+def _verdict(
+    gate: str,
+    outcome: Outcome,
+    message: str,
+    numbers: Mapping[str, float] | None = None,
+    blame: Blame = Blame.NONE,
+) -> Verdict:
+    return Verdict(change_gate_name(gate), CHANGE, None, outcome, message, numbers or {}, blame)
+
+
+CHANGE_GATES: dict[str, tuple[str, Gate]] = {
+    "1": ("evidence constants", constants),
+    "2": ("vmap time targets", vmap_targets),
+    "3": ("NNLS assertions", assertions),
+    "4": ("library tests", library_tests),
+    "5": ("independence of jaxnnls", independence),
+    "6": ("finite gradients", gradients),
+    "done": ("definition of done: likelihood scripts", done),
+}

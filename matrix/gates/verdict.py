@@ -1,0 +1,50 @@
+"""What a gate says: pass, fail or not run, with its numbers."""
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from matrix.plan import Side
+
+CHANGE = "the change"
+
+
+class Outcome(enum.StrEnum):
+    """How a gate ended. What did not run is never a pass."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    NOT_RUN = "not run"
+
+
+class Blame(enum.StrEnum):
+    """Whether a failure is new with the candidate."""
+
+    NONE = ""
+    REGRESSED = "regressed"
+    BASELINE_TOO = "fails at baseline too"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One gate's judgement on one pipeline, or on the change as a whole.
+
+    Parameters
+    ----------
+    gate, pipeline, side
+        What was judged; `side` is empty where both sides are held against each other, and `pipeline` is
+        `CHANGE` where it is the change.
+    numbers
+        What was compared, by name: values, relative differences, the tolerance.
+    message
+        One sentence: what was found, and on failure where to look.
+    """
+
+    gate: str
+    pipeline: str
+    side: Side | None
+    outcome: Outcome
+    message: str
+    numbers: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    blame: Blame = Blame.NONE

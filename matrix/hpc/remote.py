@@ -1,0 +1,118 @@
+"""Commands and files on the cluster, through the system's ssh and rsync, or here without a host."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matrix.errors import EnvironmentFailure, NetworkError
+from matrix.hpc.profile import Profile
+from matrix.process import Completed, run
+
+CONNECT_SECONDS = 15
+COMMAND_SECONDS = 120.0
+TRANSFER_SECONDS = 3600.0
+SSH_FAILED = 255
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Where a profile's cluster is reached."""
+
+    profile: Profile
+
+    def run(
+        self,
+        words: Sequence[str | Path],
+        *,
+        variables: Mapping[str, str] | None = None,
+        timeout: float = COMMAND_SECONDS,
+        check: bool = True,
+    ) -> Completed:
+        """Run a command there, with `variables` added to its environment.
+
+        Raises
+        ------
+        NetworkError
+            The host cannot be reached.
+        EnvironmentFailure
+            The command took longer than `timeout` seconds or (with `check`) failed.
+        """
+        assignments = [f"{name}={value}" for name, value in (variables or {}).items()]
+        command = ["env", *assignments, *map(str, words)]
+        if self.profile.host is None:
+            return run(command, timeout=timeout, check=check)
+        done = run([*self._ssh, self.profile.host, shlex.join(command)], timeout=timeout, check=False)
+        self._check_reached(done)
+        if check and done.exit_code != 0:
+            raise EnvironmentFailure(f"exit {done.exit_code} from: {done.quoted}\n{_tail(done)}")
+        return done
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file there, whole or not at all."""
+        script = 'mkdir -p "$(dirname "$1")" && printf %s "$2" > "$1.new" && mv "$1.new" "$1"'
+        self.run(["sh", "-c", script, "sh", path, text])
+
+    def read(self, path: str) -> str | None:
+        """The text of a file there; None where there is none."""
+        done = self.run(["cat", path], check=False)
+        return done.stdout if done.exit_code == 0 else None
+
+    def send(self, source: Path, target: str, exclude: Sequence[str] = ()) -> list[str]:
+        """Make the folder `target` there exactly `source`; return the files that were there and differed."""
+        self.run(["mkdir", "-p", target])
+        filters = [f"--exclude={pattern}" for pattern in exclude]
+        done = self._rsync("--delete", *filters, f"{source}/", self._address(f"{target}/"))
+        return _changed(done.stdout)
+
+    def fetch(self, source: str, target: Path, exclude: Sequence[str] = ()) -> None:
+        """Bring the files of the folder `source` there into `target`."""
+        target.mkdir(parents=True, exist_ok=True)
+        filters = [f"--exclude={pattern}" for pattern in exclude]
+        self._rsync(*filters, self._address(f"{source}/"), f"{target}/")
+
+    @property
+    def _ssh(self) -> list[str]:
+        config = [] if self.profile.ssh_config is None else ["-F", str(self.profile.ssh_config.expanduser())]
+        # A connection that dies later is noticed too, after three silent intervals.
+        options = (
+            "BatchMode=yes",
+            f"ConnectTimeout={CONNECT_SECONDS}",
+            f"ServerAliveInterval={CONNECT_SECONDS}",
+        )
+        return ["ssh", *(word for option in options for word in ("-o", option)), *config]
+
+    def _address(self, path: str) -> str:
+        return path if self.profile.host is None else f"{self.profile.host}:{path}"
+
+    def _rsync(self, *words: str) -> Completed:
+        # By content: a file that was touched is not news, one that was edited to the same size is.
+        command = ["rsync", "--archive", "--checksum", "--itemize-changes"]
+        shell = [] if self.profile.host is None else [f"--rsh={shlex.join(self._ssh)}"]
+        done = run([*command, *shell, *words], timeout=TRANSFER_SECONDS, check=False)
+        self._check_reached(done)
+        if done.exit_code != 0:
+            raise EnvironmentFailure(f"exit {done.exit_code} from: {done.quoted}\n{_tail(done)}")
+        return done
+
+    def _check_reached(self, done: Completed) -> None:
+        if self.profile.host is not None and done.exit_code == SSH_FAILED:
+            raise NetworkError(
+                f"cannot reach {self.profile.host}: {_tail(done)}. `ssh {self.profile.host} true` must work "
+                "without asking for anything (a key and its agent)."
+            )
+
+
+def _changed(itemized: str) -> list[str]:
+    """Files rsync replaced or deleted; new ones are left out."""
+    found = []
+    for line in itemized.splitlines():
+        flags, _, name = line.partition(" ")
+        replaced = flags[1:2] == "f" and flags[0] in "<>" and "+" not in flags
+        if replaced or flags == "*deleting":
+            found.append(f"{name.strip()} ({'replaced' if replaced else 'removed'})")
+    return found
+
+
+def _tail(done: Completed) -> str:
+    return "\n".join((done.stderr or done.stdout).strip().splitlines()[-15:])

@@ -1,0 +1,170 @@
+"""What goes to a cluster: our code, the data, each side's library, and a plan with the paths over there."""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from matrix.environments import (
+    DESCRIBE,
+    LIBRARY_PACKAGE,
+    REPLACED_PACKAGE,
+    SideEnvironment,
+    write_blocker,
+)
+from matrix.errors import UsageError
+from matrix.hashing import code_hash, digest
+from matrix.hpc.profile import Profile
+from matrix.hpc.remote import Remote
+from matrix.layout import REPOSITORY_ROOT, Layout
+from matrix.plan import Plan, PlannedEnvironment, Side
+from matrix.planning import kept_run, new_run, run_key
+from matrix.process import run
+
+CODE = ("matrix", "solver")
+CODE_EXCLUDED = ("__pycache__", "/embedded")
+RUN_EXCLUDED = ("work", "matplotlib", "*.pkl")
+
+
+class Pushed(BaseModel):
+    """What was last pushed to a root; lies there as `pushed.json`, written last."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: str
+    code: str
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where things lie on the cluster."""
+
+    root: str
+
+    @property
+    def code(self) -> str:
+        """This program."""
+        return f"{self.root}/code"
+
+    @property
+    def workspace(self) -> str:
+        """The developer workspace: datasets."""
+        return f"{self.root}/workspace"
+
+    @property
+    def pushed(self) -> str:
+        """What was pushed last."""
+        return f"{self.root}/pushed.json"
+
+    def library(self, side: Side) -> str:
+        """The folder that is put in front of the stack's packages."""
+        return f"{self.root}/libraries/{side}"
+
+    def run(self, name: str) -> str:
+        """A run's folder."""
+        return f"{self.root}/runs/{name}"
+
+
+def pushed_code() -> str:
+    """Digest of the code that is pushed."""
+    return code_hash(CODE)
+
+
+def describe_stack(remote: Remote) -> dict[str, object]:
+    """Python and package versions of the profile's stack."""
+    return dict(json.loads(remote.run([remote.profile.python, "-c", DESCRIBE]).stdout))
+
+
+def relocated(plan: Plan, profile: Profile, stack: Mapping[str, object], layout: Layout) -> Plan:
+    """The plan as the cluster carries it out: paths of there, and keys that know the stack of there.
+
+    Raises
+    ------
+    UsageError
+        The stack there is of another release.
+    """
+    packages = stack["packages"]
+    assert isinstance(packages, dict)
+    if packages.get("autolens") != plan.release:
+        raise UsageError(
+            f"{profile.python} on {profile.host or 'this machine'} holds autolens "
+            f"{packages.get('autolens', 'not at all')}, the plan is for {plan.release}: install that release "
+            "there, or push with --release."
+        )
+    places = Places(profile.root)
+    facts = json.dumps([profile.host, profile.python, profile.accelerator, stack], sort_keys=True)
+    environments = {
+        side: PlannedEnvironment(
+            python=Path(profile.python),
+            pythonpath=(Path(places.library(side)),),
+            key=digest((environment.key, facts))[:16],
+        )
+        for side, environment in plan.environments.items()
+    }
+    cells = tuple(
+        cell.model_copy(update={"key": digest((cell.key, environments[cell.side].key))})
+        for cell in plan.cells
+    )
+    folder = kept_run(layout, cells) or new_run(layout, cells)
+    return plan.model_copy(
+        update={
+            "run": folder.name,
+            "key": run_key(cells),
+            "folder": Path(places.run(folder.name)),
+            "accelerator": profile.accelerator,
+            "environments": environments,
+            "workspace": Path(places.workspace),
+            "cells": cells,
+            # The scheduler's limit counts there, and its word is wanted.
+            "cell_timeout": profile.time * 60.0 + 600.0,
+            "threads": profile.cpus,
+            "locks": Path(profile.root) / "locks",
+            "cache": Path(profile.root) / "cache",
+            "float64_run": None,
+            # Cells are what is measured there; the checks of the change are made here.
+            "selected_checks": (),
+        }
+    )
+
+
+def ship(remote: Remote, plan: Plan, there: Plan) -> list[str]:
+    """Send everything `there`, the relocated `plan`, needs; return what had been there and differed."""
+    places = Places(remote.profile.root)
+    changed = []
+    for name in CODE:
+        sent = remote.send(REPOSITORY_ROOT / name, f"{places.code}/{name}", CODE_EXCLUDED)
+        changed += [f"code/{name}/{file}" for file in sent]
+    changed += [
+        f"workspace/{file}" for file in remote.send(plan.workspace, places.workspace, (".git", "__pycache__"))
+    ]
+    for side, environment in plan.environments.items():
+        made = SideEnvironment(environment.python, environment.pythonpath, environment.key)
+        target = f"{places.library(side)}/{LIBRARY_PACKAGE}"
+        sent = remote.send(_library(made), target, ("__pycache__",))
+        if sent:
+            changed.append(f"libraries/{side} ({len(sent)} files)")
+    with tempfile.TemporaryDirectory() as scratch:
+        write_blocker(Path(scratch))
+        remote.send(Path(scratch) / REPLACED_PACKAGE, f"{places.library('candidate')}/{REPLACED_PACKAGE}")
+    remote.write(f"{there.folder}/plan.json", there.model_dump_json(indent=2) + "\n")
+    remote.write(places.pushed, Pushed(run=there.run, code=pushed_code()).model_dump_json() + "\n")
+    return changed
+
+
+def read_pushed(remote: Remote) -> Pushed | None:
+    """What was pushed last; None where nothing was."""
+    text = remote.read(Places(remote.profile.root).pushed)
+    return Pushed.model_validate_json(text) if text is not None else None
+
+
+def _library(environment: SideEnvironment) -> Path:
+    """Where a side's library is installed."""
+    if environment.pythonpath:
+        return environment.pythonpath[0] / LIBRARY_PACKAGE
+    probe = (
+        f"import importlib.util as u; print(u.find_spec({LIBRARY_PACKAGE!r}).submodule_search_locations[0])"
+    )
+    return Path(run([environment.python, "-c", probe]).stdout.strip())

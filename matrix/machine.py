@@ -1,0 +1,52 @@
+"""The machine a process runs on, as far as times depend on it."""
+
+import csv
+import os
+import platform
+import resource
+import shutil
+import sys
+from pathlib import Path
+
+from matrix.process import run
+
+_GPU_FACTS = (
+    *("name", "driver_version", "memory.total", "memory.used", "power.limit"),
+    *("clocks.current.sm", "clocks.max.sm", "clocks.current.memory", "clocks.max.memory"),
+)
+
+
+def accelerators() -> tuple[dict[str, str], ...]:
+    """Name, driver, memory and clocks of each NVIDIA GPU as nvidia-smi reports them; empty without it."""
+    if shutil.which("nvidia-smi") is None:
+        return ()
+    command = ["nvidia-smi", f"--query-gpu={','.join(_GPU_FACTS)}", "--format=csv,noheader"]
+    done = run(command, timeout=30, check=False)
+    if done.exit_code != 0:
+        return ()
+    rows = csv.reader(done.stdout.splitlines(), skipinitialspace=True)
+    return tuple(dict(zip(_GPU_FACTS, row, strict=True)) for row in rows)
+
+
+def peak_rss_bytes() -> int:
+    """The most memory this process has held resident so far, in bytes."""
+    # Kibibytes on Linux, bytes on macOS.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def cpu_model() -> str:
+    """The processor as the system names it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def affinity() -> tuple[int, ...]:
+    """The cores this process may run on."""
+    if sys.platform == "linux":
+        return tuple(sorted(os.sched_getaffinity(0)))
+    return tuple(range(os.cpu_count() or 1))

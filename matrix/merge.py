@@ -1,0 +1,248 @@
+"""`nox -s report`: run folders of several machines as one run, if they belong together."""
+
+import argparse
+import itertools
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from matrix.arrays import arrays_path
+from matrix.checks.run import kept_check, kept_check_failure
+from matrix.errors import UsageError, exit_code_of
+from matrix.execute.local import record_fault
+from matrix.flow import conclude
+from matrix.gates import Outcome
+from matrix.layout import open_layout
+from matrix.options import add_root
+from matrix.plan import SIDES, Plan, PlannedCell, PlannedCheck, plan_path, read_plan
+from matrix.planning import run_key
+from matrix.report.junit import write_junit
+
+INCOMPLETE_OR_RED = 1
+MERGED = "merged"
+
+
+@dataclass(frozen=True)
+class Found:
+    """One cell's finished record, and the run that has it."""
+
+    plan: Plan
+    cell: PlannedCell
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Merge and report; return the exit code (0 pass, 1 a gate failed or a cell is missing, 2 wrong use)."""
+    options = _parser().parse_args(arguments)
+    console = Console(highlight=False, soft_wrap=True)
+    return exit_code_of(lambda: report(console, options.folders, options.root))
+
+
+def report(console: Console, folders: Sequence[Path], root: Path) -> int:
+    """Copy the runs in `folders` into one new run under `root` and judge it; every cell is expected.
+
+    Of the checks of the change those are expected that one of the runs was asked for.
+
+    Parameters
+    ----------
+    console
+        Where the table goes.
+    folders
+        Run folders, or folders that hold some.
+    root
+        Our working folder.
+
+    Returns
+    -------
+    int
+        0, or 1 where a gate failed or a cell or check is missing.
+
+    Raises
+    ------
+    UsageError
+        There is no run, the runs do not belong together, or they have the same cell twice.
+    """
+    plans = [read_plan(path) for path in dict.fromkeys(itertools.chain(*map(_run_folders, folders)))]
+    check_together(plans)
+    plan = merge(plans, open_layout(root).runs)
+    console.print(f"merged      {len(plans)} runs into {plan.folder}")
+    return _judged(console, plan, plan.pipelines)
+
+
+def report_in_place(console: Console, folder: Path) -> int:
+    """Judge the one run in `folder` where it lies, on what it was asked for; otherwise as `report`."""
+    plan = read_plan(folder)
+    return _judged(console, plan, plan.selected)
+
+
+def merge(plans: Sequence[Plan], runs: Path) -> Plan:
+    """Copy the cells of `plans`, which belong together, into one new run in `runs`, and return its plan.
+
+    The same runs give the same folder, made anew.
+
+    Raises
+    ------
+    UsageError
+        Two runs have a record of the same cell, or the two sides of a pipeline ran in different places.
+    """
+    found = _records(plans)
+    cells = tuple(found[cell.name].cell if cell.name in found else cell for cell in plans[0].cells)
+    homes = {check.name: _home(plans, check.name) for check in plans[0].checks}
+    checks = tuple(_planned_check(home, name) for name, home in homes.items())
+    newest = max(plans, key=lambda plan: plan.created)
+    key = run_key(cells)
+    stamp = newest.created[:19].replace("-", "").replace(":", "").replace("T", "-")
+    folder = runs / f"{stamp}-{newest.precision}-{key[:6]}-{MERGED}"
+    merged = plans[0].model_copy(
+        update={
+            "run": folder.name,
+            "key": key,
+            "folder": folder,
+            "created": newest.created,
+            "cells": cells,
+            "checks": checks,
+            "selected": plans[0].pipelines,
+            "selected_checks": tuple(
+                dict.fromkeys(itertools.chain(*(plan.selected_checks for plan in plans)))
+            ),
+        }
+    )
+    shutil.rmtree(folder, ignore_errors=True)
+    for plan, cell in itertools.product(plans, merged.cells):
+        if cell.name not in found:
+            _copy(plan, merged, plan.cell_folder(cell).glob("*.*"))
+        elif found[cell.name].plan is plan:
+            record = plan.record_path(cell)
+            _copy(plan, merged, (record, arrays_path(record), *plan.cell_folder(cell).glob("*.*")))
+    for check in checks:
+        home = homes[check.name]
+        _copy(home, merged, (home.check_path(check), *home.check_folder(check).glob("*.*")))
+    # Last: a folder without a plan is no run.
+    merged.write()
+    return merged
+
+
+def check_together(plans: Sequence[Plan]) -> None:
+    """See that the runs were planned from the same software, data and settings.
+
+    Raises
+    ------
+    UsageError
+        Something differs; names every difference and the runs.
+    """
+    if not plans:
+        raise UsageError("no run folder (one with a plan.json) in what was given")
+    first, *others = plans
+    differences = [
+        f"  {name}: {mine!r} in {first.folder}, {theirs!r} in {other.folder}"
+        for other in others
+        for (name, mine), theirs in zip(_facts(first).items(), _facts(other).values(), strict=True)
+        if mine != theirs
+    ]
+    if differences:
+        raise UsageError("these runs do not belong together:\n" + "\n".join(dict.fromkeys(differences)))
+
+
+def _judged(console: Console, plan: Plan, expected: Sequence[str]) -> int:
+    verdicts = conclude(console, plan)
+    write_junit(plan, verdicts)
+    missing = {
+        cell.name: fault
+        for cell in plan.cells
+        if cell.pipeline in expected and (fault := record_fault(plan, cell))
+    } | {
+        check.name: kept_check_failure(plan, check) or "there is no record"
+        for check in plan.checks
+        if check.check in plan.selected_checks and kept_check(plan, check) is None
+    }
+    for name, fault in missing.items():
+        console.print(f"[bold red]missing[/bold red]     {name}: {fault}")
+    failed = any(verdict.outcome is Outcome.FAIL for verdict in verdicts)
+    return INCOMPLETE_OR_RED if missing or failed else 0
+
+
+def _facts(plan: Plan) -> Mapping[str, object]:
+    """What runs must share to be one: what was asked for, and what it came to."""
+    commits = {
+        f"{checkout.name} {checkout.purpose}": checkout.commit + (" (dirty)" if checkout.dirty else "")
+        for checkout in plan.checkouts
+    }
+    return {
+        "precision": plan.precision,
+        "scale": plan.scale,
+        "release": plan.release,
+        "source": plan.source,
+        "accelerator": plan.accelerator,
+        "solver tree": plan.solver_tree,
+        "algorithm asked for": plan.algorithm,
+        "this program": plan.code,
+        "commits": commits,
+        "tolerances of the manifest": plan.tolerances.model_dump(),
+        "constants": {name: constant.value for name, constant in plan.constants.items()},
+        "seed": plan.seed,
+        "cells": [cell.name for cell in plan.cells],
+        "checks": [check.name for check in plan.checks],
+    }
+
+
+def _run_folders(folder: Path) -> Iterator[Path]:
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder")
+    yield from sorted(path.parent.resolve() for path in folder.rglob(plan_path(folder).name))
+
+
+def _records(plans: Sequence[Plan]) -> dict[str, Found]:
+    found: dict[str, Found] = {}
+    for plan in plans:
+        for cell in plan.cells:
+            if record_fault(plan, cell) is not None:
+                continue
+            other = found.setdefault(cell.name, Found(plan, cell)).plan
+            if other is not plan:
+                raise UsageError(f"{cell.name} is in both {other.folder} and {plan.folder}: give one of them")
+    for pipeline in plans[0].pipelines:
+        homes = {
+            found[name].plan.folder for side in SIDES if (name := plans[0].cell(pipeline, side).name) in found
+        }
+        if len(homes) > 1:
+            listed = " and ".join(sorted(map(str, homes)))
+            raise UsageError(
+                f"the sides of {pipeline} are in {listed}: their times would not be comparable. "
+                "Run both sides on one machine."
+            )
+    return found
+
+
+def _home(plans: Sequence[Plan], check: str) -> Plan:
+    """The run that has a check's record; else one that was asked for it, and may know why there is none."""
+    having = [plan for plan in plans if kept_check(plan, _planned_check(plan, check)) is not None]
+    if len(having) > 1:
+        raise UsageError(f"{check} is in both {having[0].folder} and {having[1].folder}: give one of them")
+    asked = [plan for plan in plans if _planned_check(plan, check).check in plan.selected_checks]
+    return (having or asked or list(plans))[0]
+
+
+def _planned_check(plan: Plan, name: str) -> PlannedCheck:
+    return next(check for check in plan.checks if check.name == name)
+
+
+def _copy(source: Plan, target: Plan, paths: Iterable[Path]) -> None:
+    for path in (path for path in paths if path.is_file()):
+        copy = target.folder / path.relative_to(source.folder)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, copy)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="report", description=__doc__, allow_abbrev=False)
+    add = parser.add_argument
+    add("folders", nargs="+", type=Path, metavar="DIR", help="a run's folder, or one that holds several")
+    add_root(parser)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

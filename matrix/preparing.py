@@ -1,0 +1,185 @@
+"""From the command line to two sides one can run: manifest, checkouts, vendoring, environments."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+from rich.console import Console
+
+from matrix.checkout import (
+    Checkout,
+    Source,
+    build_origins,
+    candidate_of,
+    commit_candidate,
+    prepare,
+    resolve_source,
+)
+from matrix.environments import (
+    Recipe,
+    SideEnvironment,
+    newest_release,
+    side_environment,
+    stock_environment,
+)
+from matrix.hashing import digest, tree_hash
+from matrix.layout import REPOSITORY_ROOT, SOLVER, Layout
+from matrix.manifest import Manifest, Role, SourceKind, load_manifest, override
+from matrix.plan import Side
+from matrix.process import run
+from matrix.vendor import residual_dependencies, vendor_library
+
+LATEST = "latest"
+EMBEDDED = REPOSITORY_ROOT / "matrix" / "embedded"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line said; None where the manifest decides."""
+
+    precision: str
+    manifest: Path
+    root: Path
+    source: str | None
+    mirror: Path | None
+    release: str | None
+    refs: Mapping[str, str]
+    scale: str
+    only: tuple[str, ...]
+    checks: tuple[str, ...]
+    algorithm: str | None
+    with_scripts: bool
+    fresh: bool
+    base_python: Path | None
+    accelerator: str
+    cell_timeout: float
+    pytest_arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that must exist before the first cell can start."""
+
+    manifest: Manifest
+    source: Source
+    checkouts: tuple[Checkout, ...]
+    environments: Mapping[Side, SideEnvironment]
+    libraries: Mapping[Side, Path]
+    solver_tree: str
+    residual_dependencies: tuple[str, ...]
+
+    @property
+    def workspace(self) -> Checkout:
+        """The developer workspace: datasets and recorded constants."""
+        return self.of_role(Role.DEVELOPER)
+
+    def of_role(self, role: Role) -> Checkout:
+        """The first checkout of a role."""
+        return next(checkout for checkout in self.checkouts if checkout.role is role)
+
+
+def announced_source(console: Console, manifest: Manifest) -> Source:
+    """Decide where the repositories come from, and say what that means."""
+    source = resolve_source(manifest)
+    console.print(source.meaning)
+    return source
+
+
+def obtain(
+    console: Console, layout: Layout, manifest: Manifest, source: Source, options: Options
+) -> tuple[Source, dict[str, Checkout]]:
+    """Check the repositories out; the source comes back with its urls complete."""
+    if source.kind is SourceKind.EMBEDDED:
+        recipe = Recipe(manifest.release, options.accelerator)
+        source = source.at(_embedded_origins(console, layout, manifest, recipe, options))
+    return source, prepare(manifest, source, layout.root)
+
+
+def manifest_for(options: Options) -> Manifest:
+    """The manifest with what the command line replaces."""
+    return override(
+        load_manifest(options.manifest),
+        release=newest_release() if options.release == LATEST else options.release,
+        source=options.source,
+        mirror=options.mirror,
+        refs=options.refs,
+    )
+
+
+def prepare_sides(
+    console: Console, layout: Layout, manifest: Manifest, source: Source, options: Options
+) -> Prepared:
+    """Check out, vendor and build both sides, and say what was made."""
+    source, checkouts = obtain(console, layout, manifest, source, options)
+    recipe = Recipe(manifest.release, options.accelerator)
+    baseline = checkouts[manifest.of_role(Role.LIBRARY).name]
+    environments: dict[Side, SideEnvironment] = {}
+    libraries: dict[Side, Path] = {}
+    with candidate_of(baseline) as tree:
+        solver_tree = tree_hash(SOLVER)
+        vendor_library(tree.path, SOLVER, options.algorithm)
+        candidate = commit_candidate(tree, manifest.branch, "Vendor the NNLS solver")
+        sides: dict[Side, Checkout] = {"baseline": baseline, "candidate": candidate}
+        for side, checkout in sides.items():
+            _say(console, checkout)
+            with console.status(f"building the {side} environment (about a minute the first time)"):
+                made = side_environment(layout, recipe, side, checkout.path, options.base_python)
+            console.print(f"environment {side}: {made.python}")
+            environments[side] = made
+            libraries[side] = kept_library(layout, checkout.path)
+    workspaces = [checkout for checkout in checkouts.values() if checkout.role is not Role.LIBRARY]
+    for checkout in workspaces:
+        _say(console, checkout)
+    residual = tuple(
+        f"{found.requirement} ({found.where})"
+        for found in residual_dependencies(environments["candidate"].python)
+    )
+    for line in residual:
+        console.print(f"note        declared elsewhere in the stack, no longer used by the library: {line}")
+    checkouts_made = (baseline, candidate, *workspaces)
+    return Prepared(manifest, source, checkouts_made, environments, libraries, solver_tree, residual)
+
+
+def _embedded_origins(
+    console: Console, layout: Layout, manifest: Manifest, recipe: Recipe, options: Options
+) -> dict[str, Path]:
+    def simulate(workspace: Path) -> None:
+        with console.status("simulating the embedded datasets (once, about a minute)"):
+            python = options.base_python or stock_environment(layout, recipe).python
+            variables = {
+                **os.environ,
+                "PYTHONPATH": str(REPOSITORY_ROOT),
+                "NUMBA_CACHE_DIR": str(layout.cache / "numba" / "stock"),
+                "MPLCONFIGDIR": str(layout.cache / "matplotlib"),
+            }
+            run([python, "-m", "matrix.embedded.datasets", "--workspace", workspace], env=variables)
+
+    simulator = (EMBEDDED / "datasets.py").read_text()
+    made_from = digest((*recipe.requirements, simulator))
+    return build_origins(manifest, layout.root, templates=EMBEDDED, simulate=simulate, recipe=made_from)
+
+
+def _say(console: Console, checkout: Checkout) -> None:
+    notes = [checkout.ref]
+    if checkout.dirty:
+        notes.append("the clone's uncommitted changes are not part of it")
+    if checkout.absent:
+        notes.append(f"{len(checkout.absent)} files are missing in the clone: {', '.join(checkout.absent)}")
+    commit = checkout.commit[:12]
+    console.print(f"checkout    {checkout.name} {checkout.purpose} {commit} ({'; '.join(notes)})")
+
+
+def kept_library(layout: Layout, tree: Path) -> Path:
+    """A copy of a library checkout that later runs do not edit, named after its content."""
+    folder = layout.cache / "libraries" / tree_hash(tree)[:16]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(layout.locks / f"library-{folder.name}.lock"):
+        if not folder.is_dir():
+            aside = folder.with_suffix(".new")
+            shutil.rmtree(aside, ignore_errors=True)
+            shutil.copytree(tree, aside, ignore=shutil.ignore_patterns(".git", "__pycache__"), symlinks=True)
+            aside.rename(folder)
+    return folder

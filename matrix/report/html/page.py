@@ -1,0 +1,195 @@
+"""A run's `report.html`: what failed first, then the table, pictures, times, solves and provenance."""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from markupsafe import Markup
+
+from matrix.errors import MatrixError
+from matrix.execute.local import cell_command, cell_variables
+from matrix.gates import CHANGE, Outcome, Verdict
+from matrix.layout import MANIFEST
+from matrix.manifest import load_manifest
+from matrix.plan import SIDES, CheckedOut, Plan, PlannedCell, Side
+from matrix.record import Record
+from matrix.report.html.charts import convergence_chart, drift_chart, timing_chart
+from matrix.report.html.pictures import Pictures, pictures_of
+from matrix.report.html.problems import Problem, named, problems_of, session_command, whose
+from matrix.report.html.rendering import write_page
+from matrix.report.rows import HEADINGS, Row, caption, concerned, overall, table_rows
+
+FILE = "report.html"
+VERSIONS = (
+    "autolens",
+    "autogalaxy",
+    "autofit",
+    "autoarray",
+    "jax",
+    "jaxlib",
+    "jaxnnls",
+    "numpy",
+    "scipy",
+    "numba",
+)
+COMMIT = re.compile(r"^[0-9a-f]{40}$")
+
+
+@dataclass(frozen=True)
+class CellView:
+    """One cell: what was measured, or why nothing was, and how to run it again."""
+
+    cell: PlannedCell
+    record: Record | None
+    reason: str
+    process: str
+
+
+@dataclass(frozen=True)
+class PipelineView:
+    """One pipeline: its pictures, and how to run it again."""
+
+    name: str
+    outcome: Outcome
+    pictures: Pictures
+    command: str
+    cells: tuple[CellView, ...]
+
+
+def write_html(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> Path:
+    """Write `report.html` into the run's folder.
+
+    Parameters
+    ----------
+    plan
+        What was to be run.
+    records
+        Finished records by cell name; a cell without one is shown as not run, with its reason.
+    verdicts
+        Of all gates, in the order they are to be shown.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    path = plan.folder / FILE
+    shown = concerned(plan, records)
+    rows = table_rows(plan, records, verdicts)
+    tried = [verdict for verdict in verdicts if _was_tried(plan, verdict, records)]
+    pipelines = [_pipeline(plan, row, records, verdicts) for row in rows]
+    problems = problems_of(plan, verdicts)
+    write_page(
+        path,
+        "report.html.j2",
+        title=f"{overall(plan, records, verdicts)} · {plan.run}",
+        plan=plan,
+        overall=overall(plan, records, verdicts),
+        tone=_tone(verdicts),
+        explanation=_explanation(shown, records, verdicts, problems),
+        problems=problems,
+        headings=HEADINGS,
+        rows=rows,
+        caption=caption(plan, records),
+        verdicts=sorted(tried, key=lambda verdict: _ORDER[verdict.outcome]),
+        untried=len(verdicts) - len(tried),
+        charts=_charts(shown, records, verdicts) if rows else {},
+        pipelines=pipelines,
+        cells=[view for pipeline in pipelines for view in pipeline.cells],
+        checkouts=[(checkout, _link(plan, checkout)) for checkout in plan.checkouts],
+        machines=_machines(records),
+        precision=[verdict for verdict in tried if verdict.gate == "precision"],
+    )
+    return path
+
+
+def _charts(shown: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> Mapping[str, Markup]:
+    return {
+        "drift": drift_chart(shown, verdicts),
+        "timing": timing_chart(shown, records),
+        "convergence": convergence_chart(shown, records, verdicts),
+    }
+
+
+_ORDER = {Outcome.FAIL: 0, Outcome.NOT_RUN: 1, Outcome.PASS: 2}
+
+
+def _tone(verdicts: Sequence[Verdict]) -> str:
+    # Gates of the change that belong to other machines or sessions are named as not run, but need not alarm.
+    telling = (
+        verdict.outcome
+        for verdict in verdicts
+        if verdict.pipeline != CHANGE or verdict.outcome is not Outcome.NOT_RUN
+    )
+    return min(telling, key=_ORDER.__getitem__, default=Outcome.NOT_RUN).name.lower()
+
+
+def _explanation(
+    shown: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict], problems: Sequence[Problem]
+) -> str:
+    """The banner's second line: what the verdict is about."""
+    done = sum(cell.name in records for cell in shown.cells)
+    cells = f"{done} of {len(shown.cells)} cells have a record"
+    if problems:
+        return "; ".join(filter(None, (f"Failing: {named(problems)}", whose(verdicts), cells))) + "."
+    if done < len(shown.cells):
+        return f"{cells}; nothing that ran has failed."
+    return f"{cells}; no evidence moved beyond its tolerance."
+
+
+def _was_tried(plan: Plan, verdict: Verdict, records: Mapping[str, Record]) -> bool:
+    if verdict.outcome is not Outcome.NOT_RUN or verdict.pipeline not in plan.pipelines:
+        return True
+    return any(plan.cell(verdict.pipeline, side).name in records for side in SIDES)
+
+
+def _pipeline(
+    plan: Plan, row: Row, records: Mapping[str, Record], verdicts: Sequence[Verdict]
+) -> PipelineView:
+    name = row.cells[0]
+    cells = tuple(_cell(plan, plan.cell(name, side), records, verdicts) for side in SIDES)
+    fresh = ("--fresh",) if all(view.record for view in cells) else ()
+    command = session_command(plan, "--only", name, *fresh)
+    return PipelineView(name, row.outcome, pictures_of(plan, name, records), command, cells)
+
+
+def _cell(
+    plan: Plan, cell: PlannedCell, records: Mapping[str, Record], verdicts: Sequence[Verdict]
+) -> CellView:
+    finished = (
+        verdict.message
+        for verdict in verdicts
+        if (verdict.pipeline, verdict.gate, verdict.side) == (cell.pipeline, "finished", cell.side)
+    )
+    variables = (f"{name}={value}" for name, value in cell_variables(plan, cell).items())
+    process = shlex.join(["env", *variables, *cell_command(plan, cell)])
+    return CellView(cell, records.get(cell.name), next(finished, "the cell was not run"), process)
+
+
+def _link(plan: Plan, checkout: CheckedOut) -> str:
+    """The commit's address, where it is upstream's own; empty for stand-ins and for what we committed."""
+    if plan.source == "embedded" or checkout.purpose == "candidate" or not COMMIT.match(checkout.commit):
+        return ""
+    try:
+        repositories = load_manifest(MANIFEST).repositories
+    except MatrixError:
+        return ""
+    urls = [str(repository.url) for repository in repositories if repository.name == checkout.name]
+    web = [url.removesuffix(".git") for url in urls if url.startswith("https://")]
+    return f"{web[0]}/commit/{checkout.commit}" if web else ""
+
+
+def _machines(records: Mapping[str, Record]) -> list[tuple[Side, str, Mapping[str, str], Mapping[str, str]]]:
+    """Each combination of machine, versions and flags once per side."""
+    seen: dict[tuple[Side, str], tuple[Side, str, Mapping[str, str], Mapping[str, str]]] = {}
+    for record in records.values():
+        facts = record.provenance
+        machine = (
+            f"{facts.cpu}, {facts.cores} cores, {len(facts.affinity)} given to the cell; "
+            f"{facts.device_platform} ({facts.device_kind}); {facts.platform}; Python {facts.python}"
+        )
+        versions = {name: facts.packages[name] for name in VERSIONS if name in facts.packages}
+        seen.setdefault((record.cell.side, machine), (record.cell.side, machine, versions, facts.variables))
+    return list(seen.values())

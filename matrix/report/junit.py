@@ -1,0 +1,29 @@
+"""`junit.xml` of a run that was judged without being run: one case per verdict."""
+
+from collections.abc import Sequence
+
+from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
+
+from matrix.gates import Outcome, Verdict
+from matrix.plan import Plan
+
+
+def write_junit(plan: Plan, verdicts: Sequence[Verdict]) -> None:
+    """Write the verdicts as JUnit XML into the run's folder."""
+    suite = TestSuite(plan.run)
+    for verdict in verdicts:
+        suite.add_testcase(_case(plan, verdict))
+    document = JUnitXml()
+    document.add_testsuite(suite)
+    document.write(str(plan.folder / "junit.xml"), pretty=True)
+
+
+def _case(plan: Plan, verdict: Verdict) -> TestCase:
+    words = filter(None, (verdict.pipeline, plan.precision, verdict.side, verdict.gate))
+    case = TestCase("-".join(words), classname="gates")
+    match verdict.outcome:
+        case Outcome.FAIL:
+            case.result = [Failure(verdict.message)]
+        case Outcome.NOT_RUN:
+            case.result = [Skipped(f"not run: {verdict.message}")]
+    return case

@@ -1,0 +1,61 @@
+"""Runs as they lie on disk, judged anew: what reports, comparisons and trends read."""
+
+from pathlib import Path
+
+from matrix.errors import UsageError
+from matrix.judging import Run, judge_run
+from matrix.plan import plan_path, read_plan, run_folders
+from matrix.record import Record
+from matrix.report.rows import overall
+
+
+def machine_class(record: Record) -> str:
+    """What times depend on besides the software: processor, cores a cell may use, and the device."""
+    facts = record.provenance
+    device = "" if facts.device_platform == "cpu" else f", {facts.device_kind}"
+    return f"{facts.cpu}, {len(facts.affinity)} of {facts.cores} cores{device}"
+
+
+def machines_of(run: Run) -> tuple[str, ...]:
+    """The classes of machine that the records come from, one unless the run was moved."""
+    return tuple(dict.fromkeys(machine_class(record) for record in run.records.values()))
+
+
+def verdict_of(run: Run) -> str:
+    """The run in one line."""
+    return overall(run.plan, run.records, run.verdicts)
+
+
+def load_run(folder: Path) -> Run:
+    """Read the run in `folder`, finished or not.
+
+    Raises
+    ------
+    PlanError
+        There is no run, or it is of another version of this program.
+    """
+    # A run that was copied, say from CI, is read where it lies now.
+    return judge_run(read_plan(folder.resolve()))
+
+
+def find_run(runs: Path, name: str) -> Path:
+    """The folder of a run that was given as a path, by its name, by the start of its name, or as `latest`.
+
+    Raises
+    ------
+    UsageError
+        No run is meant, or more than one.
+    """
+    if plan_path(Path(name)).is_file():
+        return Path(name)
+    known = run_folders(runs)
+    if name == "latest" and known:
+        return known[-1]
+    found = [folder for folder in known if folder.name == name] or [
+        folder for folder in known if folder.name.startswith(name)
+    ]
+    if len(found) == 1:
+        return found[0]
+    trouble = "could be any of" if found else "is none of"
+    listed = ", ".join(folder.name for folder in found or known) or f"none in {runs}"
+    raise UsageError(f"{name!r} {trouble} the runs: {listed}. Give a name, or the path of a run's folder.")

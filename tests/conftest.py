@@ -1,0 +1,21 @@
+"""The order of the tests, and JAX in float64 before anything is traced: one process runs many files."""
+
+import contextlib
+import os
+
+import pytest
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+with contextlib.suppress(ImportError):
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+
+# The longest first, so that two workers end together.
+FIRST = ("test_end_to_end.py", "test_slurm.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take minutes in front; the rest keeps its order."""
+    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))

@@ -1,0 +1,232 @@
+"""`nox -s detect`: plant each defect of the catalogue in a scratch copy and see whether it is caught."""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from matrix.environments import Recipe, stock_environment
+from matrix.errors import exit_code_of
+from matrix.files import write_json
+from matrix.hashing import code_hash
+from matrix.layout import MANIFEST, REPOSITORY_ROOT, Layout, open_layout
+from matrix.manifest import load_manifest
+from matrix.options import add_root
+from tests.detect.catalogue import CLEAN, CLEAN_AGAIN, DEFECTS, Defect
+
+LIMIT_SECONDS = 1800.0
+# What is vendored into the candidate, and how: the baseline is the same whatever is planted there.
+CANDIDATE_ONLY = ("solver/", "matrix/vendor/")
+CODE = ("solver", "matrix", "tests", "repos.yaml")
+_NOT_COPIED = shutil.ignore_patterns(".git", ".matrix", ".nox", ".venv", "__pycache__", ".*_cache")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a run on a planted copy said.
+
+    Attributes
+    ----------
+    failed
+        The gates that failed, or "tests", each with what it said.
+    as_it_should
+        Whether the defect's gate is among them and the exit code is 1; for the clean tree, that nothing is.
+    seconds, cpu_seconds
+        Of the run and of all processes it started.
+    run
+        Name of the matrix's run.
+    """
+
+    defect: str
+    area: str
+    gate: str
+    exit_code: int
+    failed: dict[str, str]
+    as_it_should: bool
+    seconds: float
+    cpu_seconds: float
+    run: str
+    output: str
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Plant and run; 0 if every defect is caught by its gate and the clean tree raises no alarm."""
+    parser = argparse.ArgumentParser(prog="nox -s detect --", description=__doc__)
+    parser.add_argument(
+        "words", nargs="*", metavar="WORD", help="only defects with one of these in name or area"
+    )
+    parser.add_argument(
+        "--clean", type=int, default=1, metavar="N", help="runs of the clean tree, 1 at least (default 1)"
+    )
+    parser.add_argument(
+        "--fresh", action="store_true", help="start over instead of going on with an interrupted session"
+    )
+    add_root(parser)
+    parser.add_argument("--output", type=Path, default=Path(".matrix/detect.json"), help="the record")
+    options = parser.parse_args(arguments)
+    return exit_code_of(
+        lambda: _run(options), "interrupted; what was found is kept, the same command goes on from here"
+    )
+
+
+def _run(options: argparse.Namespace) -> int:
+    chosen = [
+        one for one in DEFECTS if not options.words or any(w in one.name + one.area for w in options.words)
+    ]
+    layout = open_layout(options.root)
+    # One prepared environment for all: a defect in the solver then costs a copy and not an installation.
+    python = stock_environment(layout, Recipe(load_manifest(MANIFEST).release)).python
+    kept = [] if options.fresh else _kept(options.output)
+    wanted = [CLEAN, *chosen, *[CLEAN_AGAIN] * (options.clean - 1)]
+    found = _go_on(wanted, kept, layout, python, options.output)
+    _show(found)
+    return 0 if all(one.as_it_should for one in found) else 1
+
+
+def _go_on(
+    wanted: Sequence[Defect], kept: Sequence[Found], layout: Layout, python: Path, output: Path
+) -> list[Found]:
+    """What was found of every wanted defect, in order; what is not kept is planted now."""
+    left, found = list(kept), []
+    for defect in wanted:
+        earlier = next((one for one in left if one.defect == defect.name), None)
+        if earlier is not None:
+            left.remove(earlier)
+            found.append(earlier)
+            continue
+        clean = next((layout.runs / one.run for one in found if one.defect == CLEAN.name and one.run), None)
+        found.append(detect(defect, layout, python, clean))
+        _say(found[-1])
+        write_json(output, {"code": code_hash(CODE), "found": [asdict(one) for one in (*found, *left)]})
+    return found
+
+
+def _kept(record: Path) -> list[Found]:
+    """What an interrupted session of exactly this code had found."""
+    if not record.is_file():
+        return []
+    document = json.loads(record.read_text(encoding="utf-8"))
+    return [Found(**one) for one in document["found"]] if document["code"] == code_hash(CODE) else []
+
+
+def _say(found: Found) -> None:
+    word = "as it should" if found.as_it_should else "MISSED" if found.gate else "FALSE ALARM"
+    gates = ", ".join(found.failed)
+    print(
+        f"{found.cpu_seconds:5.0f} s  {word:12}  {found.area or '-':10}  {found.defect}: {gates}", flush=True
+    )
+
+
+def detect(defect: Defect, layout: Layout, python: Path, clean: Path | None = None) -> Found:
+    """Plant `defect` in a copy of this repository and run what should catch it.
+
+    Parameters
+    ----------
+    layout, python
+        Where runs are kept, and the prepared environment they use.
+    clean
+        A run of the clean tree, whose baseline stands where the defect can only be in the candidate.
+    """
+    known = set(layout.runs.iterdir())
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / "repository"
+        shutil.copytree(REPOSITORY_ROOT, copy, ignore=_NOT_COPIED)
+        for edit in defect.edits:
+            edit.plant(copy)
+        started, cpu_started = time.monotonic(), _cpu_seconds()
+        done = subprocess.run(
+            _tests(defect) if defect.gate == "tests" else _matrix(defect, layout.root, python, clean),
+            cwd=copy,
+            env={**os.environ, "PYTHONPATH": str(copy)},
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_SECONDS,
+            check=False,
+        )
+        seconds, cpu_seconds = time.monotonic() - started, _cpu_seconds() - cpu_started
+    runs = set(layout.runs.iterdir()) - known
+    if defect.gate == "tests":
+        failed = {"tests": _first_failure(done.stdout)} if done.returncode == 1 else {}
+    else:
+        # The record names no folder of this machine.
+        places = {str(copy): ".", str(layout.root): ".matrix"}
+        failed = {gate: _without(places, message) for gate, message in _failed_gates(runs).items()}
+    caught = any(gate.startswith(defect.gate) for gate in failed) and done.returncode == 1
+    right = caught if defect.gate else done.returncode == 0 and not failed
+    return Found(
+        defect=defect.name,
+        area=defect.area,
+        gate=defect.gate,
+        exit_code=done.returncode,
+        failed=failed,
+        as_it_should=right,
+        seconds=seconds,
+        cpu_seconds=cpu_seconds,
+        run=max((run.name for run in runs), default=""),
+        output="" if right else "\n".join((done.stdout + done.stderr).splitlines()[-20:]),
+    )
+
+
+def _cpu_seconds() -> float:
+    """What the processes started from here and ended by now took of the processor."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _tests(defect: Defect) -> list[str]:
+    return [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *defect.run]
+
+
+def _matrix(defect: Defect, root: Path, python: Path, clean: Path | None) -> list[str]:
+    # What is no part of the candidate may change how the baseline is measured or kept: then it is measured.
+    spared = bool(clean and defect.edits) and all(e.file.startswith(CANDIDATE_ONLY) for e in defect.edits)
+    program = ["tests.detect.planted", str(clean)] if spared else ["matrix"]
+    where = ("--source", "embedded", "--scale", "smoke", "--root", str(root), "--base-python", str(python))
+    return [sys.executable, "-m", *program, "fp64", *where, "--fresh", "-n", "1", *defect.run]
+
+
+def _failed_gates(runs: set[Path]) -> dict[str, str]:
+    failed: dict[str, str] = {}
+    for path in (run / "verdicts.json" for run in runs):
+        for verdict in json.loads(path.read_text())["verdicts"] if path.exists() else ():
+            if verdict["outcome"] == "fail":
+                failed.setdefault(verdict["gate"], verdict["message"])
+    return failed
+
+
+def _without(places: dict[str, str], text: str) -> str:
+    for place, word in places.items():
+        text = text.replace(place, word)
+    return text
+
+
+def _first_failure(output: str) -> str:
+    return next((line for line in output.splitlines() if line.startswith("E  ")), "")
+
+
+def _show(found: Sequence[Found]) -> None:
+    table = Table("defect", "area", "must catch it", "failed", "verdict")
+    for one in found:
+        good = "caught" if one.gate else "no alarm"
+        bad = "MISSED" if one.gate else "FALSE ALARM"
+        table.add_row(
+            one.defect, one.area, one.gate, ", ".join(one.failed), good if one.as_it_should else bad
+        )
+    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    console.print(table)
+    console.print(f"{sum(one.as_it_should for one in found)} of {len(found)} as they should be")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,424 @@
+"""Defects to plant, one at a time, in a copy of this repository, each with the gate that must catch it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+API = "solver/_api.py"
+CALL_SITE = "matrix/vendor/templates/inversion_util.py"
+CALLERS = "matrix/vendor/templates/abstract_inversion.py"
+CONFIG = "matrix/vendor/config.py"
+MEASURE = "matrix/pipelines/measure.py"
+CELL = "matrix/cell.py"
+CONSTANTS = "matrix/embedded/autolens_workspace_developer/jax_profiling/jit/interferometer/mge.py"
+PIPELINE = ("--only", "interferometer-mge")
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Replace `old`, which occurs once in the file, by `new`; without `old`, append `new`."""
+
+    file: str
+    new: str
+    old: str = ""
+
+    def plant(self, repository: Path) -> None:
+        """Make the edit in the copy.
+
+        Raises
+        ------
+        ValueError
+            The file no longer holds what is to be replaced: the catalogue must follow the code.
+        """
+        path = repository / self.file
+        text = path.read_text(encoding="utf-8")
+        if not self.old:
+            path.write_text(text + self.new, encoding="utf-8")
+            return
+        if text.count(self.old) != 1:
+            raise ValueError(f"{self.file} holds {self.old!r} {text.count(self.old)} times, not once")
+        path.write_text(text.replace(self.old, self.new), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Defect:
+    """One planted defect.
+
+    Attributes
+    ----------
+    area
+        solver, call site, config, dependency, precision, constants, artifacts or harness.
+    gate
+        What must catch it: a gate of a pipeline, the first words of a gate of the change, or "tests".
+    run
+        What to run: options of the matrix, or the path of the tests.
+    """
+
+    name: str
+    area: str
+    gate: str
+    edits: tuple[Edit, ...]
+    run: tuple[str, ...] = PIPELINE
+
+
+def _solve(body: str) -> tuple[Edit, ...]:
+    """Wrap the one place where every form of the solver gets its answer."""
+    return (Edit(API, f"\n\n_right_solve = _solve\n\n\ndef _solve(options, Q, q):\n    {body}\n"),)
+
+
+def _check(*names: str) -> tuple[str, ...]:
+    return tuple(word for name in names for word in ("--check", name))
+
+
+# Nothing planted: once with everything that a defect below is caught by, then as often as one likes with
+# what takes less than a minute.
+QUICK_CHECKS = ("independence", "gradients")
+ALL_CHECKS = ("assertions", "assertion-script", "library-tests", *QUICK_CHECKS)
+CLEAN = Defect("clean tree", "", "", (), (*PIPELINE, *_check(*ALL_CHECKS)))
+CLEAN_AGAIN = Defect("clean tree again", "", "", (), (*PIPELINE, *_check(*QUICK_CHECKS)))
+
+
+_RESULT = "result = _right_solve(options, Q, q); return result._replace"
+_CALL = "            data_vector,\n            target_kappa="
+_JIT = "            jit=evaluation_of(jit),\n"
+
+DEFECTS = (
+    Defect(
+        "clips the unconstrained solution",
+        "solver",
+        "solver",
+        _solve(f"{_RESULT}(primal=jnp.maximum(jnp.linalg.solve(Q, q), 0.0))"),
+    ),
+    Defect("has the sign of q wrong", "solver", "constant", _solve("return _right_solve(options, Q, -q)")),
+    Defect("forgets positivity", "solver", "solver", _solve(f"{_RESULT}(primal=jnp.linalg.solve(Q, q))")),
+    Defect("is off by 1e-6", "solver", "solver", _solve(f"{_RESULT}(primal=result.primal * (1.0 + 1e-6))")),
+    Defect("is off by 1e-3", "solver", "solver", _solve(f"{_RESULT}(primal=result.primal * (1.0 + 1e-3))")),
+    Defect(
+        "accepts a loose tolerance and stops there",
+        "solver",
+        "solver",
+        (
+            Edit("solver/_certificate.py", "return 1e-2 if", "return 1e-9 if"),
+            Edit(
+                "solver/_pdip.py",
+                "tolerance = 1e-3 if",
+                "tolerance = 32 * float(jnp.finfo(problem.q.dtype).eps) ** 0.875 if",
+            ),
+            Edit("solver/_pdip.py", "MAX_CROSSOVER_STEPS = 0\n", "MAX_CROSSOVER_STEPS = 8\n"),
+            Edit("solver/_active_set.py", "MAX_SEARCH_STEPS = 1\n", "MAX_SEARCH_STEPS = 40\n"),
+        ),
+    ),
+    Defect(
+        "returns nan as soon as one unknown is at the bound",
+        "solver",
+        "finite",
+        _solve(f"{_RESULT}(primal=jnp.where(jnp.any(result.dual > 1e-12), jnp.nan, result.primal))"),
+    ),
+    Defect(
+        "never says that it converged",
+        "solver",
+        "solver",
+        _solve(f"{_RESULT}(code=jnp.full_like(result.code, 3))"),
+    ),
+    Defect(
+        "has a gradient of nan",
+        "solver",
+        "gate 6",
+        (Edit(API, "cotangent * jnp.nan), None)", "cotangent), None)"),),
+        _check("gradients"),
+    ),
+    Defect(
+        "has a gradient of zero",
+        "solver",
+        "gate 6",
+        (Edit(API, "cotangent * 0.0), None)", "cotangent), None)"),),
+        _check("gradients"),
+    ),
+    Defect(
+        "has the sign of the gradient wrong",
+        "solver",
+        "gate 3",
+        (Edit(API, "-cotangent), None)", "cotangent), None)"),),
+        _check("assertions", "assertion-script"),
+    ),
+    Defect(
+        "stops after two iterations and says that it converged",
+        "solver",
+        "solver",
+        _solve(
+            "import dataclasses\n    early = dataclasses.replace(options, algorithm='pdip', max_iter=2)\n"
+            "    result = _right_solve(early, Q, q)\n"
+            "    return result._replace(code=jnp.full_like(result.code, ResultCode.CERTIFIED))"
+        ),
+    ),
+    Defect(
+        "is called with another q",
+        "call site",
+        "candidate_vs_baseline",
+        (Edit(CALL_SITE, "            data_vector * 1.01,\n            target_kappa=", _CALL),),
+    ),
+    # A wrong column costs time, never correctness: no evidence can tell, the library's own test does.
+    Defect(
+        "passes the columns of the system before edge pixels are taken out",
+        "call site",
+        "gate 4",
+        (Edit(CALLERS, "        if not edge_zeroed:\n", "        if edge_zeroed:\n"),),
+        _check("library-tests"),
+    ),
+    Defect(
+        "call site still imports jaxnnls",
+        "call site",
+        "finished",
+        (
+            Edit(
+                CALL_SITE,
+                "        import jaxnnls as nnls\n",
+                "        from autoarray.inversion import nnls\n",
+            ),
+        ),
+    ),
+    Defect(
+        "call site leaves the gradient out",
+        "call site",
+        "gate 6",
+        (Edit(CONFIG, '"nnls_forward_only",\n        "true",', '"nnls_forward_only",\n        "false",'),),
+        _check("gradients"),
+    ),
+    Defect(
+        "stops after one iteration by default",
+        "config",
+        "solver",
+        (
+            Edit(CONFIG, '"nnls_max_iter",\n        "1",', '"nnls_max_iter",\n        "null",'),
+            Edit(CONFIG, '        ALGORITHM,\n        "fista",', '        ALGORITHM,\n        "auto",'),
+        ),
+    ),
+    # The packaged file hides a default in the code until a workspace brings a file of its own.
+    Defect(
+        "has other defaults in the code than in the packaged file",
+        "config",
+        "tests",
+        (
+            Edit(CALL_SITE, '"nnls_max_iter", 1)', '"nnls_max_iter", None)'),
+            Edit(CALL_SITE, '"nnls_algorithm", "fista")', '"nnls_algorithm", "auto")'),
+        ),
+        ("tests/vendor/test_config.py",),
+    ),
+    Defect(
+        "reads a key that nobody writes",
+        "config",
+        "gate 4",
+        (Edit(CALL_SITE, '"nnls_algorithmn", "auto")', '"nnls_algorithm", "auto")'),),
+        _check("library-tests"),
+    ),
+    Defect(
+        "falls back to jaxnnls in silence",
+        "dependency",
+        "gate 5",
+        (
+            Edit(
+                CALL_SITE,
+                "        try:\n            import jaxnnls as nnls\n        except ImportError:\n"
+                "            from autoarray.inversion import nnls\n",
+                "        from autoarray.inversion import nnls\n",
+            ),
+        ),
+        _check("independence"),
+    ),
+    Defect(
+        "has the library declare jaxnnls",
+        "dependency",
+        "gate 5",
+        (
+            Edit(
+                "matrix/vendor/dependencies.py",
+                '        return text.replace("dependencies = [", \'dependencies = ["jaxnnls",\', 1)\n',
+                "        return text\n",
+            ),
+        ),
+        _check("independence"),
+    ),
+    Defect(
+        "leaves jaxnnls in the candidate's environment",
+        "dependency",
+        "gate 5",
+        (
+            Edit(
+                "matrix/environments.py", "                pass\n", "                write_blocker(folder)\n"
+            ),
+        ),
+        _check("independence"),
+    ),
+    Defect(
+        "solves in float32",
+        "precision",
+        "solver",
+        _solve(
+            "result = _right_solve(options, Q.astype(jnp.float32), q.astype(jnp.float32)); "
+            "return jax.tree.map(lambda a: a.astype(Q.dtype) if a.dtype == jnp.float32 else a, result)"
+        ),
+    ),
+    Defect(
+        "imports JAX first and does not switch it to 64 bit",
+        "precision",
+        "precision",
+        (
+            Edit("matrix/execute/local.py", '"JAX_ENABLE_X64": "False"', '"JAX_ENABLE_X64": "True"'),
+            Edit(
+                CELL,
+                '    importlib.import_module("jax")\n    importlib.import_module("autolens")',
+                '    importlib.import_module("autolens")',
+            ),
+        ),
+    ),
+    Defect(
+        "computes in the library's mixed precision under an fp64 label",
+        "precision",
+        "precision",
+        (Edit(MEASURE, "workspace, mixed=True)", 'workspace, mixed=cell.precision == "mp")'),),
+    ),
+    Defect(
+        "labels a float32 evidence as float64",
+        "precision",
+        "precision",
+        (Edit(MEASURE, "            jit=evaluation_of(np.float64(np.float32(jit))),\n", _JIT),),
+    ),
+    Defect(
+        "has another constant in the workspace",
+        "constants",
+        "constant",
+        (Edit(CONSTANTS, "_SMOKE = -3157.", "_SMOKE = -3153."),),
+    ),
+    Defect(
+        "has the constant under another name",
+        "constants",
+        "constant",
+        (Edit(CONSTANTS, "_SMALL = -3153.", "_SMOKE = -3153."),),
+    ),
+    Defect(
+        "writes the step-by-step value as the batch's",
+        "artifacts",
+        "tests",
+        (
+            Edit(
+                "matrix/artifacts/results.py",
+                'values["vmap_first_element"] = evaluations.jit.values[0] * 2',
+                'values["vmap_first_element"] = evaluations.vmap_equal.values[0]',
+            ),
+        ),
+        ("tests/artifacts/test_results.py",),
+    ),
+    Defect(
+        "leaves a result file of an older run as it is",
+        "artifacts",
+        "tests",
+        (
+            Edit(
+                "matrix/artifacts/results.py",
+                "    if not text.exists():\n        write_text(text, json.dumps(document, indent=2))\n",
+                "    write_text(text, json.dumps(document, indent=2))\n",
+            ),
+        ),
+        ("tests/artifacts/test_results.py",),
+    ),
+    Defect(
+        "blesses a drift that nobody accepted",
+        "artifacts",
+        "tests",
+        (Edit("matrix/artifacts/drift.py", "    if change <= 1.0:", "    if change <= tolerance:"),),
+        ("tests/artifacts/test_drift.py",),
+    ),
+    Defect(
+        "ends with 0 and without a record",
+        "harness",
+        "finished",
+        (Edit(CELL, "        pass\n", "        write_record(options.record, measured.record)\n"),),
+    ),
+    Defect(
+        "tap changes the answer it looks at",
+        "harness",
+        "solver",
+        (
+            Edit(
+                "matrix/pipelines/audit.py", "return value * 1.001, solves[0].Q", "return value, solves[0].Q"
+            ),
+        ),
+    ),
+    # At smoke scale lanes are closer to each other than vmap_vs_jit tolerates: the audited program tells.
+    Defect(
+        "gives every lane the medians' value",
+        "harness",
+        "solver",
+        (
+            Edit(
+                MEASURE,
+                "vmap_lanes=evaluation_of(*[vmap_lanes[0]] * LANES)",
+                "vmap_lanes=evaluation_of(vmap_lanes)",
+            ),
+        ),
+    ),
+    Defect(
+        "takes an older record for this run's",
+        "harness",
+        "tests",
+        (
+            Edit(
+                "matrix/execute/local.py",
+                "    return record\n\n\ndef record_fault",
+                "    return record if record.key == cell.key else None\n\n\ndef record_fault",
+            ),
+        ),
+        ("tests/execute/test_local.py",),
+    ),
+    Defect(
+        "takes a record of other commits than planned",
+        "harness",
+        "tests",
+        (
+            Edit(
+                "matrix/execute/local.py",
+                "    if not planned:\n",
+                '    if record.provenance.driver.get("checkouts") != planned:\n',
+            ),
+        ),
+        ("tests/execute/test_local.py",),
+    ),
+    Defect(
+        "gives the candidate the baseline's library",
+        "harness",
+        "finished",
+        (
+            Edit(
+                "matrix/preparing.py",
+                "recipe, side, baseline.path, options.base_python",
+                "recipe, side, checkout.path, options.base_python",
+            ),
+        ),
+    ),
+    # The suite's tests, and with them JUnit, then say pass: the verdicts decide all the same.
+    Defect(
+        "takes every failing gate for a pass, with another constant in the workspace",
+        "harness",
+        "constant",
+        (
+            Edit(
+                "matrix/suite/test_matrix.py",
+                "    if verdict.outcome is not Outcome.NOT_RUN:\n        return\n",
+                "    if verdict.outcome is Outcome.PASS:\n        return\n",
+            ),
+            Edit(CONSTANTS, "_SMOKE = -3157.", "_SMOKE = -3153."),
+        ),
+    ),
+    Defect(
+        "has a tolerance of ten per cent in every gate that holds paths together",
+        "harness",
+        "tests",
+        (
+            Edit(
+                "matrix/gates/pipelines.py",
+                "differences[worst] <= 0.1, message, numbers)\n\n\ndef _verdict",
+                "differences[worst] <= tolerance, message, numbers)\n\n\ndef _verdict",
+            ),
+        ),
+        ("tests/test_gates.py",),
+    ),
+)

@@ -1,0 +1,56 @@
+"""The catalogue fits the code, and the quickest of its defects are caught."""
+
+import ast
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from matrix.execute.local import kept_record
+from matrix.layout import REPOSITORY_ROOT, open_layout
+from matrix.record import write_record
+from tests.detect.__main__ import detect
+from tests.detect.catalogue import DEFECTS, Defect
+from tests.detect.planted import take_over_baseline
+from tests.factory import make_plan, make_record
+
+AREAS = {"solver", "call site", "config", "dependency", "precision", "constants", "artifacts", "harness"}
+QUICK = [defect for defect in DEFECTS if defect.gate == "tests"]
+
+
+@pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
+def test_defect_fits_the_code_and_leaves_it_valid(defect: Defect, tmp_path: Path) -> None:
+    for name in dict.fromkeys(edit.file for edit in defect.edits):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPOSITORY_ROOT / name, tmp_path / name)
+    for edit in defect.edits:
+        edit.plant(tmp_path)
+        ast.parse((tmp_path / edit.file).read_text())
+
+
+def test_every_area_has_its_defects() -> None:
+    counts = Counter(defect.area for defect in DEFECTS)
+    assert set(counts) == AREAS
+    assert len(DEFECTS) >= 20
+    assert len({defect.name for defect in DEFECTS}) == len(DEFECTS)
+
+
+@pytest.mark.parametrize("defect", QUICK, ids=lambda defect: defect.name)
+def test_quick_defects_are_caught(defect: Defect, tmp_path: Path) -> None:
+    found = detect(defect, open_layout(tmp_path), Path(sys.executable))
+    assert found.as_it_should, found.output
+
+
+def test_clean_runs_baseline_stands_where_its_content_is_the_planned(tmp_path: Path) -> None:
+    clean = make_plan(tmp_path / "clean")
+    for cell in clean.cells:
+        write_record(clean.record_path(cell), make_record(side=cell.side, key=cell.key))
+    same = make_plan(tmp_path / "same")
+    take_over_baseline(same, clean)
+    assert [kept_record(same, cell) is not None for cell in same.cells] == [True, False]
+    cells = tuple(cell.model_copy(update={"key": "another"}) for cell in clean.cells)
+    other = make_plan(tmp_path / "other", cells=cells)
+    take_over_baseline(other, clean)
+    assert not any(other.record_path(cell).exists() for cell in other.cells)

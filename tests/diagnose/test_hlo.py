@@ -1,0 +1,56 @@
+"""Operations are counted right in programs whose content is known, and relaxed code is told from the rest."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import solver
+from matrix.diagnose.hlo import instructions_from, kinds, operations
+from matrix.diagnose.hlo_audit import sentence
+from matrix.gates import in_sampling_path
+
+SYSTEM = (jax.ShapeDtypeStruct((3, 8, 8), jnp.float64), jax.ShapeDtypeStruct((3, 8), jnp.float64))
+
+
+def text_of(function: Any, *shapes: Any) -> str:
+    return jax.jit(jax.vmap(function)).lower(*shapes).compile().as_text()
+
+
+def test_each_kind_is_counted_once() -> None:
+    def program(Q: Any, q: Any) -> Any:
+        lower = jnp.linalg.cholesky(Q)
+        x = jax.scipy.linalg.solve_triangular(lower, q, lower=True)
+        x = jax.pure_callback(lambda x: x, q, x, vmap_method="sequential")
+        return jax.lax.while_loop(lambda x: x[0] < 1, lambda x: x + 1, x)
+
+    counts = kinds(operations(text_of(program, *SYSTEM)))
+    assert (counts["Cholesky"], counts["triangular solve"]) == (1, 1)
+    assert counts["callback"] >= 1
+    assert counts["while loop"] >= 1
+    assert counts["LU"] == 0
+
+
+def test_relaxed_code_is_in_the_gradient_and_nowhere_else() -> None:
+    def gradient(Q: Any, q: Any) -> Any:
+        return jax.grad(lambda Q: jnp.sum(solver.solve_nnls_primal(Q, q)))(Q)
+
+    assert instructions_from(text_of(gradient, *SYSTEM), "relax") > 0
+    assert instructions_from(text_of(solver.solve_nnls_primal, *SYSTEM), "relax") == 0
+
+
+def test_older_form_of_the_metadata() -> None:
+    line = '  %a.1 = f64[3]{0} add(%b, %c), metadata={op_name="add" source_file="/p/x/FILE"}'
+    assert instructions_from(line.replace("FILE", "pdip_relaxed.py"), "relax") == 1
+    assert instructions_from(line.replace("FILE", "pdip.py").replace("/x/", "/relax/"), "relax") == 0
+
+
+@pytest.mark.parametrize(("called", "relaxed", "word"), [(3, 0, "is not"), (5, 0, "IS"), (3, 7, "IS")])
+def test_one_line_says_whether_it_is_in_the_sampling_path(called: int, relaxed: int, word: str) -> None:
+    programs = {
+        name: {"kinds": {"Cholesky": count}, "from relaxed code": relaxed}
+        for name, count in (("likelihood", 9), ("solver", called), ("forward-only", 3), ("gradient", 8))
+    }
+    assert in_sampling_path(programs) == (word == "IS")
+    assert f"backward pass {word} in the sampling path" in sentence("candidate", programs)

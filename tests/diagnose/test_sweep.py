@@ -1,0 +1,142 @@
+"""The sweep: what is swept is really in force, and only converged settings within the tolerance count."""
+
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+jax = pytest.importorskip("jax")
+jaxnnls = pytest.importorskip("jaxnnls")
+import jax.numpy as jnp  # noqa: E402
+
+import solver as vendored  # noqa: E402
+from matrix.diagnose.probe_plot import sweep_curves  # noqa: E402
+from matrix.diagnose.probe_record import read_diagnosis, write_diagnosis  # noqa: E402
+from matrix.diagnose.probe_side import interleaved  # noqa: E402
+from matrix.diagnose.sweep import settings_of  # noqa: E402
+from matrix.diagnose.sweep_cell import _answer, _candidate, _jaxnnls  # noqa: E402
+from matrix.diagnose.sweep_record import Setting, SweepPoint, SweepRecord  # noqa: E402
+from matrix.diagnose.sweep_verdict import Sweep  # noqa: E402
+from tests.factory import make_record  # noqa: E402
+
+
+def point(setting: Setting, seconds: float, evidence: float | None = 100.0, **changes: Any) -> SweepPoint:
+    facts = {"l2": 0.0, "iterations": 5, "converged": True, **changes}
+    return SweepPoint(setting, (seconds,), evidence, **facts)
+
+
+def sweep(baseline: list[SweepPoint], candidate: list[SweepPoint], pipeline: str = "imaging-mge") -> Sweep:
+    def record(side: str, points: list[SweepPoint]) -> SweepRecord:
+        made = make_record(pipeline=pipeline, side=side)
+        return SweepRecord(made.cell, tuple(points), (1.0,), (2.0,), 100.0, made.precision, made.provenance)
+
+    return Sweep(record("baseline", baseline), record("candidate", candidate))
+
+
+DEFAULT = point(Setting("jaxnnls"), 3.0)
+LOOSE = point(Setting("jaxnnls", solver_tol=1e-2), 0.5, 100.1)
+CUT = point(Setting("jaxnnls", max_iter=5), 0.6, converged=False)
+TUNED = point(Setting("jaxnnls", solver_tol=1e-6), 1.0)
+NAN = point(Setting("jaxnnls", max_iter=1), 0.1, None, l2=None)
+
+
+def test_loose_unconverged_and_non_finite_settings_do_not_count() -> None:
+    found = sweep([DEFAULT, LOOSE, CUT, NAN, TUNED], [])
+    assert found.fastest_within(found.points, 1e-6) == TUNED
+    assert found.fastest_within([LOOSE, NAN], 1e-6) is None
+    assert found.change(LOOSE) == pytest.approx(0.1)
+    assert found.drift(LOOSE) == pytest.approx(1e-3)
+    assert found.drift(NAN) is None
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.25, ": vendor."), (2.0, ": ship a config change.")])
+def test_sentence_says_which_to_ship_and_what_a_free_solve_would_give(seconds: float, words: str) -> None:
+    said = sweep([DEFAULT, TUNED], [point(Setting("auto"), seconds)]).recommendation(1e-6)
+    cost = "jaxnnls tol 1e-06, which moves the reconstruction by 0e+00"
+    assert f"a config change alone ({cost}) makes the likelihood 2.00× as fast" in said
+    assert "a solve that took no time 4.00×" in said
+    assert said.endswith(words)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.25, "vendoring reaches"), (2.0, "neither reaches"), (0.5, "vendoring reaches")]
+)
+def test_sentence_holds_the_gain_against_the_target(seconds: float, words: str) -> None:
+    said = sweep([DEFAULT, TUNED], [point(Setting("auto"), seconds)], "imaging-delaunay").recommendation(1e-6)
+    assert "the target (438 to 200 ms per call on an A100) needs 2.19×" in said
+    assert words in said
+
+
+def test_where_the_solver_takes_no_time_nothing_is_recommended() -> None:
+    small = [point(Setting("jaxnnls"), 0.03), point(Setting("jaxnnls", solver_tol=1e-6), 0.02)]
+    said = sweep(small, [point(Setting("auto"), 0.01)]).recommendation(1e-6)
+    assert said.endswith(": no change of the solver matters here.")
+
+
+def test_candidate_that_keeps_no_evidence_is_not_recommended() -> None:
+    said = sweep([DEFAULT], [point(Setting("auto"), 1.0, 101.0)]).recommendation(1e-6)
+    assert "do not change anything" in said
+
+
+def test_defaults_come_first_and_the_picture_takes_points_without_a_value() -> None:
+    assert settings_of("baseline")[0] == Setting("jaxnnls")
+    assert {setting.algorithm for setting in settings_of("candidate")} == {"auto", "pdip"}
+    picture = sweep_curves(sweep([DEFAULT, LOOSE, NAN], [point(Setting("auto"), 1.0)]), 1e-6)
+    assert picture.startswith(b"\x89PNG")
+
+
+def test_records_come_back_as_they_were(tmp_path: Path) -> None:
+    record = sweep([DEFAULT, NAN], []).baseline
+    write_diagnosis(tmp_path / "record.json", record)
+    assert read_diagnosis(tmp_path / "record.json", SweepRecord) == record
+
+
+def system(K: int = 12) -> tuple[Any, Any]:
+    rng = np.random.default_rng(3)
+    A = rng.normal(size=(2 * K, K))
+    return jnp.asarray(A.T @ A), jnp.asarray(A.T @ rng.normal(size=2 * K))
+
+
+def test_jaxnnls_runs_under_each_setting_with_one_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    Q, q = system()
+    own = jaxnnls.solve_nnls(Q, q)
+    before = jaxnnls.pdip.MAX_ITER, jaxnnls.pdip.EPSILON
+    prepared = _jaxnnls(jaxnnls, {}, (Q, q))
+    assert before == (jaxnnls.pdip.MAX_ITER, jaxnnls.pdip.EPSILON)
+    x, converged, iterations = prepared(Setting("jaxnnls"))()
+    np.testing.assert_array_equal(x, own[0])
+    assert (int(converged), int(iterations)) == (1, int(own[4]))
+    # From here on nothing may be compiled.
+    monkeypatch.setattr("matrix.pipelines.programs.compiled", None)
+    _, cut, limited = prepared(Setting("jaxnnls", max_iter=2))()
+    assert (int(cut), int(limited)) == (0, 2)
+    _, enough, loose = prepared(Setting("jaxnnls", solver_tol=1e-2))()
+    assert int(enough) == 1
+    assert int(loose) < int(iterations)
+
+
+def test_vendored_solver_takes_the_settings_and_the_call_site_s_other_options() -> None:
+    Q, q = system()
+    prepared = _candidate(vendored, {"target_kappa": 1e-11, "dense_columns": (0, 1)}, (Q, q))
+    x, converged, _ = prepared(Setting("pdip"))()
+    np.testing.assert_allclose(x, jaxnnls.solve_nnls(Q, q)[0], atol=1e-5)
+    assert int(converged) == 1
+    _, cut, limited = prepared(Setting("pdip", max_iter=1))()
+    assert (int(cut), int(limited)) == (0, 1)
+
+
+def test_settings_are_timed_in_turn() -> None:
+    made: list[str] = []
+    times = interleaved([lambda: made.append("a"), lambda: made.append("b")], repeats=2)
+    assert made == ["a", "b", "a", "b"]
+    assert [len(own) for own in times] == [2, 2]
+
+
+def test_answer_given_from_outside_is_what_the_call_site_gets() -> None:
+    holder = types.ModuleType("holder")
+    holder.solve_nnls_primal = lambda Q, q, **_options: Q @ q  # type: ignore[attr-defined]
+    with _answer(7.0, holder):
+        assert holder.solve_nnls_primal(1, 2, target_kappa=3) == 7.0
+    assert holder.solve_nnls_primal(np.eye(1), np.ones(1), target_kappa=3) == [1.0]

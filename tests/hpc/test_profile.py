@@ -1,0 +1,60 @@
+"""`hpc.yaml`: what is wrong is said with file, key and remedy."""
+
+from pathlib import Path
+
+import pytest
+
+from matrix.errors import UsageError
+from matrix.hpc.profile import load_profile
+from matrix.layout import REPOSITORY_ROOT
+
+GOOD = "root: /scratch/me/nnls, driver: /opt/driver/bin/python, python: /opt/stack/bin/python"
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "hpc.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_only_profile_needs_no_name(tmp_path: Path) -> None:
+    name, profile = load_profile(written(tmp_path, f"profiles: {{here: {{{GOOD}}}}}"), None)
+    assert (name, profile.host, profile.root) == ("here", None, "/scratch/me/nnls")
+
+
+def test_our_own_file_is_valid() -> None:
+    name, profile = load_profile(REPOSITORY_ROOT / "hpc.yaml", "a100")
+    assert name == "a100"
+    assert profile.accelerator == "cuda12"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("profiles: [", "not YAML"),
+        ("profiles: {a: {}}", "profiles.a.root: this key is missing. Expected: absolute folder"),
+        (f"profiles: {{a: {{{GOOD}, tiem: 3}}}}", "profiles.a.tiem: unknown key. Known: host,"),
+        (
+            f"profiles: {{a: {{{GOOD}, time: soon}}}}",
+            "profiles.a.time: 'soon' will not do. Expected: minutes",
+        ),
+        (f"profiles: {{a: {{{GOOD}, time: 0}}}}", "Expected: minutes per cell"),
+        ("profiles: {a: {root: here, driver: /a, python: /b}}", "profiles.a.root: 'here' will not do"),
+        (f"profiles: {{a: {{{GOOD}}}, b: {{{GOOD}}}}}", "choose with --profile NAME. Known: a, b."),
+        ("profile: {}", "this key is missing. Expected: mapping"),
+        ("", "will not do"),
+    ],
+)
+def test_fault_is_named(tmp_path: Path, text: str, says: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(UsageError) as raised:
+        load_profile(path, None)
+    assert str(path) in str(raised.value)
+    assert says in str(raised.value)
+
+
+def test_missing_file_and_unknown_profile(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        load_profile(tmp_path / "none.yaml", None)
+    with pytest.raises(UsageError, match="no such profile"):
+        load_profile(written(tmp_path, f"profiles: {{a: {{{GOOD}}}}}"), "b")

@@ -1,0 +1,52 @@
+"""Each way the scheduler can say nothing: told apart, bounded in time, by programs that stand for its own."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from matrix.execute import slurm_states
+from matrix.execute.slurm_states import Silence, Task, ask
+
+FORGOTTEN = "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1"
+KNOWN = "echo 'JobId=7 JobState=COMPLETED ExitCode=0:0'"
+HANGS = "exec sleep 60"
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in front of PATH."""
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(slurm_states, "ASK_SECONDS", 1.0)
+    return tmp_path
+
+
+def says(folder: Path, program: str, script: str) -> None:
+    (folder / program).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / program).chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("controller", "accounting", "answer"),
+    [
+        (KNOWN, "exit 9", Task("COMPLETED", "0:0")),
+        (FORGOTTEN, "echo '7|TIMEOUT|0:0|00:30:00|n1'", Task("TIMEOUT", "0:0", "00:30:00", node="n1")),
+        (FORGOTTEN, "exit 0", Silence.UNKNOWN),
+        (FORGOTTEN, "echo 'Slurm accounting storage is disabled' >&2; exit 1", Silence.ACCOUNTING_OFF),
+        (FORGOTTEN, "echo 'sacct: error: Connection refused' >&2; exit 1", Silence.UNREACHABLE),
+        (FORGOTTEN, HANGS, Silence.UNREACHABLE),
+        ("echo 'Unable to contact slurm controller' >&2; exit 1", "exit 0", Silence.UNREACHABLE),
+        (HANGS, "exit 0", Silence.UNREACHABLE),
+    ],
+)
+def test_answer(programs: Path, controller: str, accounting: str, answer: Task | Silence) -> None:
+    says(programs, "scontrol", controller)
+    says(programs, "sacct", accounting)
+    began = time.monotonic()
+    assert ask(["7"]) == {"7": answer}
+    assert time.monotonic() - began < 10
+
+
+def test_no_slurm_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert ask(["7_1"]) == {"7_1": Silence.UNREACHABLE}

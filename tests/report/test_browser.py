@@ -1,0 +1,136 @@
+"""`report.html` in a real browser: no error, no missing picture, no request, tables that sort."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from matrix.report.compare import main as compare
+from matrix.report.html import write_html
+from matrix.report.runs import load_run
+from matrix.report.trend import main as trend
+from tests.factory import EVIDENCE, evaluation, make_record
+from tests.report.made_up import write_run
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["playwright.Browser"]:
+    """A headless Chromium: the system's, or the one playwright brought."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    with playwright.sync_playwright() as started:
+        if found is None and not Path(started.chromium.executable_path).exists():
+            pytest.skip("no Chromium here: neither the system's nor playwright's own")
+        # Without a sandbox, since CI runs as root; the pages are our own.
+        launched = started.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+RECORDS = {
+    "green": None,
+    "half": [make_record(side="baseline")],
+    "red": [make_record(side="baseline"), make_record(evaluations={"jit": evaluation(EVIDENCE * 1.01)})],
+}
+
+
+@pytest.fixture(scope="module", params=[*RECORDS])
+def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of each kind."""
+    folder = tmp_path_factory.mktemp("runs") / request.param
+    write_run(folder, RECORDS[request.param], pipelines=("imaging-pixelization", "imaging-delaunay"))
+    run = load_run(folder)
+    return write_html(run.plan, run.records, run.verdicts)
+
+
+@pytest.fixture(params=[(1200, "light"), (360, "dark")], ids=["desk", "phone"])
+def page(
+    request: pytest.FixtureRequest, browser: "playwright.Browser", report: Path
+) -> Iterator["playwright.Page"]:
+    """The report opened; fails at the end if the browser complained or asked for anything."""
+    width, scheme = request.param
+    opened = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    complaints: list[str] = []
+    requests: list[str] = []
+    opened.on("console", lambda message: complaints.append(message.text))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on("request", lambda asked: requests.append(asked.url))
+    opened.goto(report.as_uri())
+    yield opened
+    opened.close()
+    assert complaints == []
+    assert [url for url in requests if not url.startswith("data:")] == [report.as_uri()]
+
+
+def test_every_picture_is_there_and_nothing_sticks_out(page: "playwright.Page") -> None:
+    broken = "[...document.images].filter(image => !image.complete || image.naturalWidth === 0).length"
+    assert page.evaluate("document.images.length") > 0
+    assert page.evaluate(broken) == 0
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_tables_sort_by_mouse_and_by_keyboard(page: "playwright.Page") -> None:
+    column = "[...document.querySelectorAll('#gate-table tbody tr')].map(row => row.cells[2].textContent)"
+    before = page.evaluate(column)
+    heading = page.locator("#gate-table th", has_text="gate").get_by_role("button")
+    heading.click()
+    assert page.evaluate(column) == sorted(before) != before
+    heading.focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate(column) == sorted(before, reverse=True)
+    assert page.locator("#gate-table th", has_text="gate").get_attribute("aria-sort") == "descending"
+
+
+def test_filter_leaves_only_what_did_not_pass(page: "playwright.Page") -> None:
+    page.locator("#only-open").check()
+    shown = "[...document.querySelectorAll('#gate-table tbody tr:not([hidden])')].map(r => r.dataset.outcome)"
+    assert "pass" not in page.evaluate(shown)
+
+
+def test_axe_finds_nothing_inaccessible(page: "playwright.Page") -> None:
+    """Contrast, names, roles, order of headings and more, with everything unfolded."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed").Axe()
+    page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
+    found = axe.run(page)
+    assert found.response["violations"] == [], found.generate_report()
+    assert "color-contrast" in {passed["id"] for passed in found.response["passes"]}
+
+
+def test_everything_but_commands_is_on_paper_and_nothing_is_cut_off(page: "playwright.Page") -> None:
+    page.emulate_media(media="print")
+    # A4 without its margins.
+    page.set_viewport_size({"width": 690, "height": 1000})
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    folded = (
+        "[...document.querySelectorAll('details:not([open])')].filter(d => !d.closest('#reproduce')).length"
+    )
+    assert page.evaluate(folded) == 0
+    cut = "[...document.querySelectorAll('.wide')].filter(w => w.scrollWidth > w.clientWidth + 1).length"
+    assert page.evaluate(cut) == 0
+    assert page.locator("nav").is_hidden()
+
+
+@pytest.mark.parametrize("report", ["red"], indirect=True)
+def test_reason_of_a_failure_is_on_the_first_screen(page: "playwright.Page") -> None:
+    """Without scroll or click: which gate, on what, and why; on a phone by one swipe."""
+    screens = page.viewport_size["height"] * (1 if page.viewport_size["width"] > 1000 else 1.5)
+    for part in (page.locator("h1"), page.locator(".problem h3").first, page.locator(".problem .why").first):
+        box = part.bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= screens
+
+
+def test_other_pages_are_accessible_too(browser: "playwright.Browser", tmp_path: Path) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed").Axe()
+    for name in ("a", "b"):
+        write_run(tmp_path / "runs" / name, RECORDS["red" if name == "b" else "green"])
+    assert compare(["a", "b", "--root", str(tmp_path)]) == trend(["--root", str(tmp_path)]) == 0
+    opened = browser.new_page(viewport={"width": 360, "height": 900})
+    for path in (tmp_path / "runs" / "b" / "compare-with-a.html", tmp_path / "trend.html"):
+        opened.goto(path.as_uri())
+        assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert axe.run(opened).response["violations"] == []
+    opened.close()

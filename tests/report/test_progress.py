@@ -1,0 +1,78 @@
+"""Progress as a real pytest run drives it: plain, quiet, verbose and on GitHub."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from matrix.layout import REPOSITORY_ROOT
+from tests.report.made_up import write_run
+
+SUITE = """
+import pytest
+
+@pytest.mark.parametrize("cell", ["baseline", "candidate"], ids="imaging-pixelization-fp64-{}".format)
+def test_cell(cell):
+    assert cell == "baseline", "the reason of the failure"
+"""
+DRIVER = """
+import sys
+from pathlib import Path
+import pytest
+from rich.console import Console
+from matrix.plan import read_plan
+from matrix.report.progress import Progress
+progress = Progress(Console(highlight=False, soft_wrap=True), read_plan(Path(sys.argv[1])))
+pytest.main([*sys.argv[2:], "-p", "no:cacheprovider", "-p", "no:xdist"], plugins=[progress])
+"""
+
+
+def output(tmp_path: Path, *words: str, **variables: str) -> str:
+    plan = write_run(tmp_path / "run")
+    folder = plan.cell_folder(plan.cell("imaging-pixelization", "baseline"))
+    folder.mkdir(parents=True)
+    (folder / "log.txt").write_text("what the cell said\n")
+    suite = tmp_path / "test_suite.py"
+    suite.write_text(SUITE)
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER, str(plan.folder), str(suite), *words],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(REPOSITORY_ROOT), "PATH": "/usr/bin:/bin", **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_plain_lines_say_what_ends_and_why_it_failed(tmp_path: Path) -> None:
+    said = output(tmp_path)
+    assert "1/2 imaging-pixelization-fp64-baseline finished" in said
+    assert "FAILED test_cell[imaging-pixelization-fp64-candidate]" in said
+    assert "the reason of the failure" in said
+    assert "::group::" not in said
+    assert "\x1b" not in said
+
+
+def test_quiet_says_only_what_failed(tmp_path: Path) -> None:
+    said = output(tmp_path, "-q")
+    assert "finished" not in said
+    assert "FAILED test_cell[imaging-pixelization-fp64-candidate]" in said
+
+
+def test_verbose_adds_time_and_memory_of_the_record(tmp_path: Path) -> None:
+    assert "vmap 750.0 ms per lane, peak 3.00 GiB" in output(tmp_path, "-v")
+
+
+def test_ci_gets_folded_logs(tmp_path: Path) -> None:
+    lines = output(tmp_path, CI="true").splitlines()
+    opened = lines.index("::group::log of imaging-pixelization-fp64-baseline")
+    assert lines[opened + 1 : opened + 3] == ["what the cell said", "::endgroup::"]
+    assert lines.count("::endgroup::") == sum(line.startswith("::group::") for line in lines)
+
+
+@pytest.mark.parametrize("variable", ["NO_COLOR", "FORCE_COLOR"])
+def test_colours_follow_the_variables_people_set(tmp_path: Path, variable: str) -> None:
+    coloured = "\x1b[31m" in output(tmp_path, **{variable: "1"})
+    assert coloured == (variable == "FORCE_COLOR")

@@ -1,0 +1,102 @@
+"""Walk and exchange: few steps where they are meant for, and a second way where they are not."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import solver
+from matrix.checks.systems import system_from
+from solver import ResultCode
+from solver._active_set import EXCHANGE_FROM
+from solver._exchange import Exchange, exchange
+from solver._problem import scaled_problem
+from solver._walk import walk
+
+from .problems import Problem, kkt_violation, lens_like, objective, scipy_optimum, with_known_optimum
+
+K = 20
+
+
+def test_collinear_light_takes_fewer_factorisations_than_interior_points() -> None:
+    for seed in range(5):
+        problem = lens_like(np.random.default_rng(seed), dense=K, source=0)
+        walked = solver.solve_nnls_certified(problem.Q, problem.q, algorithm="active_set")
+        interior = solver.solve_nnls_certified(problem.Q, problem.q, algorithm="pdip")
+        assert walked.code == ResultCode.CERTIFIED
+        assert walked.iterations <= interior.iterations
+        best = objective(problem.Q, problem.q, scipy_optimum(problem.Q, problem.q))
+        assert objective(problem.Q, problem.q, np.asarray(walked.primal)) <= best + 1e-12 * abs(best)
+
+
+def test_from_any_guess_it_ends_at_the_optimum() -> None:
+    rng = np.random.default_rng(50)
+    problem = with_known_optimum(rng, K, condition=1e4)
+    scaled = scaled_problem(jnp.asarray(problem.Q), jnp.asarray(problem.q))
+    for _ in range(10):
+        guess = jnp.asarray(rng.uniform(size=K) < rng.uniform())
+        end = walk(scaled, jnp.zeros(K), guess, 100)
+        assert end.settled
+        np.testing.assert_allclose(scaled.scale * scaled.pull * end.x, problem.x, atol=1e-9)
+
+
+def test_a_walk_cut_short_does_not_claim_to_be_settled() -> None:
+    problem = with_known_optimum(np.random.default_rng(51), K, condition=1e6)
+    scaled = scaled_problem(jnp.asarray(problem.Q), jnp.asarray(problem.q))
+    end = walk(scaled, jnp.zeros(K), jnp.ones(K, bool), 2)
+    assert end.steps == 2
+    assert not end.settled
+    assert jnp.all(end.x >= 0)
+
+
+@pytest.mark.parametrize("size", [EXCHANGE_FROM - 4, 150])
+def test_where_the_search_is_too_long_interior_points_take_over(size: int) -> None:
+    problem = with_known_optimum(np.random.default_rng(150), size, condition=1e10)
+    result = solver.solve_nnls_certified(problem.Q, problem.q, algorithm="active_set")
+    assert result.code == ResultCode.CERTIFIED
+    assert kkt_violation(problem.Q, problem.q, np.asarray(result.primal)) < 1e-9
+
+
+def exchanged(problem: Problem, guess: np.ndarray) -> tuple[Exchange, np.ndarray]:
+    scaled = scaled_problem(jnp.asarray(problem.Q), jnp.asarray(problem.q))
+    end = exchange(scaled, jnp.asarray(guess), 40)
+    return end, np.asarray(scaled.scale * scaled.pull * end.x)
+
+
+def test_exchange_finds_a_well_conditioned_optimum_in_few_steps_from_any_guess() -> None:
+    rng = np.random.default_rng(52)
+    problem = with_known_optimum(rng, 100, condition=10)
+    for share in (0.0, 0.5, 1.0):
+        end, x = exchanged(problem, rng.uniform(size=100) < share)
+        assert end.settled
+        assert end.steps <= 6
+        np.testing.assert_allclose(x, problem.x, atol=1e-12)
+
+
+def test_exchange_gives_up_where_nothing_gets_better() -> None:
+    found = []
+    for seed in range(10):
+        problem = with_known_optimum(np.random.default_rng(seed), 100, condition=1e12)
+        end, _ = exchanged(problem, problem.q > 0)
+        assert end.ended
+        found.append(bool(end.settled))
+        assert found[-1] or end.steps < 40
+    assert not all(found)
+
+
+def test_many_wrong_variables_are_no_work_for_rounds() -> None:
+    # Without a collinear block, and with an identification that is far off: all entries of Q are positive.
+    rng = np.random.default_rng(53)
+    A = np.abs(rng.normal(size=(900, 450)))
+    q = A.T @ np.maximum(A @ np.maximum(rng.normal(size=450), 0) + rng.normal(size=900), 0)
+    Q = A.T @ A + np.eye(450)
+    eliminated = solver.solve_nnls_certified(Q, q, algorithm="schur")
+    interior = solver.solve_nnls_certified(Q, q, algorithm="pdip")
+    assert eliminated.code == ResultCode.CERTIFIED
+    assert eliminated.iterations <= interior.iterations / 2
+
+
+@pytest.mark.parametrize(("size", "condition"), [(100, 1e14), (200, 1e14), (299, 1e8)])
+def test_degenerate_systems_are_certified_all_the_same(size: int, condition: float) -> None:
+    system = system_from("degenerate", size, condition)
+    result = solver.solve_nnls_certified(system.Q, system.q, algorithm="active_set")
+    assert result.code == ResultCode.CERTIFIED
