@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,8 +125,9 @@ def git_identity() -> Finding:
 
 def packages() -> Finding:
     """The package index answers, asked the way environments are built."""
-    words = [sys.executable, "-m", "uv", "pip", "install", "--dry-run", "--no-deps", "--target", "unused"]
-    asked = run([*words, "--refresh", "jaxnnls==1.0.1"], timeout=NETWORK_SECONDS * 3, check=False)
+    with tempfile.TemporaryDirectory() as target:
+        words = [sys.executable, "-m", "uv", "pip", "install", "--dry-run", "--no-deps", "--target", target]
+        asked = run([*words, "--refresh", "jaxnnls==1.0.1"], timeout=NETWORK_SECONDS * 3, check=False)
     if asked.exit_code == 0:
         return Finding("network, packages", State.GOOD, "the package index answers")
     last = (asked.stderr.strip().splitlines() or ["no answer"])[-1]
