@@ -4,7 +4,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,6 +33,8 @@ FIRST_GUESS = {
 SMOKE_FRACTION = 0.3
 # Looking at the processes costs milliseconds; cells are being timed beside us.
 REFRESH_SECONDS = 2.0
+# Without a terminal: how often to say that cells are still running.
+STILL_SECONDS = 120.0
 CELL_TEST = re.compile(r"test_cell\[(?P<cell>[^\]]+)\]")
 CHECK_TEST = re.compile(r"test_check\[gate-\w+-(?P<check>[^\]]+)\]")
 
@@ -60,6 +62,8 @@ class Progress:
         )
         self._started: dict[str, float] = {}
         self._finished: set[str] = set()
+        # Of the cells finished in this call, in seconds: what they took, and what was expected of them.
+        self._took = self._due = 0.0
         self._begin = time.monotonic()
         self._workers = 1
         self._verbosity = 0
@@ -118,6 +122,8 @@ class Progress:
     def _cell_ended(self, cell: PlannedCell, report: pytest.TestReport) -> None:
         self._finished.add(cell.name)
         if report.passed and report.duration > 1.0:
+            self._took += report.duration
+            self._due += self._expected(cell)
             self._durations[self._duration_key(cell)] = report.duration
             write_json(self._durations_file, self._durations)
         if report.passed:
@@ -155,13 +161,20 @@ class Progress:
 
     def _estimate(self) -> float:
         """Seconds until the last cell ends: all work over the workers, no less than the longest pipeline."""
-        now = time.monotonic()
+        now, pace = time.monotonic(), self._pace()
         by_pipeline: dict[str, float] = {}
         for cell in (self._cells[name] for name in self._awaited - self._finished):
             running = now - self._started[cell.name] if cell.name in self._started else 0.0
-            left = max(0.0, self._expected(cell) - running)
+            left = max(0.0, pace * self._expected(cell) - running)
             by_pipeline[cell.pipeline] = by_pipeline.get(cell.pipeline, 0.0) + left
         return max(sum(by_pipeline.values()) / self._workers, max(by_pipeline.values(), default=0.0))
+
+    def _pace(self) -> float:
+        """How many times longer than expected cells take here: those that finished, or the most overdue."""
+        now = time.monotonic()
+        running = [self._cells[name] for name in self._running()]
+        overdue = [(now - self._started[cell.name]) / self._expected(cell) for cell in running]
+        return max([self._took / self._due if self._due else 1.0, *overdue])
 
     def _expected(self, cell: PlannedCell) -> float:
         guess = FIRST_GUESS[cell.pipeline] * (SMOKE_FRACTION if cell.scale == "smoke" else 1.0)
@@ -173,26 +186,23 @@ class Progress:
     @contextmanager
     def _live(self) -> Generator[None, None, None]:
         if not self._console.is_terminal:
-            yield
-            return
-        stop = threading.Event()
-        with Live(self._panel(), console=self._console, transient=True, refresh_per_second=2) as live:
-
-            def refresh() -> None:
-                while not stop.wait(REFRESH_SECONDS):
-                    live.update(self._panel())
-
-            thread = threading.Thread(target=refresh, daemon=True)
-            thread.start()
-            try:
+            with _repeated(self._still_running, STILL_SECONDS):
                 yield
-            finally:
-                stop.set()
-                thread.join()
+            return
+        live = Live(self._panel(), console=self._console, transient=True, refresh_per_second=2)
+        with live, _repeated(lambda: live.update(self._panel()), REFRESH_SECONDS):
+            yield
+
+    def _still_running(self) -> None:
+        for name in self._running():
+            self._say(f"{name} still running: {self._stage(self._cells[name])}")
+
+    def _running(self) -> list[str]:
+        return [name for name in tuple(self._started) if name not in self._finished]
 
     def _panel(self) -> Group:
         now = time.monotonic()
-        running = [name for name in self._started if name not in self._finished]
+        running = self._running()
         places = self._places() if running else {}
         lines = [
             Text(
@@ -223,6 +233,24 @@ class Progress:
     def _stage(self, cell: PlannedCell) -> str:
         path = stage_path(self._plan, cell)
         return path.read_text().strip() if path.exists() else "waiting for memory or starting"
+
+
+@contextmanager
+def _repeated(action: Callable[[], None], interval: float) -> Generator[None, None, None]:
+    """Do something again and again beside the body, every `interval` seconds."""
+    stop = threading.Event()
+
+    def repeat() -> None:
+        while not stop.wait(interval):
+            action()
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def _cores(process: psutil.Process) -> str:

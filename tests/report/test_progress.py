@@ -1,5 +1,6 @@
 """Progress as a real pytest run drives it: plain, quiet, verbose and on GitHub."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,12 @@ from matrix.layout import REPOSITORY_ROOT
 from tests.report.made_up import write_run
 
 SUITE = """
+import time
 import pytest
 
-@pytest.mark.parametrize("cell", ["baseline", "candidate"], ids="imaging-pixelization-fp64-{}".format)
+@pytest.mark.parametrize("cell", ["baseline", "candidate"], ids="imaging-pixelization-fp64-{{}}".format)
 def test_cell(cell):
+    time.sleep({seconds})
     assert cell == "baseline", "the reason of the failure"
 """
 DRIVER = """
@@ -28,15 +31,15 @@ pytest.main([*sys.argv[2:], "-p", "no:cacheprovider", "-p", "no:xdist"], plugins
 """
 
 
-def output(tmp_path: Path, *words: str, **variables: str) -> str:
+def output(tmp_path: Path, *words: str, seconds: float = 0.0, setup: str = "", **variables: str) -> str:
     plan = write_run(tmp_path / "run")
     folder = plan.cell_folder(plan.cell("imaging-pixelization", "baseline"))
     folder.mkdir(parents=True)
     (folder / "log.txt").write_text("what the cell said\n")
     suite = tmp_path / "test_suite.py"
-    suite.write_text(SUITE)
+    suite.write_text(SUITE.format(seconds=seconds))
     done = subprocess.run(
-        [sys.executable, "-c", DRIVER, str(plan.folder), str(suite), *words],
+        [sys.executable, "-c", setup + DRIVER, str(plan.folder), str(suite), *words],
         cwd=tmp_path,
         env={"PYTHONPATH": str(REPOSITORY_ROOT), "PATH": "/usr/bin:/bin", **variables},
         capture_output=True,
@@ -53,6 +56,18 @@ def test_plain_lines_say_what_ends_and_why_it_failed(tmp_path: Path) -> None:
     assert "the reason of the failure" in said
     assert "::group::" not in said
     assert "\x1b" not in said
+
+
+def test_plain_lines_say_what_still_runs_and_how_much_slower_than_expected(tmp_path: Path) -> None:
+    expected = "FIRST_GUESS = dict.fromkeys(progress.FIRST_GUESS, 1.0)"
+    setup = f"from matrix.report import progress\nprogress.STILL_SECONDS = 1.0\nprogress.{expected}\n"
+    # Here tests run in the process that reports, whose output pytest would hold back.
+    lines = output(tmp_path, "--capture=no", seconds=3.5, setup=setup).splitlines()
+    assert any("imaging-pixelization-fp64-baseline still running: " in line for line in lines)
+    # One second was expected of each; the second is given what the first took.
+    begin = next(line for line in lines if "imaging-pixelization-fp64-candidate kept" in line)
+    left = re.search(r"about 0:(\d+) left", begin)
+    assert left and int(left[1]) >= 3
 
 
 def test_quiet_says_only_what_failed(tmp_path: Path) -> None:
