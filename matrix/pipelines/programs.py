@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from matrix.errors import MatrixError
 from matrix.precision import is_float32
 from matrix.record import Evaluation, Timing, XlaMemory
 
@@ -69,6 +70,11 @@ def timed(
     -------
     tuple
         The first call's result, and the timing.
+
+    Raises
+    ------
+    MatrixError
+        A call came back before its result was there.
     """
     result, first_call_s = _clocked(program, parameters)
     steady: list[float] = []
@@ -80,7 +86,14 @@ def timed(
 def _clocked(program: Program, parameters: Any) -> tuple[Any, float]:
     started = time.perf_counter()
     result = program(parameters)
-    return result, time.perf_counter() - started
+    seconds = time.perf_counter() - started
+    if not all(leaf.is_ready() for leaf in jax.tree_util.tree_leaves(result)):
+        raise MatrixError(
+            f"the clock stopped after {seconds:.1e} s, before the program was done: that is the time to "
+            "start it, not to run it. Program.__call__ in matrix/pipelines/programs.py has to wait for the "
+            "result."
+        )
+    return result, seconds
 
 
 def evaluation_of(*results: Any) -> Evaluation:

@@ -357,6 +357,18 @@ DEFECTS = (
         ),
     ),
     Defect(
+        "stops the clock before the program is done",
+        "harness",
+        "finished",
+        (
+            Edit(
+                "matrix/pipelines/programs.py",
+                "        return self.executable(parameters)",
+                "        return jax.block_until_ready(self.executable(parameters))",
+            ),
+        ),
+    ),
+    Defect(
         "takes an older record for this run's",
         "harness",
         "tests",

@@ -1,12 +1,15 @@
 """Compiled programs: what is noted of their results and their time."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 jax = pytest.importorskip("jax")
 
+from matrix.errors import MatrixError  # noqa: E402
 from matrix.pipelines import programs  # noqa: E402
-from matrix.pipelines.programs import compiled, evaluation_of, timed  # noqa: E402
+from matrix.pipelines.programs import Program, compiled, evaluation_of, timed  # noqa: E402
 
 
 def test_float32_value_in_float64_is_told() -> None:
@@ -35,3 +38,15 @@ def test_fast_program_fills_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     argument = jax.numpy.arange(4.0)
     _, timing = timed(compiled(jax.numpy.sum, argument), argument, repeats=2)
     assert len(timing.steady_s) == 7
+
+
+def test_clock_that_does_not_wait_is_refused() -> None:
+    class Hasty(Program):
+        def __call__(self, parameters: Any) -> Any:
+            return self.executable(parameters)
+
+    argument = jax.numpy.eye(300)
+    product = compiled(lambda a: jax.lax.fori_loop(0, 50, lambda _, x: x @ a, a), argument)
+    hasty = Hasty(product.executable, product.lower_s, product.compile_s)
+    with pytest.raises(MatrixError, match="the clock stopped"):
+        timed(hasty, argument, repeats=3)
