@@ -1,14 +1,14 @@
 """Benchmark of the solver: real systems, size and batch, against others; JSON, a picture and a table."""
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from matrix.diagnose.clock import interleaved_medians, provenance
-from matrix.diagnose.contenders import Contender, compiled, others
+from matrix.diagnose.contenders import Contender, compiled, others, with_gradient
 from matrix.diagnose.systems import System, lanes_of, stored_systems, synthetic_system
 from matrix.files import write_json
 
@@ -18,7 +18,7 @@ SIZES = (20, 40, 70, 100, 150, 200, 300, 400, 800, 1285, 2000, 4000)
 BATCHES = (1, 2, 4, 8, 16)
 BATCH_SIZE = 1285
 LARGE = 1500
-PARTS = ("systems", "scaling", "batch")
+PARTS = ("systems", "gradient", "scaling", "batch")
 
 
 @dataclass(frozen=True)
@@ -104,10 +104,16 @@ def _per_lane(size: int | None, lanes: int) -> int | None:
     return None if size is None else size // lanes
 
 
-def on_systems(systems: Sequence[System], lanes: int, repeats: int) -> Iterator[list[Row]]:
+def on_systems(
+    part: str,
+    contenders: Callable[[Sequence[System]], dict[str, Contender]],
+    systems: Sequence[System],
+    lanes: int,
+    repeats: int,
+) -> Iterator[list[Row]]:
     """Each system alone, then batches of different systems of one size."""
     for batch in [*((system,) for system in systems), *lanes_of(systems, lanes)]:
-        yield measure("systems", batch, repeats, compiled(batch))
+        yield measure(part, batch, repeats, contenders(batch))
 
 
 def scaling(repeats: int, sizes: Sequence[int], algorithms: Sequence[str]) -> Iterator[list[Row]]:
@@ -165,12 +171,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measurements(options: argparse.Namespace) -> Iterator[list[Row]]:
     parts = options.part or PARTS
-    if "systems" in parts:
-        if options.systems:
-            systems = [s for s in stored_systems(options.systems) if options.match in s.name]
-            yield from on_systems(systems, options.lanes, options.repeats)
-        else:
-            print("left out: real systems (name a folder with --systems)")
+    on_real = {"systems": compiled, "gradient": with_gradient}
+    if options.systems:
+        systems = [s for s in stored_systems(options.systems) if options.match in s.name]
+        for part in filter(parts.__contains__, on_real):
+            yield from on_systems(part, on_real[part], systems, options.lanes, options.repeats)
+    elif on_real.keys() & parts:
+        print("left out: real systems (name a folder with --systems)")
     if "scaling" in parts:
         yield from scaling(options.repeats, options.size or SIZES, options.also or ())
     if "batch" in parts:

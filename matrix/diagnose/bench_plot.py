@@ -25,7 +25,12 @@ def plot(rows: Sequence["Row"], path: Path) -> None:
     """Draw the parts that were measured, beside each other, to a PNG."""
     panels = [
         (part, draw)
-        for part, draw in (("systems", _systems), ("scaling", _scaling), ("batch", _batch))
+        for part, draw in (
+            ("systems", _systems),
+            ("gradient", _systems),
+            ("scaling", _scaling),
+            ("batch", _batch),
+        )
         if any(row.part == part for row in rows)
     ]
     figure = Figure(figsize=(6.5 * len(panels), 5), layout="constrained")
@@ -43,7 +48,8 @@ def _systems(axes: Axes, rows: Sequence["Row"]) -> None:
     axes.set_yticks(range(len(labels)), labels, fontsize=7)
     axes.invert_yaxis()
     axes.set_xlabel("Cholesky equivalents per lane")
-    axes.set_title("real systems")
+    gradient = ", with gradients" if rows[0].part == "gradient" else ""
+    axes.set_title(f"real systems{gradient}")
     axes.legend()
 
 

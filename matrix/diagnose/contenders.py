@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from matrix.checks.systems import TARGET_KAPPA
 from matrix.diagnose.systems import System
 
 # Beyond these sizes one call takes minutes, and the curve's message is long clear.
@@ -48,6 +49,44 @@ def compiled(systems: Sequence[System], algorithm: str = "auto") -> dict[str, Co
     return {"ours": _program(ours, systems), "jaxnnls": _program(theirs, systems)}
 
 
+def with_gradient(systems: Sequence[System]) -> dict[str, Contender]:
+    """Ours and jaxnnls with gradients for Q and q; and our answer alone, to see what the gradients add.
+
+    Differentiated is the sum of the unknowns of the scaled system, relaxed as far as at the call site.
+    """
+    import jax.numpy as jnp
+    import jaxnnls
+
+    import solver
+
+    dense = systems[0].dense or None
+
+    def ours(Q: Any, q: Any) -> Any:
+        return solver.solve_nnls_primal(Q, q, target_kappa=TARGET_KAPPA, dense_columns=dense)
+
+    def theirs(Q: Any, q: Any) -> Any:
+        scale = 1 / jnp.sqrt(jnp.diagonal(Q))
+        scaled = Q * scale[:, None] * scale[None, :]
+        return scale * jaxnnls.solve_nnls_primal(scaled, q * scale, target_kappa=TARGET_KAPPA)
+
+    return {
+        "ours": _program(_pulled_back(ours), systems),
+        "ours, answer alone": compiled(systems)["ours"],
+        "jaxnnls": _program(_pulled_back(theirs), systems),
+    }
+
+
+def _pulled_back(solve: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    import jax
+    import jax.numpy as jnp
+
+    def both(Q: Any, q: Any) -> Any:
+        x, pull_back = jax.vjp(solve, Q, q)
+        return x, pull_back(jnp.sqrt(jnp.diagonal(Q)))
+
+    return both
+
+
 def library_pdip(Q: Any, q: Any) -> tuple[Any, Any]:
     """jaxnnls as the library calls it, Jacobi-scaled: the answer (K,) and the number of steps."""
     import jax.numpy as jnp
@@ -69,13 +108,16 @@ def as_lanes(function: Callable[..., Any], systems: Sequence[System]) -> tuple[C
 
 
 def _program(function: Callable[..., Any], systems: Sequence[System]) -> Contender:
+    """Compile; of several results the first is the answer, and all are waited for."""
     import jax
 
     batched, Q, q = as_lanes(function, systems)
     program = jax.jit(batched).lower(Q, q).compile()
     analysis = program.memory_analysis()
     return Contender(
-        lambda: np.asarray(jax.block_until_ready(program(Q, q))).reshape(len(systems), -1),
+        lambda: np.asarray(jax.tree_util.tree_leaves(jax.block_until_ready(program(Q, q)))[0]).reshape(
+            len(systems), -1
+        ),
         None if analysis is None else int(analysis.temp_size_in_bytes),
     )
 

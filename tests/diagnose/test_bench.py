@@ -58,16 +58,29 @@ def test_the_command_writes_a_record(tmp_path: Path) -> None:
         dense=np.array([], int),
     )
     output = tmp_path / "out" / "bench.json"
-    words = ["--part", "systems", "--systems", str(tmp_path), "--repeats", "1", "--output", str(output)]
+    words = [
+        "--part",
+        "systems",
+        "--part",
+        "gradient",
+        "--systems",
+        str(tmp_path),
+        "--repeats",
+        "1",
+        "--output",
+        str(output),
+    ]
     # A process of its own: jaxnnls fixes its tolerance by the precision it finds when first imported.
     command = [sys.executable, "-m", "matrix.diagnose.bench", *words]
     done = subprocess.run(command, cwd=REPOSITORY_ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     record = json.loads(output.read_text())
     assert record["provenance"]["x64"] is True
-    rows = {row["solver"]: row for row in record["rows"]}
+    with_gradient = [row["solver"] for row in record["rows"] if row["part"] == "gradient"]
+    assert with_gradient == ["ours", "ours, answer alone", "jaxnnls"]
+    assert all(row["residual"] <= 1e-9 for row in record["rows"] if row["solver"].startswith("ours"))
+    rows = {row["solver"]: row for row in record["rows"] if row["part"] == "systems"}
     assert set(rows) == {"ours", "jaxnnls"}
-    assert rows["ours"]["residual"] <= 1e-9
     assert rows["jaxnnls"]["times_ours"] == pytest.approx(
         rows["jaxnnls"]["milliseconds"] / rows["ours"]["milliseconds"]
     )
