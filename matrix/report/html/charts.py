@@ -135,7 +135,7 @@ def timing_chart(plan: Plan, records: Mapping[str, Record]) -> Markup:
         figure = Figure(figsize=(3.2 * _COLUMNS, 1.75 * rows), layout="constrained")
         panels = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
         for axes, pipeline in zip(panels, plan.pipelines, strict=False):
-            axes.set_title(pipeline, loc="left")
+            axes.set_title(pipeline, loc="left", fontsize=9)
             _time_bars(axes, {side: records.get(plan.cell(pipeline, side).name) for side in SIDES})
         for axes in panels[len(plan.pipelines) :]:
             axes.set_axis_off()
