@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from matrix.checkout import Checkout, candidate_of, commit_candidate, prepare, resolve_source
+from matrix.checkout import Checkout, candidate_of, commit_candidate, disk, prepare, resolve_source
+from matrix.checkout.disk import disk_failures
 from matrix.checkout.locks import locked
 from matrix.errors import EnvironmentFailure, NetworkError, UsageError
 from matrix.manifest import override
@@ -170,6 +171,15 @@ def test_a_persons_git_settings_do_not_change_what_is_made(
         stream.write("[commit]\n\tgpgSign = true\n[gpg]\n\tprogram = false\n")
     assert TestCandidate.vendored(upstream, root).commit == plain.commit
     assert_exact(prepared(upstream, root)[LIBRARY], upstream)
+
+
+def test_what_fails_on_a_full_disk_names_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = EnvironmentFailure("unable to write file")
+    with pytest.raises(EnvironmentFailure, match="unable to write file"), disk_failures(tmp_path):
+        raise refused
+    monkeypatch.setattr(disk, "FULL_BYTES", shutil.disk_usage(tmp_path).free + 2**40)
+    with pytest.raises(EnvironmentFailure, match="no space is left in"), disk_failures(tmp_path):
+        raise refused
 
 
 def test_a_folder_that_cannot_be_written_is_the_machines_fault(upstream: Upstream) -> None:
