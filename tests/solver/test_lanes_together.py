@@ -1,0 +1,64 @@
+"""All lanes in one program, the form that runs on an accelerator: here on a CPU, which runs lane after lane.
+
+On an accelerator `by_lane` leaves `vmap` to itself: every loop then goes on until the last lane is done, and
+a branch becomes a choice. No lane may notice.
+"""
+
+from functools import partial
+
+import jax
+import numpy as np
+import pytest
+
+import solver
+from solver import ResultCode
+from solver._api import _solve_lane
+from solver._options import checked
+from solver._relaxed import relaxed_cotangents
+from tests.solver.problems import kkt_violation, lens_like, with_known_optimum
+
+# By what "auto" does with them: walk, exchange, eliminate.
+SIZES = {"walk": (40, 0), "exchange": (20, 100), "eliminate": (20, 300)}
+EASY = (0, 4)
+
+
+def lanes(dense: int, source: int) -> tuple[np.ndarray, np.ndarray]:
+    """Easy, indefinite, ill-conditioned, not finite, easy."""
+    rng = np.random.default_rng(17)
+    K = dense + source
+    easy = [lens_like(rng, dense, source) for _ in EASY]
+    hard = with_known_optimum(rng, K, condition=1e10)
+    Q = np.stack([easy[0].Q, easy[0].Q, hard.Q, easy[0].Q, easy[1].Q])
+    q = np.stack([easy[0].q, easy[1].q, hard.q, easy[0].q, easy[1].q])
+    Q[1] -= 0.5 * np.diag(np.diagonal(Q[1]))
+    q[3, 5] = np.nan
+    return Q, q
+
+
+@pytest.mark.parametrize(("way", "algorithm"), [*((way, "auto") for way in SIZES), ("walk", "pdip")])
+def test_no_lane_notices_the_others(way: str, algorithm: str) -> None:
+    dense, source = SIZES[way]
+    Q, q = lanes(dense, source)
+    options = checked(dense + source, solver.ALGORITHMS, algorithm=algorithm, dense_columns=range(dense))
+    together = jax.jit(jax.vmap(partial(_solve_lane, options)))(Q, q)
+    alone = jax.jit(partial(_solve_lane, options))
+    assert together.code[1] != ResultCode.CERTIFIED
+    assert together.code[3] == ResultCode.NON_FINITE
+    for lane in (0, 2, 4):
+        expected = alone(Q[lane], q[lane])
+        assert together.code[lane] == expected.code == ResultCode.CERTIFIED
+        assert kkt_violation(Q[lane], q[lane], np.asarray(together.primal[lane])) <= 1e-9
+        # Sums in another order may cost a step more or less.
+        assert abs(int(together.iterations[lane]) - int(expected.iterations)) <= 1
+
+
+def test_gradients_of_lanes_together_are_those_of_each_alone() -> None:
+    rng = np.random.default_rng(18)
+    problems = [with_known_optimum(rng, 30, condition) for condition in (10.0, 1e4, 1e2)]
+    Q, q, x = (np.stack(part) for part in zip(*problems, strict=True))
+    kappa, weights = np.full(3, 1e-11), rng.uniform(0.5, 1.5, q.shape)
+    together = jax.jit(jax.vmap(relaxed_cotangents))(Q, q, x, kappa, weights)
+    for lane in range(3):
+        alone = jax.jit(relaxed_cotangents)(Q[lane], q[lane], x[lane], kappa[lane], weights[lane])
+        for ours, expected in zip(together, alone, strict=True):
+            np.testing.assert_allclose(ours[lane], expected, rtol=1e-6, atol=1e-9 * np.abs(expected).max())
