@@ -153,7 +153,7 @@ def complaint(done: process.Completed) -> str:
     """Return what Git said was wrong, in one line, without secrets."""
     lines = [line.strip() for line in redact(done.stderr or done.stdout).splitlines() if line.strip()]
     fatal = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))]
-    return " ".join((fatal or lines)[-3:]) or "no message"
+    return "; ".join((fatal or lines)[-3:]).removesuffix(".") or "no message"
 
 
 def is_repository(path: Path) -> bool:
