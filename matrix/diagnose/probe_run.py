@@ -11,7 +11,7 @@ from rich.console import Console
 from matrix.diagnose.probe_record import Diagnosis, read_diagnosis
 from matrix.errors import EnvironmentFailure, UsageError, exit_code_of
 from matrix.execute.local import XLA_FLAGS, exit_reason, log_tail, side_variables, software, supervise
-from matrix.execute.reservations import peak_bytes, reserved
+from matrix.execute.reservations import machine_folder, peak_bytes, reserved
 from matrix.files import write_json
 from matrix.layout import REPOSITORY_ROOT
 from matrix.options import add_root
@@ -136,7 +136,7 @@ def run_side(
     log = folder / "log.txt"
     with (
         console.status(f"{module.rpartition('.')[2]} of {cell.name} (software of run {plan.run})"),
-        reserved(plan.locks, peak_bytes(cell.pipeline, cell.scale), plan.threads) as cores,
+        reserved(machine_folder(), peak_bytes(cell.pipeline, cell.scale), plan.threads) as cores,
     ):
         exit_code = supervise(
             [str(plan.environments[cell.side].python), "-m", module, *words],

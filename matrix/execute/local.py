@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from matrix.execute.reservations import peak_bytes, reserved
+from matrix.execute.reservations import machine_folder, peak_bytes, reserved
 from matrix.files import write_json
 from matrix.layout import REPOSITORY_ROOT
 from matrix.plan import Plan, PlannedCell, Side, read_plan
@@ -95,7 +95,7 @@ def run_cell(plan: Plan, cell: PlannedCell) -> Record | CellFailure:
     record = kept_record(plan, cell)
     if record is not None:
         return record
-    with reserved(plan.locks, peak_bytes(cell.pipeline, cell.scale), plan.threads) as cores:
+    with reserved(machine_folder(), peak_bytes(cell.pipeline, cell.scale), plan.threads) as cores:
         outcome = _run(plan, cell, cores)
     if isinstance(outcome, CellFailure):
         write_json(_failure_path(plan, cell), {"reason": outcome.reason})

@@ -1,6 +1,7 @@
 """Shares of this machine: cells of all runs start only when their memory is there, each on its own cores."""
 
 import os
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -55,6 +56,13 @@ def usable_cores() -> list[int]:
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
+
+
+def machine_folder() -> Path:
+    """Where a person's runs on this machine say what they hold, whatever folders they work in."""
+    folder = Path(tempfile.gettempdir()) / f"nnls-matrix-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
 
 
 @contextmanager

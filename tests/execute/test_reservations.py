@@ -1,15 +1,20 @@
 """Memory bounds how many cells run at once, across processes, and the dead hold nothing."""
 
+import json
 import multiprocessing
 import os
+import stat
+import tempfile
 import threading
 from pathlib import Path
 
 import psutil
 import pytest
 
-from matrix.execute import reservations
-from matrix.execute.reservations import Share, reserved, usable_cores, workers_that_fit
+from matrix.execute import local, reservations
+from matrix.execute.local import CellFailure
+from matrix.execute.reservations import Share, machine_folder, reserved, usable_cores, workers_that_fit
+from tests.factory import make_plan
 
 TOTAL = psutil.virtual_memory().total
 
@@ -78,3 +83,23 @@ def test_memory_bounds_the_number_of_workers(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(reservations, "usable_cores", lambda: list(range(16)))
     assert workers_that_fit("production") == 1
     assert workers_that_fit("smoke") == 4
+
+
+def test_cells_of_all_working_folders_stand_in_one_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ledger = machine_folder() / "reservations.json"
+    assert stat.S_IMODE(ledger.parent.stat().st_mode) == 0o700
+    holders = []
+    failure = CellFailure(make_plan(tmp_path).cells[0], "made up", tmp_path)
+
+    def look(*_: object) -> CellFailure:
+        holders.append(list(json.loads(ledger.read_text())))
+        return failure
+
+    monkeypatch.setattr(local, "_run", look)
+    for name in ("one", "two"):
+        plan = make_plan(tmp_path / name)
+        local.run_cell(plan, plan.cells[0])
+    assert holders == [[str(os.getpid())]] * 2
