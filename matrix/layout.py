@@ -1,4 +1,4 @@
-"""Where everything we make lies: one folder, `.matrix/`, and nothing outside it."""
+"""Where what we make lies: one folder, `.matrix/`. Outside it is only the ledger of running cells' shares."""
 
 import os
 from dataclasses import dataclass

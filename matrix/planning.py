@@ -1,7 +1,7 @@
 """The plan of a run: its cells and checks, the keys of all that they depend on, and kept runs of the same."""
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -139,7 +139,7 @@ def make_plan(layout: Layout, prepared: Prepared, options: Options) -> Plan:
         checks=planned_checks(environments, prepared.libraries, commits, options.scale),
         libraries=prepared.libraries,
         test_workspace=test_workspace.path,
-        float64_run=kept_run(layout, _cells(prepared, options, "fp64")) if mixed else None,
+        float64_run=fullest_run(layout, _cells(prepared, options, "fp64")) if mixed else None,
         selected=options.only or (() if options.checks else PIPELINES),
         selected_checks=selected_checks(options.only, options.checks, options.with_scripts),
         cell_timeout=options.cell_timeout,
@@ -182,12 +182,26 @@ def run_key(cells: tuple[PlannedCell, ...]) -> str:
 
 def kept_run(layout: Layout, cells: tuple[PlannedCell, ...]) -> Path | None:
     """The newest run of exactly these cells."""
+    return next(_runs_of(layout, cells), None)
+
+
+def fullest_run(layout: Layout, cells: tuple[PlannedCell, ...]) -> Path | None:
+    """Of the runs of exactly these cells the one with most records, the newest of several."""
+
+    def records(folder: Path) -> int:
+        plan = read_plan(folder)
+        return sum(plan.record_path(cell).is_file() for cell in plan.cells)
+
+    return max(_runs_of(layout, cells), key=records, default=None)
+
+
+def _runs_of(layout: Layout, cells: tuple[PlannedCell, ...]) -> Iterator[Path]:
+    """The runs of exactly these cells, the newest first."""
     for folder in reversed(run_folders(layout.runs)):
         # A plan of another version of this program is no plan of these cells.
         with suppress(PlanError):
             if read_plan(folder).key == run_key(cells):
-                return folder
-    return None
+                yield folder
 
 
 def new_run(layout: Layout, cells: tuple[PlannedCell, ...]) -> Path:
