@@ -193,7 +193,7 @@ def line(rows: Sequence[Row]) -> str:
         for row in rows
     )
     return (
-        f"{first.part:8s}{first.system:34s} K={first.K:<5d} lanes={first.lanes:<3d}{figures}  "
+        f"{first.part:9s}{first.system:34s} K={first.K:<5d} lanes={first.lanes:<3d}{figures}  "
         f"residual {first.residual:.0e}"
     )
 
