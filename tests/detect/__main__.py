@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -138,7 +139,6 @@ def detect(defect: Defect, layout: Layout, python: Path, clean: Path | None = No
     clean
         A run of the clean tree, whose baseline stands where the defect can only be in the candidate.
     """
-    known = set(layout.runs.iterdir())
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "repository"
         shutil.copytree(REPOSITORY_ROOT, copy, ignore=_NOT_COPIED)
@@ -155,7 +155,8 @@ def detect(defect: Defect, layout: Layout, python: Path, clean: Path | None = No
             check=False,
         )
         seconds, cpu_seconds = time.monotonic() - started, _cpu_seconds() - cpu_started
-    runs = set(layout.runs.iterdir()) - known
+    # As it says itself: others may be at work in the same folder.
+    runs = {Path(folder) for folder in re.findall(r"^run +(\S+)", done.stdout, re.MULTILINE)}
     if defect.gate == "tests":
         failed = {"tests": _first_failure(done.stdout)} if done.returncode == 1 else {}
     else:
