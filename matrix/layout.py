@@ -14,7 +14,7 @@ class Layout:
     Parameters
     ----------
     root
-        The `.matrix` folder itself; removing it removes all we ever made.
+        The `.matrix` folder itself; removing it removes all but the ledger of running cells' shares.
     """
 
     root: Path

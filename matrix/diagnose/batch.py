@@ -11,9 +11,9 @@ from matrix.diagnose.batch_record import BatchRecord
 from matrix.diagnose.probe_plot import batch_curves
 from matrix.diagnose.probe_run import (
     add_common_options,
+    folder_of,
     for_each_pipeline,
     newest_plan,
-    output_folder,
     run_side,
     sides_of,
 )
@@ -34,8 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _curve(console: Console, pipeline: str, options: argparse.Namespace) -> None:
     plan = newest_plan(options.root, options.run)
-    folder = options.output_dir / pipeline if options.output_dir else None
-    folder = folder or output_folder(options.root, "batches", f"{pipeline}-{options.scale}")
+    folder = folder_of(options, pipeline, "batches", f"{pipeline}-{options.scale}")
     details = {"batches": options.lanes, "repeats": options.repeats, "memory_gib": options.memory_gib}
     records = [
         run_side(

@@ -11,9 +11,9 @@ from matrix.diagnose.probe_plot import stacked_bars
 from matrix.diagnose.probe_record import ProbeRecord
 from matrix.diagnose.probe_run import (
     add_common_options,
+    folder_of,
     for_each_pipeline,
     newest_plan,
-    output_folder,
     run_side,
     sides_of,
     traced_variables,
@@ -37,7 +37,7 @@ def probe(console: Console, pipeline: str, options: argparse.Namespace) -> tuple
     """Probe one pipeline on the sides asked for; leave records, table, picture and traces."""
     plan = newest_plan(options.root, options.run)
     name = f"{pipeline}-{options.precision}-{options.scale}"
-    folder = options.output_dir or output_folder(options.root, "probes", name)
+    folder = folder_of(options, pipeline, "probes", name)
     records = [
         run_side(
             console,

@@ -10,9 +10,9 @@ from rich.console import Console
 from matrix.diagnose.probe_float32_record import ARITHMETICS, Float32Record
 from matrix.diagnose.probe_run import (
     add_common_options,
+    folder_of,
     for_each_pipeline,
     newest_plan,
-    output_folder,
     run_side,
 )
 from matrix.files import write_text
@@ -31,8 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _compare(console: Console, pipeline: str, options: argparse.Namespace) -> None:
     plan = newest_plan(options.root, options.run)
-    folder = options.output_dir / pipeline if options.output_dir else None
-    folder = folder or output_folder(options.root, "float32", f"{pipeline}-{options.scale}")
+    folder = folder_of(options, pipeline, "float32", f"{pipeline}-{options.scale}")
     records = [
         run_side(
             console,

@@ -70,6 +70,13 @@ def output_folder(root: Path, kind: str, name: str) -> Path:
     return root.resolve() / kind / f"{name}-{stamp}"
 
 
+def folder_of(options: argparse.Namespace, pipeline: str, kind: str, name: str) -> Path:
+    """Where one pipeline's diagnosis goes: a folder of its own in `--output-dir`, else a new one of ours."""
+    if options.output_dir:
+        return Path(options.output_dir) / pipeline
+    return output_folder(options.root, kind, name)
+
+
 def for_each_pipeline(
     options: argparse.Namespace, diagnose: Callable[[Console, str, argparse.Namespace], object]
 ) -> int:

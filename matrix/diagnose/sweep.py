@@ -11,9 +11,9 @@ from rich.console import Console
 from matrix.diagnose.probe_plot import sweep_curves
 from matrix.diagnose.probe_run import (
     add_common_options,
+    folder_of,
     for_each_pipeline,
     newest_plan,
-    output_folder,
     run_side,
 )
 from matrix.diagnose.sweep_cell import REFERENCE
@@ -56,8 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _sweep(console: Console, pipeline: str, options: argparse.Namespace) -> None:
     plan = newest_plan(options.root, options.run)
-    folder = options.output_dir / pipeline if options.output_dir else None
-    folder = folder or output_folder(options.root, "sweeps", f"{pipeline}-{options.scale}")
+    folder = folder_of(options, pipeline, "sweeps", f"{pipeline}-{options.scale}")
     records: dict[Side, SweepRecord] = {}
     for side in SIDES:
         details = {

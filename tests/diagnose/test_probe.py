@@ -1,5 +1,6 @@
 """The probe's own parts on small programs: scopes, cut steps, traces, callbacks, batch curves."""
 
+import argparse
 import dataclasses
 import functools
 import subprocess
@@ -18,7 +19,7 @@ from matrix.diagnose.batch_record import BatchPoint, BatchRecord  # noqa: E402
 from matrix.diagnose.probe_callbacks import callback_meter  # noqa: E402
 from matrix.diagnose.probe_cell import _traced  # noqa: E402
 from matrix.diagnose.probe_record import read_diagnosis, write_diagnosis  # noqa: E402
-from matrix.diagnose.probe_run import newest_plan  # noqa: E402
+from matrix.diagnose.probe_run import folder_of, newest_plan  # noqa: E402
 from matrix.diagnose.probe_slices import compiled_slice, sliced  # noqa: E402
 from matrix.diagnose.probe_steps import Scope, scoped, step_of, step_scopes  # noqa: E402
 from matrix.diagnose.probe_trace import HOST_CALLBACK, instructions_of, windows_of  # noqa: E402
@@ -254,3 +255,14 @@ def test_without_a_run_it_says_how_to_make_one(tmp_path: Path) -> None:
 
 def test_scoped_function_keeps_its_name() -> None:
     assert scoped(likelihood, "nnls").__name__ == "likelihood"
+
+
+def test_pipelines_of_one_call_do_not_overwrite_each_other(tmp_path: Path) -> None:
+    named = argparse.Namespace(output_dir=tmp_path / "chosen", root=tmp_path)
+    folders = {
+        folder_of(named, pipeline, "probes", "name") for pipeline in ("imaging-mge", "imaging-delaunay")
+    }
+    assert folders == {tmp_path / "chosen" / "imaging-mge", tmp_path / "chosen" / "imaging-delaunay"}
+    own = folder_of(argparse.Namespace(output_dir=None, root=tmp_path), "imaging-mge", "probes", "name")
+    assert own.parent == tmp_path / "probes"
+    assert own.name.startswith("name-")
