@@ -4,35 +4,38 @@ Problem
     The scaled problem. On the right free set F the optimum is x_F = A_FF⁻¹ q_F, zero elsewhere.
 
 Steps
-    1. Below `EXCHANGE_FROM` variables, where as a rule all of them are collinear light: walk (`_walk`) from
-       zero. Otherwise exchange (`_exchange`).
-    2. Where that does not settle, or what it found does not certify: the interior-point method with its
-       crossover (`_pdip`), in a loop that makes no trip otherwise.
+    1. Exchange (`_exchange`) from F = {q > 0}. But below `EXCHANGE_FROM` variables of which two are parallel,
+       as neighbouring Gaussians of a light profile are, most of them are collinear light, among which
+       exchanges give up: walk (`_walk`) from zero if they are fewer than `WALK_BELOW`, else go on to step 2.
+    2. Where that finds nothing that certifies: the interior-point method with its crossovers (`_pdip`).
 
 Cost
-    One factorisation and two triangular solves a step: 3 to 15 steps, and 10 to 20 where step 2 is needed.
+    One factorisation and two triangular solves a step: 1 to 12 steps, and 10 to 20 where step 2 is needed.
 
 Convergence
-    Step 1 is bounded and says whether it settled; step 2 does not depend on it.
+    Step 1 is bounded and says whether it succeeded; step 2 does not depend on it.
 
 References
     As in `_walk`, `_exchange` and `_pdip`.
 """
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
-from ._exchange import exchange
 from ._pdip import DEFAULT_MAX_ITER, solve_pdip
 from ._problem import Scaled
-from ._walk import walk
+from ._search import EXCHANGE_FROM, Found, by_exchange, by_walk
 
-EXCHANGE_FROM = 64
+# From here a walk from zero is longer than interior points and a walk from there.
+WALK_BELOW = 48
+# Cosine between two columns. Neighbours in a multi-Gaussian expansion have 0.998 and more, neighbouring
+# pixels of a source 0.7 and less.
+PARALLEL = 0.99
 MAX_SEARCH_STEPS = 40
 
 
 def solve_active_set(problem: Scaled, max_iter: int | None, solver_tol: float | None) -> tuple[Array, Array]:
-    """Search for the free set; where that does not settle, solve by interior points.
+    """Search for the free set; where that finds nothing, solve by interior points.
 
     Parameters
     ----------
@@ -41,23 +44,45 @@ def solve_active_set(problem: Scaled, max_iter: int | None, solver_tol: float | 
     max_iter
         Most steps of the search and of the interior-point method together; None for 40 and 50.
     solver_tol
-        Relative residual the interior-point method stops at.
+        Certificate residual to accept; None for half the dtype's default.
 
     Returns
     -------
     x
         (K,) answer.
     steps
-        () int32, factorisations, those of the crossover left out.
+        () int32, factorisations, those of the late crossover left out.
     """
     total = MAX_SEARCH_STEPS + DEFAULT_MAX_ITER if max_iter is None else max_iter
-    limit = min(MAX_SEARCH_STEPS, total)
-    zero = jnp.zeros_like(problem.q)
-    collinear = zero.shape[0] < EXCHANGE_FROM
+    search = _search(problem, min(MAX_SEARCH_STEPS, total), solver_tol)
+    finished = search.certified | (search.steps >= total)
+
+    def fall_back() -> tuple[Array, Array]:
+        x, steps = solve_pdip(problem, total - search.steps, solver_tol, skip=finished)
+        return jnp.where(finished, search.x, x), search.steps + steps
+
+    return lax.cond(finished, lambda: (search.x, search.steps), fall_back)
+
+
+def _search(problem: Scaled, limit: int, solver_tol: float | None) -> Found:
     pulled = problem.q > 0
-    search = walk(problem, zero, pulled, limit) if collinear else exchange(problem, pulled, limit)
-    # Among huge coefficients that cancel, rounding level is no answer.
-    found = search.settled & problem.certifies(search.x, search.gradient, solver_tol)
-    finished = found | (search.steps >= total)
-    fallback, steps = solve_pdip(problem, total - search.steps, solver_tol, skip=finished)
-    return jnp.where(finished, search.x, fallback), search.steps + steps
+    zero = jnp.zeros_like(problem.q)
+
+    def exchanging() -> Found:
+        return by_exchange(problem, pulled, limit, solver_tol)
+
+    def walking() -> Found:
+        return by_walk(problem, zero, pulled, limit, solver_tol)
+
+    def giving_up() -> Found:
+        return Found(zero, jnp.zeros((), jnp.int32), jnp.zeros((), bool))
+
+    if zero.shape[0] >= EXCHANGE_FROM:
+        return exchanging()
+    among_collinear = walking if zero.shape[0] < WALK_BELOW else giving_up
+    return lax.cond(_any_parallel(problem), among_collinear, exchanging)
+
+
+def _any_parallel(problem: Scaled) -> Array:
+    cosines = problem.weighted(jnp.ones_like(problem.q), jnp.zeros_like(problem.q))
+    return jnp.max(jnp.abs(cosines)) > PARALLEL

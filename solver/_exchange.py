@@ -72,7 +72,7 @@ class Exchange(NamedTuple):
         return self.optimal & self.ended
 
 
-def exchange(problem: Scaled, free: Array, limit: int, enabled: Array | bool = True) -> Exchange:
+def exchange(problem: Scaled, free: Array, limit: int | Array, enabled: Array | bool = True) -> Exchange:
     """Exchange until nothing is wrong or nothing gets better.
 
     Parameters

@@ -11,15 +11,19 @@ Steps
        sides by E = (x/(x+z))^½ so that its entries stay bounded.
     3. Predict with complementarity target 0; the step it could take sets the centring σ = (μ_affine/μ)³.
     4. Correct with target σμ - dx∘dz from the same factor, and go 99.5 % of the way to the boundary.
-    5. Stop when stationarity and complementarity are below the tolerance or below what rounding allows.
-    6. Crossover: the active-set walk (`_walk`) from F = {x > z}. One to three steps give exact zeros,
+    5. Early crossover: once the residuals are below `NEAR_ENOUGH`, a short search for the free set from
+       F = {x > z}: exchanges (`_exchange`), or the walk (`_walk`) below `EXCHANGE_FROM` variables, where as a
+       rule all of them are collinear. If its answer certifies, the second half of the iteration is saved.
+    6. Stop when stationarity and complementarity are below the tolerance or below what rounding allows.
+    7. Late crossover: the active-set walk (`_walk`) from F = {x > z}. One to three steps give exact zeros,
        and residuals at rounding level; degenerate systems take more, and get them if they need them.
 
 Cost per step
     One Cholesky factorisation (K³/3 flops), four triangular solves and one product with Q (6 K² flops).
 
 Convergence
-    Superlinear near a strictly complementary optimum; 10 to 20 steps in practice, hardly growing with K.
+    Superlinear near a strictly complementary optimum; 10 to 20 steps in practice, hardly growing with K, or 4
+    to 11 and a few exchanges where the early crossover succeeds.
 
 References
     S. Mehrotra, On the implementation of a primal-dual interior point method, SIAM J. Optim. 2 (1992) 575.
@@ -35,11 +39,14 @@ from jax import Array, lax
 
 from ._linalg import cholesky, cholesky_solve, rounding_ridge
 from ._problem import Scaled
+from ._search import EXCHANGE_FROM, Found, by_exchange, by_walk
 from ._walk import walk
 
 DEFAULT_MAX_ITER = 50
 STEP_TO_BOUNDARY = 0.995
 START_INSIDE = 0.01
+NEAR_ENOUGH = 1e-5
+MAX_EARLY_STEPS = 12
 MAX_CROSSOVER_STEPS = 8
 LONG_CROSSOVER_STEPS = 100
 
@@ -63,10 +70,33 @@ class InteriorPoint(NamedTuple):
         return jnp.where(self.free, self.x, 0)
 
 
+class _Crossing(NamedTuple):
+    """State of an iteration that tries to cross over early.
+
+    Attributes
+    ----------
+    point
+        The interior point.
+    early
+        What the early crossover came to.
+    tried
+        () bool, whether there has been one.
+    """
+
+    point: InteriorPoint
+    early: Found
+    tried: Array
+
+    @property
+    def steps(self) -> Array:
+        """() int32, factorisations."""
+        return self.point.steps + self.early.steps
+
+
 def solve_pdip(
     problem: Scaled, max_iter: int | Array | None, solver_tol: float | None, skip: Array | bool = False
 ) -> tuple[Array, Array]:
-    """Solve the scaled problem: answer (K,) and the number of interior-point steps.
+    """Solve the scaled problem: answer (K,) and the number of steps, those of the early crossover included.
 
     Parameters
     ----------
@@ -81,32 +111,59 @@ def solve_pdip(
         then costs nothing.
     """
     limit = DEFAULT_MAX_ITER if max_iter is None else max_iter
-    point = interior_point(problem, limit, solver_tol, skip)
     if solver_tol is not None:
+        point = _interior_point(problem, limit, solver_tol, skip)
         return point.positive, point.steps
+    crossing = _crossing(problem, limit, skip)
+    point = crossing.point
     # Where many variables are almost at their bound, the walk has to take them there one by one.
     accurate = problem.certifies(point.positive, problem.gradient(point.positive))
     steps = jnp.where(accurate, MAX_CROSSOVER_STEPS, LONG_CROSSOVER_STEPS)
-    enabled = point.done & ~jnp.asarray(skip)
-    vertex = walk(problem, point.positive, point.free, steps, enabled)
-    return jnp.where(vertex.settled, vertex.x, point.positive), point.steps
+    enabled = point.done & ~crossing.early.certified & ~jnp.asarray(skip)
+    late = walk(problem, point.positive, point.free, steps, enabled)
+    x = jnp.where(late.settled, late.x, point.positive)
+    return jnp.where(crossing.early.certified, crossing.early.x, x), crossing.steps
 
 
-def interior_point(
-    problem: Scaled, max_iter: int | Array, solver_tol: float | None, skip: Array | bool = False
-) -> InteriorPoint:
-    """Run the predictor-corrector loop, at most `max_iter` steps."""
-    tolerance = 32 * float(jnp.finfo(problem.q.dtype).eps) ** 0.875 if solver_tol is None else solver_tol
+def _start(problem: Scaled, skip: Array | bool) -> InteriorPoint:
     one = jnp.ones_like(problem.q)
-    start = InteriorPoint(one, one, jnp.zeros((), jnp.int32), jnp.asarray(skip))
+    return InteriorPoint(one, one, jnp.zeros((), jnp.int32), jnp.asarray(skip))
 
+
+def _interior_point(
+    problem: Scaled, max_iter: int | Array, tolerance: float, skip: Array | bool
+) -> InteriorPoint:
     def unfinished(point: InteriorPoint) -> Array:
         return (point.steps < max_iter) & ~point.done
 
     def step(point: InteriorPoint) -> InteriorPoint:
         return _predict_and_correct(problem, tolerance, point)
 
-    return lax.while_loop(unfinished, step, start)
+    return lax.while_loop(unfinished, step, _start(problem, skip))
+
+
+def _crossing(problem: Scaled, max_iter: int | Array, skip: Array | bool) -> _Crossing:
+    tolerance = 32 * float(jnp.finfo(problem.q.dtype).eps) ** 0.875
+    near_enough = max(NEAR_ENOUGH, tolerance)
+    nothing = Found(jnp.zeros_like(problem.q), jnp.zeros((), jnp.int32), jnp.zeros((), bool))
+
+    def unfinished(state: _Crossing) -> Array:
+        return (state.steps < max_iter) & ~state.point.done & ~state.early.certified
+
+    def step(state: _Crossing) -> _Crossing:
+        point = _predict_and_correct(problem, tolerance, state.point)
+        near = ~state.tried & _is_solved(problem, point.x, point.z, near_enough)
+        early = lax.cond(near, lambda: _early(problem, point, max_iter, near), lambda: state.early)
+        return _Crossing(point, early, state.tried | near)
+
+    return lax.while_loop(unfinished, step, _Crossing(_start(problem, skip), nothing, nothing.certified))
+
+
+def _early(problem: Scaled, point: InteriorPoint, max_iter: int | Array, enabled: Array) -> Found:
+    limit = jnp.minimum(MAX_EARLY_STEPS, max_iter - point.steps)
+    if problem.q.shape[0] < EXCHANGE_FROM:
+        return by_walk(problem, point.positive, point.free, limit, None, enabled)
+    return by_exchange(problem, point.free, limit, None, enabled)
 
 
 def _predict_and_correct(problem: Scaled, tolerance: float, point: InteriorPoint) -> InteriorPoint:

@@ -37,10 +37,10 @@ from ._active_set import solve_active_set
 from ._blocks import Blocks, blocks
 from ._certificate import default_tolerance, scaled_residual
 from ._eliminate import CANDIDATES, eliminate
-from ._exchange import exchange
 from ._identify import Scores, identify
 from ._pdip import DEFAULT_MAX_ITER, solve_pdip
 from ._problem import Scaled
+from ._search import by_exchange
 
 MAX_ROUNDS = 4
 FEW_WRONG = CANDIDATES // 4
@@ -81,11 +81,10 @@ def solve_schur(
     final = _rounds(parts, tolerance, min(MAX_ROUNDS, budget))
     spent = final.certified | (final.rounds >= budget)
     guess = parts.assemble(final.scores.source > 0, final.scores.dense)
-    search = exchange(problem, guess, min(MAX_EXCHANGES, budget), enabled=~spent)
-    exchanged = search.settled & problem.certifies(search.x, search.gradient, solver_tol)
+    search = by_exchange(problem, guess, min(MAX_EXCHANGES, budget), solver_tol, enabled=~spent)
     rest = jnp.maximum(budget - final.rounds - search.steps, 1)
-    fallback, steps = solve_pdip(problem, rest, solver_tol, skip=spent | exchanged)
-    x = jnp.where(spent, final.x, jnp.where(exchanged, search.x, fallback))
+    fallback, steps = solve_pdip(problem, rest, solver_tol, skip=spent | search.certified)
+    x = jnp.where(spent, final.x, jnp.where(search.certified, search.x, fallback))
     return x, final.rounds + search.steps + steps
 
 

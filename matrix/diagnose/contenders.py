@@ -12,6 +12,11 @@ from matrix.diagnose.systems import System
 # Beyond these sizes one call takes minutes, and the curve's message is long clear.
 LARGEST = {"scipy nnls": 800, "library fnnls": 2000, "osqp": 500}
 
+# Below this size a program takes longer to start than to solve, which in a likelihood nobody pays for each
+# solve: one call solves several times.
+SMALL = 200
+SOLVES_OF_SMALL = 30
+
 
 @dataclass(frozen=True)
 class Contender:
@@ -21,11 +26,14 @@ class Contender:
     ----------
     call
         Solves all lanes and waits for the answers (lanes, K).
+    solves
+        How many times one call does so, one after another.
     temporary_bytes
         What XLA allocates beside arguments and results; None where XLA has no part in it.
     """
 
     call: Callable[[], np.ndarray]
+    solves: int = 1
     temporary_bytes: int | None = None
 
 
@@ -107,17 +115,43 @@ def as_lanes(function: Callable[..., Any], systems: Sequence[System]) -> tuple[C
     return function, jnp.asarray(systems[0].Q), jnp.asarray(systems[0].q)
 
 
+def solves_of(K: int) -> int:
+    """How many times one call of a compiled program solves a system of this size."""
+    return SOLVES_OF_SMALL if K < SMALL else 1
+
+
+def repeated(function: Callable[..., Any], solves: int) -> Callable[..., Any]:
+    """`function` of (Q, q), called `solves` times in one program; the results of the last call.
+
+    Before that both arguments are multiplied by numbers close to one: the answer is the same, and the
+    compiler cannot do any of the work once for all.
+    """
+    import jax
+
+    if solves == 1:
+        return function
+
+    def call(Q: Any, q: Any) -> Any:
+        factors = 1 + 1e-9 * np.arange(solves)[::-1]
+        results = jax.lax.map(lambda factor: function(factor * Q, factor * q), factors)
+        return jax.tree.map(lambda leaf: leaf[-1], results)
+
+    return call
+
+
 def _program(function: Callable[..., Any], systems: Sequence[System]) -> Contender:
     """Compile; of several results the first is the answer, and all are waited for."""
     import jax
 
     batched, Q, q = as_lanes(function, systems)
-    program = jax.jit(batched).lower(Q, q).compile()
+    solves = solves_of(systems[0].K)
+    program = jax.jit(repeated(batched, solves)).lower(Q, q).compile()
     analysis = program.memory_analysis()
     return Contender(
         lambda: np.asarray(jax.tree_util.tree_leaves(jax.block_until_ready(program(Q, q)))[0]).reshape(
             len(systems), -1
         ),
+        solves,
         None if analysis is None else int(analysis.temp_size_in_bytes),
     )
 

@@ -100,9 +100,10 @@ DEFECTS = (
             Edit("solver/_certificate.py", "return 1e-2 if", "return 1e-9 if"),
             Edit(
                 "solver/_pdip.py",
-                "tolerance = 1e-3 if",
-                "tolerance = 32 * float(jnp.finfo(problem.q.dtype).eps) ** 0.875 if",
+                "tolerance = 1e-3\n",
+                "tolerance = 32 * float(jnp.finfo(problem.q.dtype).eps) ** 0.875\n",
             ),
+            Edit("solver/_pdip.py", "MAX_EARLY_STEPS = 0\n", "MAX_EARLY_STEPS = 12\n"),
             Edit("solver/_pdip.py", "MAX_CROSSOVER_STEPS = 0\n", "MAX_CROSSOVER_STEPS = 8\n"),
             Edit("solver/_active_set.py", "MAX_SEARCH_STEPS = 1\n", "MAX_SEARCH_STEPS = 40\n"),
         ),

@@ -7,9 +7,9 @@ import pytest
 import solver
 from matrix.checks.systems import system_from
 from solver import ResultCode
-from solver._active_set import EXCHANGE_FROM
 from solver._exchange import Exchange, exchange
 from solver._problem import scaled_problem
+from solver._search import EXCHANGE_FROM
 from solver._walk import walk
 
 from .problems import Problem, kkt_violation, lens_like, objective, scipy_optimum, with_known_optimum
@@ -100,3 +100,22 @@ def test_degenerate_systems_are_certified_all_the_same(size: int, condition: flo
     system = system_from("degenerate", size, condition)
     result = solver.solve_nnls_certified(system.Q, system.q, algorithm="active_set")
     assert result.code == ResultCode.CERTIFIED
+
+
+def test_small_degenerate_systems_are_exchanged_and_not_walked() -> None:
+    for size in (42, 50, 60):
+        system = system_from("degenerate", size, 1e6)
+        scaled = scaled_problem(jnp.asarray(system.Q), jnp.asarray(system.q))
+        walked = walk(scaled, jnp.zeros(size), scaled.q > 0, 100)
+        result = solver.solve_nnls_certified(system.Q, system.q, algorithm="active_set")
+        assert result.code == ResultCode.CERTIFIED
+        assert result.iterations <= walked.steps / 2
+
+
+def test_interior_points_cross_over_before_they_are_at_the_end() -> None:
+    problem = with_known_optimum(np.random.default_rng(54), 100, condition=1e4)
+    crossed = solver.solve_nnls_certified(problem.Q, problem.q, algorithm="pdip")
+    to_the_end = solver.solve_nnls_certified(problem.Q, problem.q, algorithm="pdip", solver_tol=1e-12)
+    assert crossed.code == ResultCode.CERTIFIED
+    np.testing.assert_allclose(crossed.primal, problem.x, atol=1e-9)
+    assert crossed.iterations < to_the_end.iterations

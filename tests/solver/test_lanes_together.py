@@ -17,8 +17,8 @@ from solver._options import checked
 from solver._relaxed import relaxed_cotangents
 from tests.solver.problems import kkt_violation, lens_like, with_known_optimum
 
-# By what "auto" does with them: walk, exchange, eliminate.
-SIZES = {"walk": (40, 0), "exchange": (20, 100), "eliminate": (20, 300)}
+# By what "auto" does with them.
+SIZES = {"walk": (40, 0), "interior points": (56, 0), "exchange": (20, 100), "eliminate": (20, 300)}
 EASY = (0, 4)
 
 

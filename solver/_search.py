@@ -1,0 +1,55 @@
+"""Search for the free set, by exchanges or by a walk, up to an answer that certifies or none."""
+
+from typing import NamedTuple
+
+from jax import Array
+
+from ._exchange import Exchange, exchange
+from ._problem import Scaled
+from ._walk import Walk, walk
+
+# Below as many variables most of them are collinear light as a rule, among which exchanges give up.
+EXCHANGE_FROM = 64
+
+
+class Found(NamedTuple):
+    """What a search came to.
+
+    Attributes
+    ----------
+    x
+        (K,) the optimum where `certified`.
+    steps
+        () int32, factorisations.
+    certified
+        () bool.
+    """
+
+    x: Array
+    steps: Array
+    certified: Array
+
+
+def by_exchange(
+    problem: Scaled, free: Array, limit: int | Array, solver_tol: float | None, enabled: Array | bool = True
+) -> Found:
+    """Exchange from a guess of the free set; parameters as for `exchange`, tolerance as for `certifies`."""
+    return _judged(problem, exchange(problem, free, limit, enabled), solver_tol)
+
+
+def by_walk(
+    problem: Scaled,
+    start: Array,
+    free: Array,
+    limit: int | Array,
+    solver_tol: float | None,
+    enabled: Array | bool = True,
+) -> Found:
+    """Walk from a feasible point; parameters as for `walk`, tolerance as for `certifies`."""
+    return _judged(problem, walk(problem, start, free, limit, enabled), solver_tol)
+
+
+def _judged(problem: Scaled, end: Exchange | Walk, solver_tol: float | None) -> Found:
+    # Among huge coefficients that cancel, rounding level is no answer.
+    certified = end.settled & problem.certifies(end.x, end.gradient, solver_tol)
+    return Found(end.x, end.steps, certified)
