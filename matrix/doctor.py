@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from matrix.errors import EnvironmentFailure, MatrixError, exit_code_of
-from matrix.execute.reservations import GIB, PEAK_BYTES, usable_cores
+from matrix.execute.reservations import GIB, PEAK_BYTES, machine_folder, shares, usable_cores
 from matrix.layout import MANIFEST, Layout, open_layout
 from matrix.manifest import Role, load_manifest
 from matrix.options import add_root
@@ -64,6 +64,7 @@ def examine(layout: Layout, manifest: Path) -> Iterator[Finding]:
         ("GPU", lambda: gpu(layout)),
         ("caches", lambda: caches(layout)),
         ("locks", lambda: locks(layout)),
+        ("neighbours", lambda: neighbours(machine_folder())),
     )
     for what, look in looks:
         try:
@@ -238,8 +239,24 @@ def locks(layout: Layout) -> Finding:
         remedy = "wait for it, or end it (kill PROCESS); a second call on the same run waits by itself"
         found = "another run is at work: " + "; ".join(filter(None, (what, running)))
         return Finding("locks", State.NOTE, found, remedy)
-    found = f"nobody is at work; {len(files)} lock files are left over, which hold nothing"
+    found = f"nobody is at work here; {len(files)} lock files are left over, which hold nothing"
     return Finding("locks", State.GOOD, found)
+
+
+def neighbours(ledger: Path) -> Finding:
+    """What running cells hold of this machine, those of other working folders included."""
+    held = shares(ledger)
+    if not held:
+        return Finding("neighbours", State.GOOD, "no cell runs on this machine")
+    memory = sum(share.memory for share in held.values()) / GIB
+    cores = len({core for share in held.values() for core in share.cores})
+    found = (
+        f"cells of this or other working folders hold {cores} of {len(usable_cores())} cores and "
+        f"{memory:.0f} GiB (for processes {', '.join(map(str, held))})"
+    )
+    return Finding(
+        "neighbours", State.NOTE, found, "a run started now shares with them, and its times show it"
+    )
 
 
 def holders(files: Sequence[Path], table: Path) -> dict[Path, int]:

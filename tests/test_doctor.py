@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from matrix import doctor
 from matrix.doctor import State
-from matrix.execute.reservations import GIB
+from matrix.execute.reservations import GIB, reserved, usable_cores
 from matrix.layout import open_layout
 from tests.report.made_up import write_run
 
@@ -96,6 +96,15 @@ def test_environments_of_no_run_and_foreign_runs_are_noted(tmp_path: Path) -> No
     assert "rm -r" not in found.remedy.partition("foreign")[2]
 
 
+def test_neighbours_are_named_with_what_they_hold(tmp_path: Path) -> None:
+    assert doctor.neighbours(tmp_path).state is State.GOOD
+    with reserved(tmp_path, 3 * GIB, 1):
+        found = doctor.neighbours(tmp_path)
+    assert found.state is State.NOTE
+    assert f"hold 1 of {len(usable_cores())} cores and 3 GiB" in found.found
+    assert str(os.getpid()) in found.found
+
+
 @pytest.mark.skipif(not doctor.LOCK_TABLE.exists(), reason="the kernel shows no table of locks here")
 def test_held_lock_is_told_from_a_leftover_one(tmp_path: Path) -> None:
     layout = open_layout(tmp_path)
@@ -117,7 +126,18 @@ def test_trouble_ends_with_the_machine_s_exit_code(
     said = capsys.readouterr().out
     assert code == 3
     assert "TROUBLE  network, repositories" in said
-    for what in ("Python", "disk", "memory", "threads", "Git", "float64", "GPU", "caches", "locks"):
+    for what in (
+        "neighbours",
+        "Python",
+        "disk",
+        "memory",
+        "threads",
+        "Git",
+        "float64",
+        "GPU",
+        "caches",
+        "locks",
+    ):
         assert f"  {what}: " in said
 
 

@@ -65,6 +65,11 @@ def machine_folder() -> Path:
     return folder
 
 
+def shares(folder: Path) -> dict[int, Share]:
+    """What is held at this moment, by process."""
+    return _living(folder / "reservations.json")
+
+
 @contextmanager
 def reserved(folder: Path, memory: int, threads: int) -> Iterator[list[int]]:
     """Hold `memory` bytes and `threads` cores of this machine; wait until the memory is free.
