@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -35,6 +36,7 @@ from matrix.pipelines import PIPELINES
 from matrix.plan import Plan
 from matrix.planning import selected_checks
 from matrix.record import Record
+from matrix.waiting import clock
 
 DRIFT_REFUSED = 1
 
@@ -158,22 +160,29 @@ def _steps(
     folders = [layout.root / PROBES, *(folder / PROBES for folder in options.consolidate_from)]
     own = {plan.cell(name, "candidate").key for name in plan.pipelines}
     console = Console(highlight=False, soft_wrap=True)
-    steps: dict[tuple[str, str], Mapping[str, float]] = {}
-    without: list[str] = []
-    for name, by_config in results.items():
-        for config, record in by_config.items():
-            probe = kept_probe(record, folders)
-            if probe is None and record.key in own:
-                try:
-                    probe = new_probe(console, plan, record, layout.root)
-                except EnvironmentFailure as error:
-                    print(f"no probe    {name} {config}: {error}", file=sys.stderr)
-            if probe is None:
-                print(f"note        {name} {config} goes without step timings")
-                without.append(f"{name} {config}")
-            else:
-                steps[name, config] = steps_from(probe)
-    return steps, without
+    wanted = {(name, config): record for name, by in results.items() for config, record in by.items()}
+    probes = {which: kept_probe(record, folders) for which, record in wanted.items()}
+    missing = {
+        which: wanted[which] for which, probe in probes.items() if probe is None and wanted[which].key in own
+    }
+    left = sum(map(_seconds, missing.values()))
+    for number, (which, record) in enumerate(missing.items(), 1):
+        print(f"probing     {number} of {len(missing)} for its step timings  (about {clock(left)} left)")
+        left -= _seconds(record)
+        try:
+            probes[which] = new_probe(console, plan, record, layout.root)
+        except EnvironmentFailure as error:
+            print(f"no probe    {' '.join(which)}: {error}", file=sys.stderr)
+    without = [" ".join(which) for which, probe in probes.items() if probe is None]
+    for one in without:
+        print(f"note        {one} goes without step timings")
+    return {which: steps_from(probe) for which, probe in probes.items() if probe is not None}, without
+
+
+def _seconds(record: Record) -> float:
+    """What the cell took: its probe takes about as long, since most of both is compilation."""
+    times = [datetime.fromisoformat(at) for at in (record.provenance.started, record.provenance.finished)]
+    return (times[1] - times[0]).total_seconds()
 
 
 def _refused(drifts: Sequence[Drift]) -> bool:

@@ -18,6 +18,7 @@ from matrix.options import add_root
 from matrix.pipelines import PIPELINES
 from matrix.plan import SIDES, Plan, PlanError, Side, read_plan, run_folders
 from matrix.record import Cell
+from matrix.waiting import shown
 
 
 def newest_plan(root: Path, wanted: str | None) -> Plan:
@@ -141,8 +142,9 @@ def run_side(
     }
     words = [str(word) for pair in options.items() for word in pair]
     log = folder / "log.txt"
+    (folder / "stage").unlink(missing_ok=True)
     with (
-        console.status(f"{module.rpartition('.')[2]} of {cell.name} (software of run {plan.run})"),
+        shown(console, f"{module.rpartition('.')[2]} of {cell.name}", folder / "stage"),
         reserved(machine_folder(), peak_bytes(cell.pipeline, cell.scale), plan.threads) as cores,
     ):
         exit_code = supervise(

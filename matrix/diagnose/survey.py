@@ -25,6 +25,7 @@ from matrix.hashing import tree_hash
 from matrix.layout import SOLVER
 from matrix.planning import PIPELINES
 from matrix.preparing import EMBEDDED
+from matrix.waiting import clock
 
 DESCRIPTION = (
     "Every algorithm over its parameters, alone and under vmap: time, iterations, objective, reconstruction, "
@@ -59,11 +60,7 @@ class Progress:
         self._done += weight
         spent = time.monotonic() - self._began
         left = spent * (self._total - self._done) / self._done
-        self._console.print(f"[{_clock(spent)}] {name}  (about {_clock(left)} left)", markup=False)
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+        self._console.print(f"[{clock(spent)}] {name}  (about {clock(left)} left)", markup=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

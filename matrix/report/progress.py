@@ -2,9 +2,8 @@
 
 import json
 import re
-import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from matrix.execute.local import kept_record, stage_path
 from matrix.execute.reservations import GIB
 from matrix.files import write_json
 from matrix.plan import Plan, PlannedCell
+from matrix.waiting import REFRESH_SECONDS, STILL_SECONDS, clock, repeated
 
 # First guesses in seconds, production scale on one CPU core; after the first run the measured times count.
 FIRST_GUESS = {
@@ -31,10 +31,6 @@ FIRST_GUESS = {
     "interferometer-mge": 20.0,
 }
 SMOKE_FRACTION = 0.3
-# Looking at the processes costs milliseconds; cells are being timed beside us.
-REFRESH_SECONDS = 2.0
-# Without a terminal: how often to say that cells are still running.
-STILL_SECONDS = 120.0
 CELL_TEST = re.compile(r"test_cell\[(?P<cell>[^\]]+)\]")
 CHECK_TEST = re.compile(r"test_check\[gate-\w+-(?P<check>[^\]]+)\]")
 
@@ -152,12 +148,12 @@ class Progress:
     def _line(self, text: str) -> None:
         done = f"{len(self._finished)}/{len(self._awaited)}"
         self._console.print(
-            f"[{_clock(time.monotonic() - self._begin)}] {done} {text}{self._left()}", highlight=False
+            f"[{clock(time.monotonic() - self._begin)}] {done} {text}{self._left()}", highlight=False
         )
 
     def _left(self) -> str:
         seconds = self._estimate()
-        return f"  (about {_clock(seconds)} left)" if seconds > 0 else ""
+        return f"  (about {clock(seconds)} left)" if seconds > 0 else ""
 
     def _estimate(self) -> float:
         """Seconds until the last cell ends: all work over the workers, no less than the longest pipeline."""
@@ -186,11 +182,11 @@ class Progress:
     @contextmanager
     def _live(self) -> Generator[None, None, None]:
         if not self._console.is_terminal:
-            with _repeated(self._still_running, STILL_SECONDS):
+            with repeated(self._still_running, STILL_SECONDS):
                 yield
             return
         live = Live(self._panel(), console=self._console, transient=True, refresh_per_second=2)
-        with live, _repeated(lambda: live.update(self._panel()), REFRESH_SECONDS):
+        with live, repeated(lambda: live.update(self._panel()), REFRESH_SECONDS):
             yield
 
     def _still_running(self) -> None:
@@ -207,13 +203,13 @@ class Progress:
         lines = [
             Text(
                 f"  {name}: {self._stage(self._cells[name])}, "
-                f"{_clock(now - self._started[name])}{places.get(name, '')}"
+                f"{clock(now - self._started[name])}{places.get(name, '')}"
             )
             for name in running
         ]
         done = f"{len(self._finished)} of {len(self._awaited)} cells"
         free = psutil.virtual_memory().available / GIB
-        head = f"{done}, {_clock(now - self._begin)} gone{self._left()}, {free:.1f} GiB of memory free"
+        head = f"{done}, {clock(now - self._begin)} gone{self._left()}, {free:.1f} GiB of memory free"
         return Group(Text(head), *lines)
 
     def _places(self) -> dict[str, str]:
@@ -235,31 +231,9 @@ class Progress:
         return path.read_text().strip() if path.exists() else "waiting for memory or starting"
 
 
-@contextmanager
-def _repeated(action: Callable[[], None], interval: float) -> Generator[None, None, None]:
-    """Do something again and again beside the body, every `interval` seconds."""
-    stop = threading.Event()
-
-    def repeat() -> None:
-        while not stop.wait(interval):
-            action()
-
-    thread = threading.Thread(target=repeat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-
-
 def _cores(process: psutil.Process) -> str:
     # Not every system tells, or binds processes to cores.
     if not hasattr(process, "cpu_affinity"):
         return ""
     cores = process.cpu_affinity()
     return f"core{'s' if len(cores) > 1 else ''} {'+'.join(map(str, cores))}, "
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60:d}:{int(seconds) % 60:02d}"
