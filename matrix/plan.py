@@ -168,6 +168,10 @@ class Plan(_Frozen):
         """Where the check works and leaves its log."""
         return self.folder / "checks" / check.name
 
+    def check_stage(self, check: PlannedCheck) -> Path:
+        """Where a running check writes what it is doing, if it takes long."""
+        return self.check_folder(check) / "stage"
+
     def check_path(self, check: PlannedCheck) -> Path:
         """Where the check's record is, once it has finished."""
         return self.folder / "checks" / f"{check.name}.json"

@@ -30,8 +30,11 @@ def run(place: Workplace) -> tuple[Item, ...]:
     A script that an interrupted run of the same check brought to its end is not run again.
     """
     items = {item.name: item for item in place.kept_items()}
-    for workspace, script, rules, arguments in _all_scripts(place):
-        if script_name(workspace, script) not in items:
+    scripts = tuple(_all_scripts(place))
+    for number, (workspace, script, rules, arguments) in enumerate(scripts, 1):
+        name = script_name(workspace, script)
+        if name not in items:
+            place.say(f"{number} of {len(scripts)}, {name}")
             item = run_script(place, workspace, script, rules, arguments)
             items[item.name] = item
             # What was killed may have been killed together with us: after an interruption it is run again.

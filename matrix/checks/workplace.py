@@ -7,6 +7,7 @@ from pathlib import Path
 
 from matrix.checks.record import CheckRecord, Item, read_check, write_check
 from matrix.execute.local import failure_reason, log_tail, side_variables, supervise
+from matrix.files import write_text
 from matrix.plan import Plan, PlannedCheck
 from matrix.record import RecordError
 
@@ -65,6 +66,10 @@ class Workplace:
         """Keep what the check has so far."""
         check = self.check
         write_check(self.unfinished, CheckRecord(check.check, check.side, check.key, tuple(items), {}, 0.0))
+
+    def say(self, stage: str) -> None:
+        """Announce what the check does now."""
+        write_text(self.plan.check_stage(self.check), f"{stage}\n")
 
     def run(
         self,

@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
+from matrix.checks.run import kept_check
 from matrix.ci import folded, in_ci
 from matrix.execute.local import kept_record, stage_path
 from matrix.execute.reservations import GIB
@@ -58,6 +59,8 @@ class Progress:
         )
         self._started: dict[str, float] = {}
         self._finished: set[str] = set()
+        self._checks = {check.name: check for check in plan.checks}
+        self._checking: set[str] = set()
         # Of the cells finished in this call, in seconds: what they took, and what was expected of them.
         self._took = self._due = 0.0
         self._begin = time.monotonic()
@@ -95,6 +98,10 @@ class Progress:
             self._started[cell.name] = time.monotonic()
             word = "kept" if kept_record(self._plan, cell) else "started"
             self._say(f"{cell.name} {word}")
+        check = CHECK_TEST.search(nodeid)
+        if check and kept_check(self._plan, self._checks[check["check"]]) is None:
+            self._checking.add(check["check"])
+            self._say(f"check {check['check']} started")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A test ended: note a cell's time, show a failure at once."""
@@ -107,8 +114,10 @@ class Progress:
             with folded(self._console, "why"):
                 self._console.print(Text(str(report.longrepr)))
         check = CHECK_TEST.search(report.nodeid)
+        if check and report.when == "teardown":
+            self._checking.discard(check["check"])
         if check and report.when == "call" and report.passed:
-            self._line(f"check {check['check']} finished after {report.duration:.0f} s")
+            self._say(f"check {check['check']} finished after {report.duration:.0f} s")
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """The suite itself could not be read."""
@@ -192,6 +201,8 @@ class Progress:
     def _still_running(self) -> None:
         for name in self._running():
             self._say(f"{name} still running: {self._stage(self._cells[name])}")
+        for name in tuple(self._checking):
+            self._say(f"check {name} still running{self._check_stage(name)}")
 
     def _running(self) -> list[str]:
         return [name for name in tuple(self._started) if name not in self._finished]
@@ -210,6 +221,7 @@ class Progress:
         done = f"{len(self._finished)} of {len(self._awaited)} cells"
         free = psutil.virtual_memory().available / GIB
         head = f"{done}, {clock(now - self._begin)} gone{self._left()}, {free:.1f} GiB of memory free"
+        lines += [Text(f"  check {name}{self._check_stage(name)}") for name in tuple(self._checking)]
         return Group(Text(head), *lines)
 
     def _places(self) -> dict[str, str]:
@@ -229,6 +241,10 @@ class Progress:
     def _stage(self, cell: PlannedCell) -> str:
         path = stage_path(self._plan, cell)
         return path.read_text().strip() if path.exists() else "waiting for memory or starting"
+
+    def _check_stage(self, name: str) -> str:
+        path = self._plan.check_stage(self._checks[name])
+        return f": {path.read_text().strip()}" if path.exists() else ""
 
 
 def _cores(process: psutil.Process) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from matrix.layout import REPOSITORY_ROOT
+from matrix.plan import PlannedCheck
 from tests.report.made_up import write_run
 
 SUITE = """
@@ -18,6 +19,10 @@ import pytest
 def test_cell(cell):
     time.sleep({seconds})
     assert cell == "baseline", "the reason of the failure"
+
+@pytest.mark.parametrize("check", ["scripts-candidate"], ids="gate-done-{{}}".format)
+def test_check(check):
+    time.sleep({seconds})
 """
 DRIVER = """
 import sys
@@ -32,7 +37,10 @@ pytest.main([*sys.argv[2:], "-p", "no:cacheprovider", "-p", "no:xdist"], plugins
 
 
 def output(tmp_path: Path, *words: str, seconds: float = 0.0, setup: str = "", **variables: str) -> str:
-    plan = write_run(tmp_path / "run")
+    check = PlannedCheck(check="scripts", side="candidate", scale="production", key="k")
+    plan = write_run(tmp_path / "run", checks=(check,))
+    plan.check_stage(check).parent.mkdir(parents=True)
+    plan.check_stage(check).write_text("3 of 9, a script\n")
     folder = plan.cell_folder(plan.cell("imaging-pixelization", "baseline"))
     folder.mkdir(parents=True)
     (folder / "log.txt").write_text("what the cell said\n")
@@ -54,6 +62,8 @@ def test_plain_lines_say_what_ends_and_why_it_failed(tmp_path: Path) -> None:
     assert "1/2 imaging-pixelization-fp64-baseline finished" in said
     assert "FAILED test_cell[imaging-pixelization-fp64-candidate]" in said
     assert "the reason of the failure" in said
+    assert "check scripts-candidate started" in said
+    assert "check scripts-candidate finished" in said
     assert "::group::" not in said
     assert "\x1b" not in said
 
@@ -64,6 +74,7 @@ def test_plain_lines_say_what_still_runs_and_how_much_slower_than_expected(tmp_p
     # Here tests run in the process that reports, whose output pytest would hold back.
     lines = output(tmp_path, "--capture=no", seconds=3.5, setup=setup).splitlines()
     assert any("imaging-pixelization-fp64-baseline still running: " in line for line in lines)
+    assert any("check scripts-candidate still running: 3 of 9, a script" in line for line in lines)
     # One second was expected of each; the second is given what the first took.
     begin = next(line for line in lines if "imaging-pixelization-fp64-candidate kept" in line)
     left = re.search(r"about 0:(\d+) left", begin)
