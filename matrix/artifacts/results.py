@@ -12,6 +12,7 @@ from matrix.artifacts.steps import with_steps
 from matrix.errors import UsageError
 from matrix.files import write_text
 from matrix.pipelines import Pipeline, pipeline_named
+from matrix.pipelines.catalogue import TRANSFORMER
 from matrix.precision import is_float32
 from matrix.record import Record
 
@@ -123,10 +124,11 @@ def config_document(record: Record, config: str) -> dict[str, Any]:
     """
     pipeline = pipeline_named(record.cell.pipeline)
     if pipeline.data == "interferometer":
+        more = {"transformer": TRANSFORMER} if pipeline.source == "mge" else {}
         return {
             "autolens_version": record.provenance.packages["autolens"],
             "device": _device(record),
-            **_flat_facts(record, pipeline, _CONFIGURATION),
+            **_flat_facts(record, pipeline, _CONFIGURATION, **more),
         }
     return {
         "config_name": config,
@@ -217,12 +219,16 @@ def _write(stem: Path, document: dict[str, Any], image: bytes) -> list[Path]:
     return [text, picture]
 
 
-def _flat_facts(record: Record, pipeline: Pipeline, keys: _Keys) -> dict[str, Any]:
-    """Instrument, values and times side by side, as in summaries and in files of interferometer data."""
+def _flat_facts(record: Record, pipeline: Pipeline, keys: _Keys, **more: str) -> dict[str, Any]:
+    """Instrument, values and times side by side, as in summaries and in files of interferometer data.
+
+    `more` comes after the model.
+    """
     eager = record.evaluations.eager
     facts: dict[str, Any] = {
         "instrument": pipeline.instrument,
         "model": pipeline.source,
+        **more,
         "use_mixed_precision": record.precision.mixed,
         "configuration": _configuration(record, keys),
         "log_likelihood_eager": eager.log_likelihood.values[0],

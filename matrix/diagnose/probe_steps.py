@@ -8,6 +8,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from matrix.pipelines.catalogue import TRANSFORMER
+
 RAY_TRACING = "ray_tracing"
 LIGHT = "light"
 MESH = "mesh"
@@ -59,7 +61,7 @@ class Scope:
 _INVERSION = ("autoarray.inversion.inversion.abstract", "AbstractInversion")
 _MESH = ("autoarray.inversion.mesh.mesh.abstract", "AbstractMesh")
 _LINEAR_LIGHT = ("autogalaxy.profiles.light.linear.abstract", "LightProfileLinearObjFuncList")
-_TRANSFORMER = ("autoarray.operators.transformer", "TransformerDFT")
+_TRANSFORMER = ("autoarray.operators.transformer", TRANSFORMER)
 _CONVOLVER = ("autoarray.operators.convolver", "Convolver")
 
 SCOPES: tuple[Scope, ...] = (

@@ -12,6 +12,9 @@ from matrix.record import Quantity, Scale
 Data = Literal["imaging", "interferometer"]
 SourceKind = Literal["mge", "pixelization", "delaunay"]
 
+# The library's class that turns images into visibilities: the exact one, which the constants were made with.
+TRANSFORMER = "TransformerDFT"
+
 
 @dataclass(frozen=True)
 class Gaussians:

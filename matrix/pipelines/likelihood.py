@@ -12,7 +12,14 @@ import numpy as np
 from autofit.jax import register_model
 
 from matrix.errors import UsageError
-from matrix.pipelines.catalogue import Delaunay, Gaussians, Pipeline, Rectangular, Settings
+from matrix.pipelines.catalogue import (
+    TRANSFORMER,
+    Delaunay,
+    Gaussians,
+    Pipeline,
+    Rectangular,
+    Settings,
+)
 from matrix.pipelines.model import mesh_grid_from, model_from
 from matrix.record import Scale
 
@@ -207,7 +214,7 @@ def _interferometer_dataset(pipeline: Pipeline, settings: Settings, folder: Path
         noise_map_path=folder / "noise_map.fits",
         uv_wavelengths_path=folder / "uv_wavelengths.fits",
         real_space_mask=mask,
-        transformer_class=al.TransformerDFT,
+        transformer_class=getattr(al, TRANSFORMER),
     )
 
 
