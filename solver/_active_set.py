@@ -4,9 +4,9 @@ Problem
     The scaled problem. On the right free set F the optimum is x_F = A_FF⁻¹ q_F, zero elsewhere.
 
 Steps
-    1. Exchange (`_exchange`) from F = {q > 0}. But below `EXCHANGE_FROM` variables of which two are parallel,
-       as neighbouring Gaussians of a light profile are, most of them are collinear light, among which
-       exchanges give up: walk (`_walk`) from zero if they are fewer than `WALK_BELOW`, else go on to step 2.
+    1. Exchange (`_exchange`) from F = {q > 0}. But below `WALK_BELOW` variables of which two are parallel, as
+       neighbouring Gaussians of a light profile are, walk (`_walk`) from zero: most of them are collinear
+       light then, among which exchanges may give up and a walk is short.
     2. Where that finds nothing that certifies: the interior-point method with its crossovers (`_pdip`).
 
 Cost
@@ -24,9 +24,8 @@ from jax import Array, lax
 
 from ._pdip import DEFAULT_MAX_ITER, solve_pdip
 from ._problem import Scaled
-from ._search import EXCHANGE_FROM, Found, by_exchange, by_walk
+from ._search import Found, by_exchange, by_walk
 
-# From here a walk from zero is longer than interior points and a walk from there.
 WALK_BELOW = 48
 # Cosine between two columns. Neighbours in a multi-Gaussian expansion have 0.998 and more, neighbouring
 # pixels of a source 0.7 and less.
@@ -74,13 +73,9 @@ def _search(problem: Scaled, limit: int, solver_tol: float | None) -> Found:
     def walking() -> Found:
         return by_walk(problem, zero, pulled, limit, solver_tol)
 
-    def giving_up() -> Found:
-        return Found(zero, jnp.zeros((), jnp.int32), jnp.zeros((), bool))
-
-    if zero.shape[0] >= EXCHANGE_FROM:
+    if zero.shape[0] >= WALK_BELOW:
         return exchanging()
-    among_collinear = walking if zero.shape[0] < WALK_BELOW else giving_up
-    return lax.cond(_any_parallel(problem), among_collinear, exchanging)
+    return lax.cond(_any_parallel(problem), walking, exchanging)
 
 
 def _any_parallel(problem: Scaled) -> Array:

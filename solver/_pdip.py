@@ -12,8 +12,8 @@ Steps
     3. Predict with complementarity target 0; the step it could take sets the centring σ = (μ_affine/μ)³.
     4. Correct with target σμ - dx∘dz from the same factor, and go 99.5 % of the way to the boundary.
     5. Early crossover: once the residuals are below `NEAR_ENOUGH`, a short search for the free set from
-       F = {x > z}: exchanges (`_exchange`), or the walk (`_walk`) below `EXCHANGE_FROM` variables, where as a
-       rule all of them are collinear. If its answer certifies, the second half of the iteration is saved.
+       F = {x > z}: exchanges (`_exchange`), or below `EXCHANGE_FROM` variables, most of which are collinear
+       light as a rule, the walk (`_walk`). If its answer certifies, the rest of the iteration is saved.
     6. Stop when stationarity and complementarity are below the tolerance or below what rounding allows.
     7. Late crossover: the active-set walk (`_walk`) from F = {x > z}. One to three steps give exact zeros,
        and residuals at rounding level; degenerate systems take more, and get them if they need them.
@@ -39,13 +39,14 @@ from jax import Array, lax
 
 from ._linalg import cholesky, cholesky_solve, rounding_ridge
 from ._problem import Scaled
-from ._search import EXCHANGE_FROM, Found, by_exchange, by_walk
+from ._search import Found, by_exchange, by_walk
 from ._walk import walk
 
 DEFAULT_MAX_ITER = 50
 STEP_TO_BOUNDARY = 0.995
 START_INSIDE = 0.01
 NEAR_ENOUGH = 1e-5
+EXCHANGE_FROM = 64
 MAX_EARLY_STEPS = 12
 MAX_CROSSOVER_STEPS = 8
 LONG_CROSSOVER_STEPS = 100

@@ -8,9 +8,6 @@ from ._exchange import Exchange, exchange
 from ._problem import Scaled
 from ._walk import Walk, walk
 
-# Below as many variables most of them are collinear light as a rule, among which exchanges give up.
-EXCHANGE_FROM = 64
-
 
 class Found(NamedTuple):
     """What a search came to.

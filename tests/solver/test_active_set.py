@@ -7,9 +7,9 @@ import pytest
 import solver
 from matrix.checks.systems import system_from
 from solver import ResultCode
+from solver._active_set import WALK_BELOW
 from solver._exchange import Exchange, exchange
 from solver._problem import scaled_problem
-from solver._search import EXCHANGE_FROM
 from solver._walk import walk
 
 from .problems import Problem, kkt_violation, lens_like, objective, scipy_optimum, with_known_optimum
@@ -48,7 +48,7 @@ def test_a_walk_cut_short_does_not_claim_to_be_settled() -> None:
     assert jnp.all(end.x >= 0)
 
 
-@pytest.mark.parametrize("size", [EXCHANGE_FROM - 4, 150])
+@pytest.mark.parametrize("size", [WALK_BELOW - 4, 150])
 def test_where_the_search_is_too_long_interior_points_take_over(size: int) -> None:
     problem = with_known_optimum(np.random.default_rng(150), size, condition=1e10)
     result = solver.solve_nnls_certified(problem.Q, problem.q, algorithm="active_set")
