@@ -11,9 +11,10 @@ Steps
        sides by E = (x/(x+z))^½ so that its entries stay bounded.
     3. Predict with complementarity target 0; the step it could take sets the centring σ = (μ_affine/μ)³.
     4. Correct with target σμ - dx∘dz from the same factor, and go 99.5 % of the way to the boundary.
-    5. Early crossover: once the residuals are below `NEAR_ENOUGH`, a short search for the free set from
-       F = {x > z}: exchanges (`_exchange`), or below `EXCHANGE_FROM` variables, most of which are collinear
-       light as a rule, the walk (`_walk`). If its answer certifies, the rest of the iteration is saved.
+    5. Early crossover, below `CROSS_EARLY_BELOW` variables: once the residuals are below `NEAR_ENOUGH`, a
+       short search for the free set from F = {x > z}: exchanges (`_exchange`), or below `EXCHANGE_FROM`
+       variables, most of which are collinear light as a rule, the walk (`_walk`). If its answer certifies,
+       the rest of the iteration is saved.
     6. Stop when stationarity and complementarity are below the tolerance or below what rounding allows.
     7. Late crossover: the active-set walk (`_walk`) from F = {x > z}. One to three steps give exact zeros,
        and residuals at rounding level; degenerate systems take more, and get them if they need them.
@@ -46,6 +47,8 @@ DEFAULT_MAX_ITER = 50
 STEP_TO_BOUNDARY = 0.995
 START_INSIDE = 0.01
 NEAR_ENOUGH = 1e-5
+# Above, a search that fails, as it does on real lens light, costs more than half of the iteration.
+CROSS_EARLY_BELOW = 300
 EXCHANGE_FROM = 64
 MAX_EARLY_STEPS = 12
 MAX_CROSSOVER_STEPS = 8
@@ -153,6 +156,8 @@ def _crossing(problem: Scaled, max_iter: int | Array, skip: Array | bool) -> _Cr
 
     def step(state: _Crossing) -> _Crossing:
         point = _predict_and_correct(problem, tolerance, state.point)
+        if problem.q.shape[0] >= CROSS_EARLY_BELOW:
+            return state._replace(point=point)
         near = ~state.tried & _is_solved(problem, point.x, point.z, near_enough)
         early = lax.cond(near, lambda: _early(problem, point, max_iter, near), lambda: state.early)
         return _Crossing(point, early, state.tried | near)
