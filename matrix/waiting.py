@@ -32,8 +32,7 @@ def shown(
     begin = time.monotonic()
 
     def now() -> str:
-        doing = stage.read_text().strip() if stage.exists() else "waiting for memory or starting"
-        return f"{what} still running: {doing}, {clock(time.monotonic() - begin)}"
+        return f"{what} still running: {doing(stage)}, {clock(time.monotonic() - begin)}"
 
     if console.is_terminal:
         with console.status(what) as status, repeated(lambda: status.update(now()), REFRESH_SECONDS):
@@ -43,6 +42,11 @@ def shown(
     with repeated(lambda: console.print(now(), markup=False), still_seconds):
         yield
     console.print(f"{what} finished after {clock(time.monotonic() - begin)}", markup=False)
+
+
+def doing(stage: Path) -> str:
+    """What work that takes a share of the machine says it is at, in its file `stage`."""
+    return stage.read_text().strip() if stage.exists() else "waiting for memory or starting"
 
 
 @contextmanager

@@ -74,8 +74,8 @@ class InteriorPoint(NamedTuple):
         return jnp.where(self.free, self.x, 0)
 
 
-class _Crossing(NamedTuple):
-    """State of an iteration that tries to cross over early.
+class _Iteration(NamedTuple):
+    """State of the method.
 
     Attributes
     ----------
@@ -116,53 +116,39 @@ def solve_pdip(
     """
     limit = DEFAULT_MAX_ITER if max_iter is None else max_iter
     if solver_tol is not None:
-        point = _interior_point(problem, limit, solver_tol, skip)
+        point = _iterate(problem, limit, solver_tol, skip, cross_early=False).point
         return point.positive, point.steps
-    crossing = _crossing(problem, limit, skip)
-    point = crossing.point
+    tolerance = 32 * float(jnp.finfo(problem.q.dtype).eps) ** 0.875
+    end = _iterate(problem, limit, tolerance, skip, problem.q.shape[0] < CROSS_EARLY_BELOW)
+    point = end.point
     # Where many variables are almost at their bound, the walk has to take them there one by one.
     accurate = problem.certifies(point.positive, problem.gradient(point.positive))
     steps = jnp.where(accurate, MAX_CROSSOVER_STEPS, LONG_CROSSOVER_STEPS)
-    enabled = point.done & ~crossing.early.certified & ~jnp.asarray(skip)
+    enabled = point.done & ~end.early.certified & ~jnp.asarray(skip)
     late = walk(problem, point.positive, point.free, steps, enabled)
     x = jnp.where(late.settled, late.x, point.positive)
-    return jnp.where(crossing.early.certified, crossing.early.x, x), crossing.steps
+    return jnp.where(end.early.certified, end.early.x, x), end.steps
 
 
-def _start(problem: Scaled, skip: Array | bool) -> InteriorPoint:
-    one = jnp.ones_like(problem.q)
-    return InteriorPoint(one, one, jnp.zeros((), jnp.int32), jnp.asarray(skip))
-
-
-def _interior_point(
-    problem: Scaled, max_iter: int | Array, tolerance: float, skip: Array | bool
-) -> InteriorPoint:
-    def unfinished(point: InteriorPoint) -> Array:
-        return (point.steps < max_iter) & ~point.done
-
-    def step(point: InteriorPoint) -> InteriorPoint:
-        return _predict_and_correct(problem, tolerance, point)
-
-    return lax.while_loop(unfinished, step, _start(problem, skip))
-
-
-def _crossing(problem: Scaled, max_iter: int | Array, skip: Array | bool) -> _Crossing:
-    tolerance = 32 * float(jnp.finfo(problem.q.dtype).eps) ** 0.875
+def _iterate(
+    problem: Scaled, max_iter: int | Array, tolerance: float, skip: Array | bool, cross_early: bool
+) -> _Iteration:
     near_enough = max(NEAR_ENOUGH, tolerance)
-    nothing = Found(jnp.zeros_like(problem.q), jnp.zeros((), jnp.int32), jnp.zeros((), bool))
+    one, none, no = jnp.ones_like(problem.q), jnp.zeros((), jnp.int32), jnp.zeros((), bool)
+    begin = _Iteration(InteriorPoint(one, one, none, jnp.asarray(skip)), Found(0 * one, none, no), no)
 
-    def unfinished(state: _Crossing) -> Array:
+    def unfinished(state: _Iteration) -> Array:
         return (state.steps < max_iter) & ~state.point.done & ~state.early.certified
 
-    def step(state: _Crossing) -> _Crossing:
+    def step(state: _Iteration) -> _Iteration:
         point = _predict_and_correct(problem, tolerance, state.point)
-        if problem.q.shape[0] >= CROSS_EARLY_BELOW:
+        if not cross_early:
             return state._replace(point=point)
         near = ~state.tried & _is_solved(problem, point.x, point.z, near_enough)
         early = lax.cond(near, lambda: _early(problem, point, max_iter, near), lambda: state.early)
-        return _Crossing(point, early, state.tried | near)
+        return _Iteration(point, early, state.tried | near)
 
-    return lax.while_loop(unfinished, step, _Crossing(_start(problem, skip), nothing, nothing.certified))
+    return lax.while_loop(unfinished, step, begin)
 
 
 def _early(problem: Scaled, point: InteriorPoint, max_iter: int | Array, enabled: Array) -> Found:

@@ -126,18 +126,8 @@ def test_trouble_ends_with_the_machine_s_exit_code(
     said = capsys.readouterr().out
     assert code == 3
     assert "TROUBLE  network, repositories" in said
-    for what in (
-        "neighbours",
-        "Python",
-        "disk",
-        "memory",
-        "threads",
-        "Git",
-        "float64",
-        "GPU",
-        "caches",
-        "locks",
-    ):
+    names = ("Python", "disk", "memory", "threads", "Git", "float64", "GPU", "caches", "locks", "neighbours")
+    for what in names:
         assert f"  {what}: " in said
 
 

@@ -20,7 +20,7 @@ from matrix.execute.local import kept_record, stage_path
 from matrix.execute.reservations import GIB
 from matrix.files import write_json
 from matrix.plan import Plan, PlannedCell
-from matrix.waiting import REFRESH_SECONDS, STILL_SECONDS, clock, repeated
+from matrix.waiting import REFRESH_SECONDS, STILL_SECONDS, clock, doing, repeated
 
 # First guesses in seconds, production scale on one CPU core; after the first run the measured times count.
 FIRST_GUESS = {
@@ -239,8 +239,7 @@ class Progress:
         return found
 
     def _stage(self, cell: PlannedCell) -> str:
-        path = stage_path(self._plan, cell)
-        return path.read_text().strip() if path.exists() else "waiting for memory or starting"
+        return doing(stage_path(self._plan, cell))
 
     def _check_stage(self, name: str) -> str:
         path = self._plan.check_stage(self._checks[name])
