@@ -12,8 +12,10 @@ from ._pdip import solve_pdip
 from ._problem import Scaled
 from ._schur import solve_schur
 
-# About where the two cost the same on production-shaped systems; docs/solver.md says how it was measured.
+# About where elimination costs as much as a search on production-shaped systems, and from where it costs less
+# where the search has to find its way among known collinear columns; docs/solver.md says how to measure it.
 SCHUR_FROM = 300
+SCHUR_WITH_BLOCK_FROM = 128
 
 Algorithm = Callable[[Scaled, Options], tuple[Array, Array]]
 
@@ -39,8 +41,9 @@ def _fista(problem: Scaled, options: Options) -> tuple[Array, Array]:
 
 
 def _auto(problem: Scaled, options: Options) -> tuple[Array, Array]:
-    """Elimination pays where factorisations dominate; below, an active set has nothing to set up."""
-    return (_schur if problem.q.shape[0] >= SCHUR_FROM else _active_set)(problem, options)
+    """Elimination pays where factorisations dominate, and earlier where a known block misleads searches."""
+    eliminate_from = SCHUR_WITH_BLOCK_FROM if options.dense_columns else SCHUR_FROM
+    return (_schur if problem.q.shape[0] >= eliminate_from else _active_set)(problem, options)
 
 
 _BY_NAME: dict[str, Algorithm] = {

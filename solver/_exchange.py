@@ -9,15 +9,18 @@ Steps
     3. Move every variable that is on the wrong side at once: negative ones leave F, those with a negative
        gradient enter. If there is none, x is the optimum; where the solve was not at rounding level it is
        refined once.
-    4. Give up when the number of wrong variables has reached no new low in `SPARE` + 1 exchanges.
+    4. Give up when the number of wrong variables has not come down by a quarter in `SPARE` + 1 exchanges (in
+       one, while more than a quarter of all are wrong), or when entries of x above `CANCELLING` show, twice,
+       that almost collinear columns cancel each other.
 
 Cost per step
     One Cholesky factorisation (K³/3 flops), two triangular solves and one product (4 K² flops).
 
 Convergence
-    Not guaranteed: x is infeasible on the way and F may come back, so new lows are asked for, of which there
-    are at most K. Well-conditioned systems take a few steps. Where many columns are almost collinear it often
-    gives up; the caller has another way then.
+    Not guaranteed: x is infeasible on the way and F may come back, so progress is asked for, which there can
+    only be a few times log K times. Well-conditioned systems take a few steps. Where many columns are almost
+    collinear, or the matrix is ill conditioned and the guess far off, it gives up early; the caller has
+    another way then.
 
 References
     J. Júdice and F. Pires, Comput. Oper. Res. 21 (1994) 587; L. Portugal, J. Júdice, L. Vicente, Math. Comp.
@@ -34,6 +37,8 @@ from ._linalg import cholesky, cholesky_solve, rounding_ridge
 from ._problem import Scaled
 
 SPARE = 2
+# A of unit diagonal and q of at most one leave entries of order one, unless columns cancel.
+CANCELLING = 100.0
 
 
 class Exchange(NamedTuple):
@@ -48,9 +53,9 @@ class Exchange(NamedTuple):
     steps
         () int32, factorisations so far.
     fewest
-        () int32, the least number of wrong variables so far.
+        () int32, the number of wrong variables when it last came down by a quarter.
     spare
-        () int32, exchanges still allowed without a new low.
+        () int32, exchanges still allowed until it does so again.
     optimal
         () bool, no variable was wrong.
     ended
@@ -72,7 +77,13 @@ class Exchange(NamedTuple):
         return self.optimal & self.ended
 
 
-def exchange(problem: Scaled, free: Array, limit: int | Array, enabled: Array | bool = True) -> Exchange:
+def exchange(
+    problem: Scaled,
+    free: Array,
+    limit: int | Array,
+    enabled: Array | bool = True,
+    close: bool = False,
+) -> Exchange:
     """Exchange until nothing is wrong or nothing gets better.
 
     Parameters
@@ -85,10 +96,13 @@ def exchange(problem: Scaled, free: Array, limit: int | Array, enabled: Array | 
         Most factorisations.
     enabled
         Where false, nothing is done.
+    close
+        Whether `free` is believed close: if the first solve finds more than a quarter wrong, it is not.
     """
     zero, none, no = jnp.zeros_like(problem.q), jnp.zeros((), jnp.int32), jnp.zeros((), bool)
     usable, ended = free & (problem.scale > 0), ~jnp.asarray(enabled)
-    begin = Exchange(zero, -problem.q, usable, none, none + zero.shape[0] + 1, none + SPARE, no, ended)
+    many = none + (zero.shape[0] // 3 if close else 2 * zero.shape[0])
+    begin = Exchange(zero, -problem.q, usable, none, many, none, no, ended)
 
     def unfinished(state: Exchange) -> Array:
         return (state.steps < limit) & ~state.ended
@@ -107,16 +121,21 @@ def _step(problem: Scaled, state: Exchange) -> Exchange:
     rounding = 64 * jnp.finfo(x.dtype).eps * (1 + jnp.max(jnp.abs(x)))
     wrong = jnp.where(state.free, x, gradient) < -rounding
     count = jnp.sum(wrong, dtype=jnp.int32)
-    fewer = count < state.fewest
+    fewer = 4 * count <= 3 * state.fewest
+    spare = jnp.where(4 * count <= x.shape[0], state.spare, 0)
+    cancelling = (state.steps > 0) & (jnp.max(jnp.abs(x)) > CANCELLING)
+    hopeless = (~fewer & (spare == 0)) | cancelling | broken
     optimal = (count == 0) & ~broken
+    # A refinement that makes something wrong moved a variable within rounding: what was there is as good.
+    found = optimal | state.optimal
     precise = (jnp.max(jnp.where(state.free, jnp.abs(gradient), 0)) <= rounding) & jnp.all(x >= 0)
     return Exchange(
-        jnp.where(optimal, jnp.maximum(x, 0), 0),
-        jnp.where(optimal, gradient, -problem.q),
+        jnp.where(optimal, jnp.maximum(x, 0), state.x),
+        jnp.where(optimal, gradient, state.gradient),
         state.free ^ wrong,
         state.steps + 1,
-        jnp.minimum(count, state.fewest),
-        jnp.where(fewer, SPARE, state.spare - 1),
-        optimal,
-        jnp.where(optimal, state.optimal | precise, (~fewer & (state.spare == 0)) | broken),
+        jnp.where(fewer, count, state.fewest),
+        jnp.where(fewer, SPARE, spare - 1),
+        found,
+        jnp.where(found, state.optimal | precise, hopeless),
     )

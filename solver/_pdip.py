@@ -11,10 +11,10 @@ Steps
        sides by E = (x/(x+z))^½ so that its entries stay bounded.
     3. Predict with complementarity target 0; the step it could take sets the centring σ = (μ_affine/μ)³.
     4. Correct with target σμ - dx∘dz from the same factor, and go 99.5 % of the way to the boundary.
-    5. Early crossover, below `CROSS_EARLY_BELOW` variables: once the residuals are below `NEAR_ENOUGH`, a
-       short search for the free set from F = {x > z}: exchanges (`_exchange`), or below `EXCHANGE_FROM`
-       variables, most of which are collinear light as a rule, the walk (`_walk`). If its answer certifies,
-       the rest of the iteration is saved.
+    5. Early crossover: a short search for the free set from F = {x > z}; if its answer certifies, the rest of
+       the iteration is saved. Exchanges (`_exchange`) are tried when the residuals pass the first and the
+       second of `EXCHANGE_AT`. Where two columns are parallel, as Gaussians of a light profile are, they fail
+       mostly; there a walk (`_walk`) is tried at `WALK_AT`, below `WALK_BELOW` variables.
     6. Stop when stationarity and complementarity are below the tolerance or below what rounding allows.
     7. Late crossover: the active-set walk (`_walk`) from F = {x > z}. One to three steps give exact zeros,
        and residuals at rounding level; degenerate systems take more, and get them if they need them.
@@ -23,8 +23,8 @@ Cost per step
     One Cholesky factorisation (K³/3 flops), four triangular solves and one product with Q (6 K² flops).
 
 Convergence
-    Superlinear near a strictly complementary optimum; 10 to 20 steps in practice, hardly growing with K, or 4
-    to 11 and a few exchanges where the early crossover succeeds.
+    Superlinear near a strictly complementary optimum; 10 to 20 steps in practice, hardly growing with K, or 3
+    to 10 and a short search where the early crossover succeeds.
 
 References
     S. Mehrotra, On the implementation of a primal-dual interior point method, SIAM J. Optim. 2 (1992) 575.
@@ -40,25 +40,27 @@ from jax import Array, lax
 
 from ._linalg import cholesky, cholesky_solve, rounding_ridge
 from ._problem import Scaled
-from ._search import Found, by_exchange, by_walk
+from ._search import Found, any_parallel, by_exchange, by_walk
 from ._walk import walk
 
 DEFAULT_MAX_ITER = 50
 STEP_TO_BOUNDARY = 0.995
 START_INSIDE = 0.01
-NEAR_ENOUGH = 1e-5
-# Above, a search that fails, as it does on real lens light, costs more than half of the iteration.
-CROSS_EARLY_BELOW = 300
-EXCHANGE_FROM = 64
+# Residuals at which to cross over: by exchanges, with a second try, or by a walk.
+EXCHANGE_AT = (1e-1, 1e-6)
+WALK_AT = 1e-9
+# Above, a walk that fails costs more than half of the iteration.
+WALK_BELOW = 300
 MAX_EARLY_STEPS = 12
 MAX_CROSSOVER_STEPS = 8
 LONG_CROSSOVER_STEPS = 100
 
 
 class InteriorPoint(NamedTuple):
-    """State of the iteration: primal (K,), dual (K,), steps taken, and whether to stop."""
+    """State of the iteration: primal, its gradient Ax - q and the dual, (K,) each; steps; whether to stop."""
 
     x: Array
+    gradient: Array
     z: Array
     steps: Array
     done: Array
@@ -82,14 +84,14 @@ class _Iteration(NamedTuple):
     point
         The interior point.
     early
-        What the early crossover came to.
-    tried
-        () bool, whether there has been one.
+        What the early crossovers came to, with the steps of all of them.
+    tries
+        () int32, how many there have been.
     """
 
     point: InteriorPoint
     early: Found
-    tried: Array
+    tries: Array
 
     @property
     def steps(self) -> Array:
@@ -119,7 +121,7 @@ def solve_pdip(
         point = _iterate(problem, limit, solver_tol, skip, cross_early=False).point
         return point.positive, point.steps
     tolerance = 32 * float(jnp.finfo(problem.q.dtype).eps) ** 0.875
-    end = _iterate(problem, limit, tolerance, skip, problem.q.shape[0] < CROSS_EARLY_BELOW)
+    end = _iterate(problem, limit, tolerance, skip, cross_early=True)
     point = end.point
     # Where many variables are almost at their bound, the walk has to take them there one by one.
     accurate = problem.certifies(point.positive, problem.gradient(point.positive))
@@ -133,65 +135,75 @@ def solve_pdip(
 def _iterate(
     problem: Scaled, max_iter: int | Array, tolerance: float, skip: Array | bool, cross_early: bool
 ) -> _Iteration:
-    near_enough = max(NEAR_ENOUGH, tolerance)
     one, none, no = jnp.ones_like(problem.q), jnp.zeros((), jnp.int32), jnp.zeros((), bool)
-    begin = _Iteration(InteriorPoint(one, one, none, jnp.asarray(skip)), Found(0 * one, none, no), no)
+    point = InteriorPoint(one, problem.gradient(one), one, none, jnp.asarray(skip))
+    begin = _Iteration(point, Found(0 * one, none, no), none)
+    parallel = any_parallel(problem) if cross_early else no
 
     def unfinished(state: _Iteration) -> Array:
         return (state.steps < max_iter) & ~state.point.done & ~state.early.certified
 
     def step(state: _Iteration) -> _Iteration:
-        point = _predict_and_correct(problem, tolerance, state.point)
-        if not cross_early:
-            return state._replace(point=point)
-        near = ~state.tried & _is_solved(problem, point.x, point.z, near_enough)
-        early = lax.cond(near, lambda: _early(problem, point, max_iter, near), lambda: state.early)
-        return _Iteration(point, early, state.tried | near)
+        state = state._replace(point=_predict_and_correct(problem, tolerance, state.point))
+        return _cross_early(problem, state, parallel, max_iter) if cross_early else state
 
     return lax.while_loop(unfinished, step, begin)
 
 
-def _early(problem: Scaled, point: InteriorPoint, max_iter: int | Array, enabled: Array) -> Found:
-    limit = jnp.minimum(MAX_EARLY_STEPS, max_iter - point.steps)
-    if problem.q.shape[0] < EXCHANGE_FROM:
-        return by_walk(problem, point.positive, point.free, limit, None, enabled)
-    return by_exchange(problem, point.free, limit, None, enabled)
+def _cross_early(problem: Scaled, state: _Iteration, parallel: Array, max_iter: int | Array) -> _Iteration:
+    point, early, tries = state
+    walks = 1 if problem.q.shape[0] < WALK_BELOW else 0
+    most = jnp.where(parallel, walks, len(EXCHANGE_AT))
+    near_enough = jnp.where(parallel, WALK_AT, jnp.take(jnp.array(EXCHANGE_AT), tries, mode="clip"))
+    near = (tries < most) & _is_solved(point.x, point.gradient, point.z, near_enough)
+    limit = jnp.minimum(MAX_EARLY_STEPS, max_iter - state.steps)
+
+    def walking() -> Found:
+        return by_walk(problem, point.positive, point.free, limit, None, near & parallel)
+
+    def exchanging() -> Found:
+        return by_exchange(problem, point.free, limit, None, near & ~parallel, close=True)
+
+    def searching() -> Found:
+        found = lax.cond(parallel, walking, exchanging)
+        return found._replace(steps=early.steps + found.steps)
+
+    return _Iteration(point, lax.cond(near, searching, lambda: early), tries + near)
 
 
 def _predict_and_correct(problem: Scaled, tolerance: float, point: InteriorPoint) -> InteriorPoint:
     x, z = point.x, point.z
-    stationarity = problem.gradient(x) - z
+    stationarity = point.gradient - z
     freedom = x / (x + z)
     root = jnp.sqrt(freedom)
-    # Loops hold arrays by rows, the library factors by columns: the transpose saves a copy of L.
-    U = cholesky(problem.relaxed(freedom, rounding_ridge(problem.q))).T
+    L = cholesky(problem.relaxed(freedom, rounding_ridge(problem.q)))
 
     mean = jnp.vdot(x, z) / x.shape[0]
     # The first factor, at x = z = 1, is that of A + I, and only chooses where to start.
     first = point.steps == 0
 
-    def towards(_: int, state: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
-        """Direction and step length for a complementarity target; then the corrector's target."""
-        complementarity = state[0]
+    def towards(complementarity: Array) -> tuple[Array, Array, Array]:
+        """Direction, and how far along it x and z stay positive."""
         right = jnp.where(first, -problem.q, stationarity + complementarity / x)
-        dx = -root * cholesky_solve(U.T, root * right)
+        dx = -root * cholesky_solve(L, root * right)
         dz = -(complementarity + z * dx) / x
-        length = 1 / jnp.maximum(jnp.max(jnp.maximum(-dx / x, -dz / z)), 1)
-        centring = (jnp.vdot(x + length * dx, z + length * dz) / (mean * x.shape[0])) ** 3
-        return x * z - centring * mean + dx * dz, dx, dz, length
+        return dx, dz, 1 / jnp.maximum(jnp.max(jnp.maximum(-dx / x, -dz / z)), 1)
 
-    # Predictor, then corrector: a loop keeps one copy of the solve in the program.
-    _, dx, dz, length = lax.fori_loop(0, 2, towards, (x * z, x, z, mean))
+    dx, dz, length = towards(x * z)
+    centring = (jnp.vdot(x + length * dx, z + length * dz) / (mean * x.shape[0])) ** 3
+    dx, dz, length = towards(x * z - centring * mean + dx * dz)
     new_x = jnp.where(first, jnp.maximum(dx, 0) + START_INSIDE, x + STEP_TO_BOUNDARY * length * dx)
     new_z = jnp.where(first, jnp.maximum(-dx, 0) + START_INSIDE, z + STEP_TO_BOUNDARY * length * dz)
 
     broken = ~jnp.isfinite(jnp.vdot(new_x, new_z))
     new_x, new_z = jnp.where(broken, x, new_x), jnp.where(broken, z, new_z)
-    return InteriorPoint(new_x, new_z, point.steps + 1, broken | _is_solved(problem, new_x, new_z, tolerance))
+    gradient = problem.gradient(new_x)
+    done = broken | _is_solved(new_x, gradient, new_z, tolerance)
+    return InteriorPoint(new_x, gradient, new_z, point.steps + 1, done)
 
 
-def _is_solved(problem: Scaled, x: Array, z: Array, tolerance: float) -> Array:
+def _is_solved(x: Array, gradient: Array, z: Array, tolerance: float | Array) -> Array:
     largest = jnp.max(x)
     rounding = 8 * jnp.finfo(x.dtype).eps * largest
-    stationarity = jnp.abs(problem.gradient(x) - z) / (tolerance + rounding)
+    stationarity = jnp.abs(gradient - z) / (tolerance + rounding)
     return jnp.max(jnp.maximum(stationarity, x * z / (tolerance * jnp.maximum(largest, 1)))) <= 1

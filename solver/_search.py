@@ -2,11 +2,16 @@
 
 from typing import NamedTuple
 
+import jax.numpy as jnp
 from jax import Array
 
 from ._exchange import Exchange, exchange
 from ._problem import Scaled
 from ._walk import Walk, walk
+
+# Cosine between two columns. Neighbours in a multi-Gaussian expansion have 0.998 and more, neighbouring
+# pixels of a source 0.7 and less.
+PARALLEL = 0.99
 
 
 class Found(NamedTuple):
@@ -28,10 +33,15 @@ class Found(NamedTuple):
 
 
 def by_exchange(
-    problem: Scaled, free: Array, limit: int | Array, solver_tol: float | None, enabled: Array | bool = True
+    problem: Scaled,
+    free: Array,
+    limit: int | Array,
+    solver_tol: float | None,
+    enabled: Array | bool = True,
+    close: bool = False,
 ) -> Found:
     """Exchange from a guess of the free set; parameters as for `exchange`, tolerance as for `certifies`."""
-    return _judged(problem, exchange(problem, free, limit, enabled), solver_tol)
+    return _judged(problem, exchange(problem, free, limit, enabled, close), solver_tol)
 
 
 def by_walk(
@@ -44,6 +54,12 @@ def by_walk(
 ) -> Found:
     """Walk from a feasible point; parameters as for `walk`, tolerance as for `certifies`."""
     return _judged(problem, walk(problem, start, free, limit, enabled), solver_tol)
+
+
+def any_parallel(problem: Scaled) -> Array:
+    """Whether two columns are parallel, as neighbouring Gaussians of a light profile are: () bool."""
+    cosines = problem.weighted(jnp.ones_like(problem.q), jnp.zeros_like(problem.q))
+    return jnp.max(jnp.abs(cosines)) > PARALLEL
 
 
 def _judged(problem: Scaled, end: Exchange | Walk, solver_tol: float | None) -> Found:

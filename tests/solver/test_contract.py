@@ -53,7 +53,7 @@ def test_max_iter_is_honoured_and_reported(algorithm: str) -> None:
 def test_a_loose_tolerance_stops_earlier_and_says_how_well_it_did() -> None:
     problem = with_known_optimum(np.random.default_rng(3), K=20)
     loose = solver.solve_nnls_certified(problem.Q, problem.q, algorithm="pdip", solver_tol=1e-3)
-    tight = solver.solve_nnls_certified(problem.Q, problem.q, algorithm="pdip")
+    tight = solver.solve_nnls_certified(problem.Q, problem.q, algorithm="pdip", solver_tol=1e-12)
     assert loose.iterations < tight.iterations
     assert tight.certificate.worst < 1e-13 < loose.certificate.worst
 
