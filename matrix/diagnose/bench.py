@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from matrix.checks.systems import system_from
 from matrix.diagnose.clock import interleaved_medians, provenance
 from matrix.diagnose.contenders import (
     Contender,
@@ -16,7 +17,7 @@ from matrix.diagnose.contenders import (
     solves_of,
     with_gradient,
 )
-from matrix.diagnose.systems import System, lanes_of, stored_systems, synthetic_system
+from matrix.diagnose.systems import System, lanes_of, leading, stored_systems, synthetic_system
 from matrix.files import write_json
 
 SCHEMA = "nnls-bench"
@@ -25,7 +26,9 @@ SIZES = (20, 40, 70, 100, 150, 200, 300, 400, 800, 1285, 2000, 4000)
 BATCHES = (1, 2, 4, 8, 16)
 BATCH_SIZE = 1285
 LARGE = 1500
-PARTS = ("systems", "gradient", "scaling", "batch")
+CONDITION_SIZES = (20, 35, 50, 75, 100, 150, 250, 400)
+CONDITIONS = (1e2, 1e6, 1e10, 1e13)
+PARTS = ("systems", "gradient", "scaling", "batch", "conditions")
 
 
 @dataclass(frozen=True)
@@ -143,13 +146,28 @@ def batches(repeats: int) -> Iterator[list[Row]]:
         yield measure("batch", systems, rounds, compiled(systems))
 
 
+def conditions(repeats: int, sizes: Sequence[int]) -> Iterator[list[Row]]:
+    """Systems of known condition number and no structure, also with half of the bounds undecided."""
+    for K in sizes:
+        for kind in ("ill", "degenerate"):
+            for condition in CONDITIONS:
+                made = system_from(kind, K, condition)
+                system = System(f"{kind}, condition {condition:.0e}", made.Q, made.q, ())
+                yield measure("conditions", (system,), repeats, compiled((system,)))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns the exit code."""
     parser = argparse.ArgumentParser(prog="nox -s bench --", description=__doc__)
     parser.add_argument("--systems", type=Path, help="folder of *.npz systems from real likelihoods")
     parser.add_argument("--match", default="", help="only systems whose name contains this")
+    parser.add_argument(
+        "--columns", action="append", type=int, help="the first columns of the systems instead (repeatable)"
+    )
     parser.add_argument("--part", action="append", choices=PARTS, help="only this part (repeatable)")
-    parser.add_argument("--size", action="append", type=int, help="only this K in scaling (repeatable)")
+    parser.add_argument(
+        "--size", action="append", type=int, help="only this K in scaling and conditions (repeatable)"
+    )
     parser.add_argument("--also", action="append", help="one more of our algorithms in scaling (repeatable)")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--lanes", type=int, default=3)
@@ -184,6 +202,8 @@ def _measurements(options: argparse.Namespace) -> Iterator[list[Row]]:
     on_real = {"systems": compiled, "gradient": with_gradient}
     if options.systems:
         systems = [s for s in stored_systems(options.systems) if options.match in s.name]
+        if options.columns:
+            systems = [leading(s, columns) for s in systems for columns in options.columns if columns < s.K]
         for part in filter(parts.__contains__, on_real):
             yield from on_systems(part, on_real[part], systems, options.lanes, options.repeats)
     elif on_real.keys() & parts:
@@ -192,6 +212,8 @@ def _measurements(options: argparse.Namespace) -> Iterator[list[Row]]:
         yield from scaling(options.repeats, options.size or SIZES, options.also or ())
     if "batch" in parts:
         yield from batches(options.repeats)
+    if "conditions" in parts:
+        yield from conditions(options.repeats, options.size or CONDITION_SIZES)
 
 
 def line(rows: Sequence[Row]) -> str:

@@ -30,6 +30,7 @@ def plot(rows: Sequence["Row"], path: Path) -> None:
             ("gradient", _systems),
             ("scaling", _scaling),
             ("batch", _batch),
+            ("conditions", _conditions),
         )
         if any(row.part == part for row in rows)
     ]
@@ -68,6 +69,20 @@ def _batch(axes: Axes, rows: Sequence["Row"]) -> None:
     axes.set_xlabel("lanes of one vmap")
     axes.set_ylabel("Cholesky equivalents per lane")
     axes.set_title(f"batch, K = {rows[0].K}")
+
+
+def _conditions(axes: Axes, rows: Sequence["Row"]) -> None:
+    for system in dict.fromkeys(row.system for row in rows):
+        theirs = [row for row in rows if row.system == system and row.solver == "jaxnnls"]
+        style = "o--" if system.startswith("degenerate") else "o-"
+        axes.plot([row.K for row in theirs], [row.times_ours for row in theirs], style, label=system)
+    axes.axhline(1, color="0.5")
+    axes.set_xscale("log")
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("unknowns K")
+    axes.set_ylabel("time of jaxnnls over ours")
+    axes.set_title("no structure")
+    axes.legend(fontsize=7)
 
 
 def _lines(

@@ -76,6 +76,14 @@ def synthetic_system(K: int, seed: int = 0) -> System:
     return System(f"synthetic-{K}", Q, A.T @ data / noise**2, tuple(range(gaussians)))
 
 
+def leading(system: System, columns: int) -> System:
+    """The system of the first columns alone: the dense block of a lens light, and a smaller source."""
+    dense = tuple(index for index in system.dense if index < columns)
+    return System(
+        f"{system.name}, {columns} columns", system.Q[:columns, :columns], system.q[:columns], dense
+    )
+
+
 def lanes_of(systems: Sequence[System], lanes: int) -> list[tuple[System, ...]]:
     """Batches of `lanes` different systems that share size and dense block."""
     families: dict[tuple[int, tuple[int, ...]], list[System]] = {}

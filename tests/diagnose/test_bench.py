@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from matrix.diagnose.clock import interleaved_medians
-from matrix.diagnose.systems import System, lanes_of, stored_systems, synthetic_system
+from matrix.diagnose.systems import System, lanes_of, leading, stored_systems, synthetic_system
 from matrix.layout import REPOSITORY_ROOT
 
 
@@ -47,6 +47,15 @@ def test_synthetic_systems_have_a_collinear_block() -> None:
     assert np.linalg.cond(scaled[np.ix_(source, source)]) < 1e5
 
 
+def test_leading_columns_keep_what_is_left_of_the_dense_block() -> None:
+    system = System("a", np.arange(16.0).reshape(4, 4), np.arange(4.0), (0, 2))
+    part = leading(system, 2)
+    assert part.name == "a, 2 columns"
+    assert part.dense == (0,)
+    np.testing.assert_array_equal(part.Q, [[0, 1], [4, 5]])
+    np.testing.assert_array_equal(part.q, [0, 1])
+
+
 def test_the_command_writes_a_record(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     A = rng.normal(size=(30, 12))
@@ -63,8 +72,14 @@ def test_the_command_writes_a_record(tmp_path: Path) -> None:
         "systems",
         "--part",
         "gradient",
+        "--part",
+        "conditions",
+        "--size",
+        "8",
         "--systems",
         str(tmp_path),
+        "--columns",
+        "9",
         "--repeats",
         "1",
         "--output",
@@ -79,7 +94,9 @@ def test_the_command_writes_a_record(tmp_path: Path) -> None:
     with_gradient = [row["solver"] for row in record["rows"] if row["part"] == "gradient"]
     assert with_gradient == ["ours", "ours, answer alone", "jaxnnls"]
     assert all(row["residual"] <= 1e-9 for row in record["rows"] if row["solver"].startswith("ours"))
+    assert len({row["system"] for row in record["rows"] if row["part"] == "conditions"}) == 8
     rows = {row["solver"]: row for row in record["rows"] if row["part"] == "systems"}
+    assert rows["ours"]["K"] == 9
     assert set(rows) == {"ours", "jaxnnls"}
     assert rows["jaxnnls"]["times_ours"] == pytest.approx(
         rows["jaxnnls"]["milliseconds"] / rows["ours"]["milliseconds"]
