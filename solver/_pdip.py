@@ -138,7 +138,9 @@ def _iterate(
     one, none, no = jnp.ones_like(problem.q), jnp.zeros((), jnp.int32), jnp.zeros((), bool)
     point = InteriorPoint(one, problem.gradient(one), one, none, jnp.asarray(skip))
     begin = _Iteration(point, Found(0 * one, none, no), none)
-    parallel = any_parallel(problem) if cross_early else no
+    # A pass through Q, for which a lane that has nothing to do does not pay.
+    looking = cross_early & ~begin.point.done
+    parallel = lax.cond(looking, lambda: any_parallel(problem), lambda: no)
 
     def unfinished(state: _Iteration) -> Array:
         return (state.steps < max_iter) & ~state.point.done & ~state.early.certified

@@ -58,8 +58,9 @@ def by_walk(
 
 def any_parallel(problem: Scaled) -> Array:
     """Whether two columns are parallel, as neighbouring Gaussians of a light profile are: () bool."""
-    cosines = problem.weighted(jnp.ones_like(problem.q), jnp.zeros_like(problem.q))
-    return jnp.max(jnp.abs(cosines)) > PARALLEL
+    index = jnp.arange(problem.q.shape[0])
+    cosines = jnp.abs(problem.Q) * problem.scale[:, None] * problem.scale[None, :]
+    return jnp.max(jnp.where(index[:, None] == index[None, :], 0, cosines)) > PARALLEL
 
 
 def _judged(problem: Scaled, end: Exchange | Walk, solver_tol: float | None) -> Found:
