@@ -14,7 +14,7 @@ Steps
     5. Early crossover: a short search for the free set from F = {x > z}; if its answer certifies, the rest of
        the iteration is saved. Exchanges (`_exchange`) are tried when the residuals pass the first and the
        second of `EXCHANGE_AT`. Where two columns are parallel, as Gaussians of a light profile are, they fail
-       mostly; there a walk (`_walk`) is tried at `WALK_AT`, below `WALK_BELOW` variables.
+       mostly; there a walk (`_walk`) is tried at `WALK_AT`, below `WALK_EARLY_BELOW` variables.
     6. Stop when stationarity and complementarity are below the tolerance or below what rounding allows.
     7. Late crossover: the active-set walk (`_walk`) from F = {x > z}. One to three steps give exact zeros,
        and residuals at rounding level; degenerate systems take more, and get them if they need them.
@@ -50,7 +50,7 @@ START_INSIDE = 0.01
 EXCHANGE_AT = (1e-1, 1e-6)
 WALK_AT = 1e-9
 # Above, a walk that fails costs more than half of the iteration.
-WALK_BELOW = 300
+WALK_EARLY_BELOW = 300
 MAX_EARLY_STEPS = 12
 MAX_CROSSOVER_STEPS = 8
 LONG_CROSSOVER_STEPS = 100
@@ -154,7 +154,7 @@ def _iterate(
 
 def _cross_early(problem: Scaled, state: _Iteration, parallel: Array, max_iter: int | Array) -> _Iteration:
     point, early, tries = state
-    walks = 1 if problem.q.shape[0] < WALK_BELOW else 0
+    walks = 1 if problem.q.shape[0] < WALK_EARLY_BELOW else 0
     most = jnp.where(parallel, walks, len(EXCHANGE_AT))
     near_enough = jnp.where(parallel, WALK_AT, jnp.take(jnp.array(EXCHANGE_AT), tries, mode="clip"))
     near = (tries < most) & _is_solved(point.x, point.gradient, point.z, near_enough)

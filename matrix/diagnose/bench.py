@@ -134,8 +134,12 @@ def scaling(repeats: int, sizes: Sequence[int], algorithms: Sequence[str]) -> It
     for K in sizes:
         system = synthetic_system(K)
         rounds = min(repeats, 3) if K > LARGE else repeats
-        own = {name: compiled((system,), name)["ours"] for name in algorithms}
-        yield measure("scaling", (system,), rounds, {**compiled((system,)), **own, **others(system)})
+        yield measure("scaling", (system,), rounds, {**with_own((system,), algorithms), **others(system)})
+
+
+def with_own(systems: Sequence[System], algorithms: Sequence[str]) -> dict[str, Contender]:
+    """Ours as it chooses, jaxnnls, and ours by other algorithms."""
+    return {**compiled(systems), **{name: compiled(systems, name)["ours"] for name in algorithms}}
 
 
 def batches(repeats: int) -> Iterator[list[Row]]:
@@ -168,7 +172,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--size", action="append", type=int, help="only this K in scaling and conditions (repeatable)"
     )
-    parser.add_argument("--also", action="append", help="one more of our algorithms in scaling (repeatable)")
+    parser.add_argument(
+        "--also", action="append", help="one more of our algorithms, not with gradients (repeatable)"
+    )
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--lanes", type=int, default=3)
     parser.add_argument("--output", type=Path, default=Path("docs/results/bench.json"))
@@ -199,7 +205,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measurements(options: argparse.Namespace) -> Iterator[list[Row]]:
     parts = options.part or PARTS
-    on_real = {"systems": compiled, "gradient": with_gradient}
+    also = options.also or ()
+    on_real = {"systems": lambda systems: with_own(systems, also), "gradient": with_gradient}
     if options.systems:
         systems = [s for s in stored_systems(options.systems) if options.match in s.name]
         if options.columns:
@@ -209,7 +216,7 @@ def _measurements(options: argparse.Namespace) -> Iterator[list[Row]]:
     elif on_real.keys() & parts:
         print("left out: real systems (name a folder with --systems)")
     if "scaling" in parts:
-        yield from scaling(options.repeats, options.size or SIZES, options.also or ())
+        yield from scaling(options.repeats, options.size or SIZES, also)
     if "batch" in parts:
         yield from batches(options.repeats)
     if "conditions" in parts:

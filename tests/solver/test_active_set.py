@@ -107,13 +107,13 @@ def test_degenerate_systems_are_certified_all_the_same(size: int, condition: flo
 
 
 def test_small_degenerate_systems_are_exchanged_and_not_walked() -> None:
-    for size in (42, 50, 60):
+    for size, share in ((42, 0.4), (50, 0.55), (60, 0.3)):
         system = system_from("degenerate", size, 1e6)
         scaled = scaled_problem(jnp.asarray(system.Q), jnp.asarray(system.q))
         walked = walk(scaled, jnp.zeros(size), scaled.q > 0, 100)
         result = solver.solve_nnls_certified(system.Q, system.q, algorithm="active_set")
         assert result.code == ResultCode.CERTIFIED
-        assert result.iterations <= 0.6 * walked.steps
+        assert result.iterations <= share * walked.steps
 
 
 def solved(problem: Problem | System, **options: Any) -> int:
