@@ -10,6 +10,7 @@ from pathlib import Path
 
 from matrix.process import run
 
+_NUMERICAL = ("CUDA_VISIBLE_DEVICES", "JAX_", "MKL_", "NPROC", "NUMBA_", "OMP_", "OPENBLAS_", "XLA_")
 _GPU_FACTS = (
     *("name", "driver_version", "memory.total", "memory.used", "power.limit"),
     *("clocks.current.sm", "clocks.max.sm", "clocks.current.memory", "clocks.max.memory"),
@@ -26,6 +27,11 @@ def accelerators() -> tuple[dict[str, str], ...]:
         return ()
     rows = csv.reader(done.stdout.splitlines(), skipinitialspace=True)
     return tuple(dict(zip(_GPU_FACTS, row, strict=True)) for row in rows)
+
+
+def numerical_variables() -> dict[str, str]:
+    """What the environment tells JAX, XLA, BLAS and numba, their threads and flags among it."""
+    return {name: os.environ[name] for name in sorted(os.environ) if name.startswith(_NUMERICAL)}
 
 
 def peak_rss_bytes() -> int:

@@ -16,7 +16,7 @@ STILL_SECONDS = 120.0
 
 @contextmanager
 def shown(
-    console: Console, what: str, stage: Path, still_seconds: float = STILL_SECONDS
+    console: Console, what: str, stage: Callable[[], str], still_seconds: float = STILL_SECONDS
 ) -> Generator[None, None, None]:
     """Say that `what` runs while the body does, and for how long and at what stage.
 
@@ -25,14 +25,14 @@ def shown(
     console
         Where to.
     stage
-        File in which the work itself writes what it is doing.
+        Tells what the work is doing.
     still_seconds
         How often, without a terminal.
     """
     begin = time.monotonic()
 
     def now() -> str:
-        return f"{what} still running: {doing(stage)}, {clock(time.monotonic() - begin)}"
+        return f"{what} still running: {stage()}, {clock(time.monotonic() - begin)}"
 
     if console.is_terminal:
         with console.status(what) as status, repeated(lambda: status.update(now()), REFRESH_SECONDS):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from matrix.waiting import clock, shown
+from matrix.waiting import clock, doing, shown
 
 
 def test_without_a_terminal_it_says_now_and_then_what_it_does(tmp_path: Path) -> None:
@@ -20,17 +20,17 @@ def test_without_a_terminal_it_says_now_and_then_what_it_does(tmp_path: Path) ->
             if len(heard) > 2:
                 said_twice.set()
 
-    with shown(Listening(file=io.StringIO()), "probe of a", stage, still_seconds=0.01):
+    with shown(Listening(file=io.StringIO()), "probe of a", lambda: doing(stage), still_seconds=0.01):
         assert said_twice.wait(30)
     assert heard[0] == "probe of a started"
     assert heard[1].startswith("probe of a still running: compile, 0:0")
     assert heard[-1].startswith("probe of a finished after 0:")
 
 
-def test_on_a_terminal_it_is_one_line_that_goes_away(tmp_path: Path) -> None:
+def test_on_a_terminal_it_is_one_line_that_goes_away() -> None:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=80)
-    with shown(console, "probe of a", tmp_path / "stage"):
+    with shown(console, "probe of a", lambda: "compile"):
         pass
     assert "probe of a" in screen.getvalue()
     assert "finished" not in screen.getvalue()

@@ -1,13 +1,13 @@
-"""Benchmark of the solver: real systems, size and batch, against others; JSON, a picture and a table."""
+"""Benchmark of the solver against others, by system, size and batch, and of what it consists of."""
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from matrix.checks.systems import system_from
+from matrix.diagnose.bench_record import Row, line, per_lane, write_bench
 from matrix.diagnose.clock import interleaved_medians, provenance
 from matrix.diagnose.contenders import (
     Contender,
@@ -18,50 +18,14 @@ from matrix.diagnose.contenders import (
     with_gradient,
 )
 from matrix.diagnose.systems import System, lanes_of, leading, stored_systems, synthetic_system
-from matrix.files import write_json
 
-SCHEMA = "nnls-bench"
-VERSION = 2
 SIZES = (20, 40, 70, 100, 150, 200, 300, 400, 800, 1285, 2000, 4000)
 BATCHES = (1, 2, 4, 8, 16)
 BATCH_SIZE = 1285
 LARGE = 1500
 CONDITION_SIZES = (20, 35, 50, 75, 100, 150, 250, 400)
 CONDITIONS = (1e2, 1e6, 1e10, 1e13)
-PARTS = ("systems", "gradient", "scaling", "batch", "conditions")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One solver on one system, or on several as lanes of a `vmap`.
-
-    Attributes
-    ----------
-    milliseconds
-        Median per lane.
-    cholesky_equivalents
-        The same in units of one Cholesky factorisation of the same matrix in the same process.
-    times_ours
-        The solver's time divided by ours.
-    residual
-        Largest relative KKT residual of the answers, by our certificate.
-    objective_excess
-        How far the objective lies above ours, relative to it.
-    temporary_bytes
-        Working memory per lane, where XLA tells.
-    """
-
-    part: str
-    system: str
-    K: int
-    lanes: int
-    solver: str
-    milliseconds: float
-    cholesky_equivalents: float
-    times_ours: float
-    residual: float
-    objective_excess: float
-    temporary_bytes: int | None
+PARTS = ("systems", "gradient", "scaling", "batch", "conditions", "factorisation")
 
 
 def measure(
@@ -94,7 +58,7 @@ def measure(
             times_ours=seconds[name] / seconds["ours"],
             residual=max(map(residual, systems, answers[name])),
             objective_excess=max(map(_excess, systems, answers[name], answers["ours"])),
-            temporary_bytes=_per_lane(contender.temporary_bytes, lanes),
+            temporary_bytes=per_lane(contender.temporary_bytes, lanes),
         )
         for name, contender in against.items()
     ]
@@ -111,10 +75,6 @@ def residual(system: System, x: np.ndarray) -> float:
 
 def _excess(system: System, x: np.ndarray, ours: np.ndarray) -> float:
     return (system.objective(x) - system.objective(ours)) / abs(system.objective(ours))
-
-
-def _per_lane(size: int | None, lanes: int) -> int | None:
-    return None if size is None else size // lanes
 
 
 def on_systems(
@@ -170,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--part", action="append", choices=PARTS, help="only this part (repeatable)")
     parser.add_argument(
-        "--size", action="append", type=int, help="only this K in scaling and conditions (repeatable)"
+        "--size", action="append", type=int, help="only this K, but not in systems and batch (repeatable)"
     )
     parser.add_argument(
         "--also", action="append", help="one more of our algorithms, not with gradients (repeatable)"
@@ -188,13 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for measured in _measurements(options):
         rows += measured
         print(line(measured), flush=True)
-        report = {
-            "schema": SCHEMA,
-            "version": VERSION,
-            "provenance": where,
-            "rows": [asdict(row) for row in rows],
-        }
-        write_json(options.output, report)
+        write_bench(options.output, where, rows)
     if rows:
         from matrix.diagnose.bench_plot import plot
 
@@ -221,20 +175,11 @@ def _measurements(options: argparse.Namespace) -> Iterator[list[Row]]:
         yield from batches(options.repeats)
     if "conditions" in parts:
         yield from conditions(options.repeats, options.size or CONDITION_SIZES)
+    if "factorisation" in parts:
+        from matrix.diagnose.factorisations import SIZES as FACTORISED
+        from matrix.diagnose.factorisations import factorisation
 
-
-def line(rows: Sequence[Row]) -> str:
-    """One measurement as a line of text."""
-    first = rows[0]
-    figures = "  ".join(
-        f"{row.solver} {row.milliseconds:.2f} ms, {row.cholesky_equivalents:.1f} C-eq"
-        + ("" if row.solver == "ours" else f", {row.times_ours:.1f}x")
-        for row in rows
-    )
-    return (
-        f"{first.part:9s}{first.system:34s} K={first.K:<5d} lanes={first.lanes:<3d}{figures}  "
-        f"residual {first.residual:.0e}"
-    )
+        yield from factorisation(options.repeats, options.size or FACTORISED)
 
 
 if __name__ == "__main__":

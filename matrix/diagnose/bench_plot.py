@@ -1,16 +1,13 @@
-"""The benchmark as a picture: real systems, size and batch, one panel each."""
+"""The benchmark as a picture, one panel for each part."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from matrix.artifacts.plots import png
-
-if TYPE_CHECKING:
-    from matrix.diagnose.bench import Row
+from matrix.diagnose.bench_record import Row
 
 COLOURS = {
     "ours": "#4C72B0",
@@ -21,7 +18,7 @@ COLOURS = {
 }
 
 
-def plot(rows: Sequence["Row"], path: Path) -> None:
+def plot(rows: Sequence[Row], path: Path) -> None:
     """Draw the parts that were measured, beside each other, to a PNG."""
     panels = [
         (part, draw)
@@ -31,6 +28,7 @@ def plot(rows: Sequence["Row"], path: Path) -> None:
             ("scaling", _scaling),
             ("batch", _batch),
             ("conditions", _conditions),
+            ("factorisation", _factorisation),
         )
         if any(row.part == part for row in rows)
     ]
@@ -40,7 +38,7 @@ def plot(rows: Sequence["Row"], path: Path) -> None:
     path.write_bytes(png(figure))
 
 
-def _systems(axes: Axes, rows: Sequence["Row"]) -> None:
+def _systems(axes: Axes, rows: Sequence[Row]) -> None:
     labels = [f"{row.system}, {row.lanes} lane(s)" for row in rows if row.solver == "ours"]
     for offset, name in ((-0.2, "ours"), (0.2, "jaxnnls")):
         values = [row.cholesky_equivalents for row in rows if row.solver == name]
@@ -54,7 +52,7 @@ def _systems(axes: Axes, rows: Sequence["Row"]) -> None:
     axes.legend()
 
 
-def _scaling(axes: Axes, rows: Sequence["Row"]) -> None:
+def _scaling(axes: Axes, rows: Sequence[Row]) -> None:
     _lines(axes, rows, lambda row: row.K, lambda row: row.milliseconds)
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -63,7 +61,7 @@ def _scaling(axes: Axes, rows: Sequence["Row"]) -> None:
     axes.set_title("size, synthetic systems")
 
 
-def _batch(axes: Axes, rows: Sequence["Row"]) -> None:
+def _batch(axes: Axes, rows: Sequence[Row]) -> None:
     _lines(axes, rows, lambda row: row.lanes, lambda row: row.cholesky_equivalents)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("lanes of one vmap")
@@ -71,7 +69,7 @@ def _batch(axes: Axes, rows: Sequence["Row"]) -> None:
     axes.set_title(f"batch, K = {rows[0].K}")
 
 
-def _conditions(axes: Axes, rows: Sequence["Row"]) -> None:
+def _conditions(axes: Axes, rows: Sequence[Row]) -> None:
     for system in dict.fromkeys(row.system for row in rows):
         theirs = [row for row in rows if row.system == system and row.solver == "jaxnnls"]
         style = "o--" if system.startswith("degenerate") else "o-"
@@ -85,9 +83,24 @@ def _conditions(axes: Axes, rows: Sequence["Row"]) -> None:
     axes.legend(fontsize=7)
 
 
-def _lines(
-    axes: Axes, rows: Sequence["Row"], x: Callable[["Row"], float], y: Callable[["Row"], float]
-) -> None:
+def _factorisation(axes: Axes, rows: Sequence[Row]) -> None:
+    styles = dict(zip(dict.fromkeys(row.lanes for row in rows), ("o-", "o--", "o:"), strict=True))
+    colours = dict(zip(dict.fromkeys(row.solver for row in rows), COLOURS.values(), strict=False))
+    drawn = [row for row in rows if row.system == "float64"]
+    for way, lanes in dict.fromkeys((row.solver, row.lanes) for row in drawn):
+        mine = [row for row in drawn if (row.solver, row.lanes) == (way, lanes)]
+        label = f"{way}, {lanes} lane(s)"
+        values = [row.cholesky_equivalents for row in mine]
+        axes.plot([row.K for row in mine], values, styles[lanes], color=colours[way], label=label)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("unknowns K")
+    axes.set_ylabel("Cholesky equivalents per lane")
+    axes.set_title("ways to factorise a batch, float64")
+    axes.legend(fontsize=7)
+
+
+def _lines(axes: Axes, rows: Sequence[Row], x: Callable[[Row], float], y: Callable[[Row], float]) -> None:
     for name in dict.fromkeys(row.solver for row in rows):
         mine = [row for row in rows if row.solver == name]
         axes.plot(list(map(x, mine)), list(map(y, mine)), "o-", color=COLOURS.get(name), label=name)

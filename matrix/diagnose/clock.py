@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from matrix.machine import affinity, cpu_model
+from matrix.machine import accelerators, affinity, cpu_model, numerical_variables
 
 
 def interleaved_medians(
@@ -42,6 +42,8 @@ def provenance() -> dict[str, Any]:
         "jax": jax.__version__,
         "jaxlib": jaxlib.__version__,
         "device": jax.devices()[0].device_kind,
+        "accelerators": accelerators(),
+        "variables": numerical_variables(),
         "backend": jax.default_backend(),
         "x64": bool(jax.config.read("jax_enable_x64")),
         "taken": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

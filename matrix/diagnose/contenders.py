@@ -145,13 +145,20 @@ def _program(function: Callable[..., Any], systems: Sequence[System]) -> Contend
 
     batched, Q, q = as_lanes(function, systems)
     solves = solves_of(systems[0].K)
-    program = jax.jit(repeated(batched, solves)).lower(Q, q).compile()
-    analysis = program.memory_analysis()
+    call, size = program(repeated(batched, solves), Q, q)
     return Contender(
-        lambda: np.asarray(jax.tree_util.tree_leaves(jax.block_until_ready(program(Q, q)))[0]).reshape(
-            len(systems), -1
-        ),
-        solves,
+        lambda: np.asarray(jax.tree_util.tree_leaves(call())[0]).reshape(len(systems), -1), solves, size
+    )
+
+
+def program(function: Callable[..., Any], *arguments: Any) -> tuple[Callable[[], Any], int | None]:
+    """`function` compiled: a call that waits for the results, and what XLA allocates beside them."""
+    import jax
+
+    executable = jax.jit(function).lower(*arguments).compile()
+    analysis = executable.memory_analysis()
+    return (
+        lambda: jax.block_until_ready(executable(*arguments)),
         None if analysis is None else int(analysis.temp_size_in_bytes),
     )
 

@@ -18,7 +18,7 @@ from matrix.options import add_root
 from matrix.pipelines import PIPELINES
 from matrix.plan import SIDES, Plan, PlanError, Side, read_plan, run_folders
 from matrix.record import Cell
-from matrix.waiting import shown
+from matrix.waiting import doing, shown
 
 
 def newest_plan(root: Path, wanted: str | None) -> Plan:
@@ -144,7 +144,7 @@ def run_side(
     log = folder / "log.txt"
     (folder / "stage").unlink(missing_ok=True)
     with (
-        shown(console, f"{module.rpartition('.')[2]} of {cell.name}", folder / "stage"),
+        shown(console, f"{module.rpartition('.')[2]} of {cell.name}", lambda: doing(folder / "stage")),
         reserved(machine_folder(), peak_bytes(cell.pipeline, cell.scale), plan.threads) as cores,
     ):
         exit_code = supervise(

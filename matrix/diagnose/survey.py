@@ -25,7 +25,7 @@ from matrix.hashing import tree_hash
 from matrix.layout import SOLVER
 from matrix.planning import PIPELINES
 from matrix.preparing import EMBEDDED
-from matrix.waiting import clock
+from matrix.waiting import clock, shown
 
 DESCRIPTION = (
     "Every algorithm over its parameters, alone and under vmap: time, iterations, objective, reconstruction, "
@@ -37,7 +37,7 @@ _COMPILE, _LANE, _CURVE, _GRADIENTS = 80.0, 40.0, 70.0, 150.0
 
 
 # Facts of a record that differ from call to call.
-PASSING = {"cores", "load_before", "taken"}
+PASSING = {"accelerators", "cores", "load_before", "taken"}
 
 
 class Progress:
@@ -55,8 +55,14 @@ class Progress:
     @contextmanager
     def part(self, name: str, weight: float) -> Iterator[Callable[[str], None]]:
         """One part of the work, which is told how to say what it does."""
-        with self._console.status(name) as status:
-            yield lambda words: status.update(f"{name}: {words}")
+        at = "starting"
+
+        def say(words: str) -> None:
+            nonlocal at
+            at = words
+
+        with shown(self._console, name, lambda: at):
+            yield say
         self._done += weight
         spent = time.monotonic() - self._began
         left = spent * (self._total - self._done) / self._done
@@ -121,7 +127,7 @@ def _begun(options: argparse.Namespace) -> SurveyRecord:
     here = {**provenance(), "solver": tree_hash(SOLVER)}
     if options.output.is_file() and not options.fresh:
         record = read_survey(options.output)
-        if all(record.provenance[fact] == here[fact] for fact in here.keys() - PASSING):
+        if all(record.provenance.get(fact) == here[fact] for fact in here.keys() - PASSING):
             print("goes on with what the record has; --fresh starts over")
             return record
     return SurveyRecord(here, _smallest_evidence(), (), (), ())

@@ -12,7 +12,7 @@ from typing import Any
 import autoarray
 import jax
 
-from matrix.machine import accelerators, affinity, cpu_model
+from matrix.machine import accelerators, affinity, cpu_model, numerical_variables
 from matrix.pipelines.catalogue import Pipeline
 from matrix.record import Provenance
 
@@ -31,7 +31,6 @@ _DISTRIBUTIONS = (
     "numba",
     "astropy",
 )
-_VARIABLES = ("CUDA_VISIBLE_DEVICES", "JAX_", "MKL_", "NPROC", "NUMBA_", "OMP_", "OPENBLAS_", "XLA_")
 
 
 def provenance_from(
@@ -59,7 +58,7 @@ def provenance_from(
         affinity=affinity(),
         device_platform=device.platform,
         device_kind=device.device_kind,
-        variables={name: os.environ[name] for name in sorted(os.environ) if name.startswith(_VARIABLES)},
+        variables=numerical_variables(),
         jaxnnls_importable=_importable("jaxnnls"),
         autoarray_path=str(Path(autoarray.__file__).parent),
         started=started,

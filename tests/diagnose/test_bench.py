@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from matrix.diagnose.clock import interleaved_medians
+from matrix.diagnose.factorisations import PANEL, WAYS, backward_error, matrices
 from matrix.diagnose.systems import System, lanes_of, leading, stored_systems, synthetic_system
 from matrix.layout import REPOSITORY_ROOT
 
@@ -56,6 +57,15 @@ def test_leading_columns_keep_what_is_left_of_the_dense_block() -> None:
     np.testing.assert_array_equal(part.q, [0, 1])
 
 
+@pytest.mark.parametrize("K", [5, PANEL, 2 * PANEL + 17])
+@pytest.mark.parametrize("way", WAYS)
+def test_each_way_to_factorise_gives_the_factor(way: str, K: int) -> None:
+    A = matrices(2, K, "float64")
+    np.testing.assert_allclose(WAYS[way](A), np.linalg.cholesky(A), rtol=0, atol=1e-13)
+    assert backward_error(A, WAYS[way](A)) <= 1e-14
+    assert backward_error(A, 1.01 * WAYS[way](A)) > 1e-2
+
+
 def test_the_command_writes_a_record(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     A = rng.normal(size=(30, 12))
@@ -74,6 +84,8 @@ def test_the_command_writes_a_record(tmp_path: Path) -> None:
         "gradient",
         "--part",
         "conditions",
+        "--part",
+        "factorisation",
         "--size",
         "8",
         "--systems",
@@ -95,6 +107,8 @@ def test_the_command_writes_a_record(tmp_path: Path) -> None:
     assert with_gradient == ["ours", "ours, answer alone", "jaxnnls"]
     assert all(row["residual"] <= 1e-9 for row in record["rows"] if row["solver"].startswith("ours"))
     assert len({row["system"] for row in record["rows"] if row["part"] == "conditions"}) == 8
+    factorised = [row for row in record["rows"] if row["part"] == "factorisation"]
+    assert len(factorised) == 3 * 3 * 2
     rows = {row["solver"]: row for row in record["rows"] if row["part"] == "systems"}
     assert rows["ours"]["K"] == 9
     assert set(rows) == {"ours", "jaxnnls"}

@@ -1,8 +1,12 @@
 """What the compiled programs contain, and that defects would be seen."""
 
+import re
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import solver
 from solver._relaxed import GRADIENT_SCOPE
@@ -31,6 +35,32 @@ def test_on_cpu_a_batch_is_a_loop_over_lanes() -> None:
     text = batch.lower(jnp.stack([Q] * 3), jnp.stack([q] * 3)).compile().as_text()
     assert f"f64[{K},{K}]" in text
     assert all(f"f64[3,{K},{K}]" not in line for line in text.splitlines() if "potrf" in line)
+
+
+def _for_gpu(function: Callable[..., object], platform: str) -> str:
+    """The program of three lanes as it goes to the GPU's compiler; making it needs no GPU."""
+    Q = jax.ShapeDtypeStruct((3, 400, 400), jnp.float64)
+    q = jax.ShapeDtypeStruct((3, 400), jnp.float64)
+    return jax.jit(jax.vmap(function)).trace(Q, q).lower(lowering_platforms=(platform,)).as_text()
+
+
+def _answer(algorithm: str) -> Callable[..., object]:
+    return lambda Q, q: solver.solve_nnls_certified(Q, q, algorithm=algorithm, dense_columns=range(60))
+
+
+def _gradient(Q: jax.Array, q: jax.Array) -> object:
+    return jax.grad(lambda Q, q: jnp.sum(solver.solve_nnls_primal(Q, q, 1e-11)), argnums=(0, 1))(Q, q)
+
+
+@pytest.mark.parametrize(("platform", "library"), [("cuda", "cusolver"), ("rocm", "hipsolver")])
+@pytest.mark.parametrize("form", [*solver.ALGORITHMS, "gradient"])
+def test_on_a_gpu_lanes_are_factorised_together(form: str, platform: str, library: str) -> None:
+    text = _for_gpu(_gradient if form == "gradient" else _answer(form), platform)
+    assert "lapack" not in text
+    calls = [line for line in text.splitlines() if re.search(r"custom_call @\w*potrf", line)]
+    assert all(f"@{library}_potrf_ffi" in line and "(tensor<3x" in line for line in calls)
+    # Projected gradients factorise nothing.
+    assert bool(calls) == (form != "fista")
 
 
 def test_shared_matrix_with_many_right_hand_sides() -> None:
