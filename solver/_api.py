@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from ._algorithms import ALGORITHMS, solve_scaled
-from ._certificate import Certificate, ResultCode, certificate, default_tolerance, multiply
-from ._linalg import by_lane
+from ._certificate import Certificate, ResultCode, certificate, default_tolerance
+from ._linalg import by_lane, in_full_precision
 from ._options import Choices, Options, checked
 from ._problem import scaled_problem, validated
 from ._relaxed import relaxed_cotangents
@@ -150,7 +150,7 @@ def _solve(options: Options, Q: Array, q: Array) -> NNLSResult:
 
 @cache
 def _lane(options: Options) -> Any:
-    return by_lane(partial(_solve_lane, options))
+    return by_lane(in_full_precision(partial(_solve_lane, options)))
 
 
 def _solve_lane(options: Options, Q: Array, q: Array) -> NNLSResult:
@@ -160,14 +160,14 @@ def _solve_lane(options: Options, Q: Array, q: Array) -> NNLSResult:
     x = problem.scale * (problem.pull * scaled) + taint
     residuals = certificate(Q, q, x)
     return NNLSResult(
-        x, multiply(Q, x) - q, _code(options, Q, q, taint == 0, residuals, iterations), iterations, residuals
+        x, Q @ x - q, _code(options, Q, q, taint == 0, residuals, iterations), iterations, residuals
     )
 
 
 def _nan_unless_finite(Q: Array, q: Array) -> Array:
     """Zero, or NaN if an entry of Q or q is not finite: 0 times NaN or infinity is NaN."""
     zero = 0 * q
-    probe = multiply(Q, zero) + zero
+    probe = Q @ zero + zero
     return jnp.vdot(probe, probe)
 
 
@@ -205,7 +205,7 @@ def _primal_backward(
 
 
 _primal.defvjp(_primal_forward, _primal_backward)
-_pull_back = jax.jit(by_lane(relaxed_cotangents))
+_pull_back = jax.jit(by_lane(in_full_precision(relaxed_cotangents)))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from ._linalg import in_full_precision
+
 
 class ResultCode(IntEnum):
     """How a solve ended; `message` says what happened and `advice` what to do about it."""
@@ -75,6 +77,7 @@ class Certificate(NamedTuple):
         return jnp.maximum(jnp.maximum(self.primal, self.dual), jnp.maximum(self.complementarity, self.gap))
 
 
+@in_full_precision
 def certificate(Q: Array, q: Array, x: Array) -> Certificate:
     """Measure how well x solves: minimise ½ xᵀQx - qᵀx subject to x >= 0.
 
@@ -95,7 +98,7 @@ def certificate(Q: Array, q: Array, x: Array) -> Certificate:
         zero = jnp.zeros((), Q.dtype)
         return Certificate(zero, zero, zero, zero)
     scale = jacobi_scale(Q)
-    gradient = scale * (multiply(Q, x) - q)
+    gradient = scale * (Q @ x - q)
     linear = scale * q
     return relative_residuals(x / scale, gradient, linear)
 
@@ -111,11 +114,6 @@ def jacobi_scale(Q: Array) -> Array:
 def default_tolerance(dtype: jnp.dtype) -> float:
     """Largest residual of an answer that counts as converged: 1e-9 in float64, 1e-4 in float32."""
     return 1e-9 if jnp.finfo(dtype).bits == 64 else 1e-4
-
-
-def multiply(Q: Array, x: Array) -> Array:
-    """Q x in the full precision of the dtype, on accelerators too."""
-    return jnp.matmul(Q, x, precision=jax.lax.Precision.HIGHEST)
 
 
 def relative_residuals(x: Array, gradient: Array, linear: Array) -> Certificate:

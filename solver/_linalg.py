@@ -1,12 +1,16 @@
 """Dense linear algebra shared by the algorithms: Cholesky factors, triangular solves, batching policy."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from functools import wraps
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.custom_batching import custom_vmap
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def cholesky(A: Array) -> Array:
@@ -110,6 +114,21 @@ def rounding_ridge(q: Array) -> float:
     A Cholesky pivot carries a rounding error of order sqrt(K) eps; 16 times that is safely positive.
     """
     return float(16 * jnp.finfo(q.dtype).eps * q.shape[0] ** 0.5)
+
+
+def in_full_precision(function: Callable[P, R]) -> Callable[P, R]:
+    """`function` with its matrix products in the precision of their dtype.
+
+    GPUs from the A100 on otherwise round float32 operands to ten bits (TF32): enough for nothing here, and no
+    float32 answer would certify.
+    """
+
+    @wraps(function)
+    def precise(*args: P.args, **kwargs: P.kwargs) -> R:
+        with jax.default_matmul_precision("highest"):
+            return function(*args, **kwargs)
+
+    return precise
 
 
 def by_lane(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,7 +1,7 @@
 """What the compiled programs contain, and that defects would be seen."""
 
 import re
-from collections.abc import Callable
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -37,30 +37,44 @@ def test_on_cpu_a_batch_is_a_loop_over_lanes() -> None:
     assert all(f"f64[3,{K},{K}]" not in line for line in text.splitlines() if "potrf" in line)
 
 
-def _for_gpu(function: Callable[..., object], platform: str) -> str:
+FORMS = (*solver.ALGORITHMS, "gradient")
+
+
+@cache
+def _for_gpu(form: str, platform: str, dtype: str = "float64") -> str:
     """The program of three lanes as it goes to the GPU's compiler; making it needs no GPU."""
-    Q = jax.ShapeDtypeStruct((3, 400, 400), jnp.float64)
-    q = jax.ShapeDtypeStruct((3, 400), jnp.float64)
-    return jax.jit(jax.vmap(function)).trace(Q, q).lower(lowering_platforms=(platform,)).as_text()
 
+    def answer(Q: jax.Array, q: jax.Array) -> object:
+        return solver.solve_nnls_certified(Q, q, algorithm=form, dense_columns=range(60))
 
-def _answer(algorithm: str) -> Callable[..., object]:
-    return lambda Q, q: solver.solve_nnls_certified(Q, q, algorithm=algorithm, dense_columns=range(60))
+    def gradient(Q: jax.Array, q: jax.Array) -> object:
+        return jax.grad(lambda Q, q: jnp.sum(solver.solve_nnls_primal(Q, q, 1e-11)), argnums=(0, 1))(Q, q)
 
-
-def _gradient(Q: jax.Array, q: jax.Array) -> object:
-    return jax.grad(lambda Q, q: jnp.sum(solver.solve_nnls_primal(Q, q, 1e-11)), argnums=(0, 1))(Q, q)
+    Q, q = jax.ShapeDtypeStruct((3, 400, 400), dtype), jax.ShapeDtypeStruct((3, 400), dtype)
+    program = jax.jit(jax.vmap(gradient if form == "gradient" else answer))
+    return program.trace(Q, q).lower(lowering_platforms=(platform,)).as_text()
 
 
 @pytest.mark.parametrize(("platform", "library"), [("cuda", "cusolver"), ("rocm", "hipsolver")])
-@pytest.mark.parametrize("form", [*solver.ALGORITHMS, "gradient"])
+@pytest.mark.parametrize("form", FORMS)
 def test_on_a_gpu_lanes_are_factorised_together(form: str, platform: str, library: str) -> None:
-    text = _for_gpu(_gradient if form == "gradient" else _answer(form), platform)
+    text = _for_gpu(form, platform)
     assert "lapack" not in text
     calls = [line for line in text.splitlines() if re.search(r"custom_call @\w*potrf", line)]
     assert all(f"@{library}_potrf_ffi" in line and "(tensor<3x" in line for line in calls)
     # Projected gradients factorise nothing.
     assert bool(calls) == (form != "fista")
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("form", FORMS)
+def test_on_a_gpu_products_keep_their_precision(form: str, dtype: str) -> None:
+    """From the A100 on float32 products are rounded to ten bits unless the program asks for more."""
+    products = [
+        line for line in _for_gpu(form, "cuda", dtype).splitlines() if "stablehlo.dot_general" in line
+    ]
+    assert products
+    assert all("precision = [HIGHEST, HIGHEST]" in line for line in products)
 
 
 def test_shared_matrix_with_many_right_hand_sides() -> None:
