@@ -27,6 +27,13 @@ def _hand_over(session: nox.Session, *words: str, failed: str = "a gate failed")
         sys.exit(exit_code)
 
 
+def _install_solver(session: nox.Session, *extras: str) -> None:
+    """Our code and what it is compared with, on the GPU where there is one."""
+    session.install("-e", ".")
+    build = session.run_install("python", "-m", "matrix.jax_build", silent=True) or ""
+    session.install("-e", f".[{','.join(('solver-tests', *extras, *build.split()))}]")
+
+
 @nox.session(name="matrix-fp64")
 def matrix_fp64(session: nox.Session) -> None:
     """Six pipelines in float64, baseline against candidate, every gate judged."""
@@ -54,7 +61,7 @@ def scripts(session: nox.Session) -> None:
 @nox.session
 def assertions(session: nox.Session) -> None:
     """The solver on systems with a known optimum: answers and gradients, alone and in a batch."""
-    session.install("-e", ".[solver-tests]")
+    _install_solver(session)
     variables = {"JAX_ENABLE_X64": "True"}
     session.run("python", "-m", "matrix.checks.session", *session.posargs, env=variables)
 
@@ -100,14 +107,14 @@ def pack(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """The solver against jaxnnls, interleaved in one process, in ratios and Cholesky equivalents."""
-    session.install("-e", ".[solver-tests,bench]")
+    _install_solver(session, "bench")
     session.run("python", "-m", "matrix.diagnose.bench", *session.posargs)
 
 
 @nox.session
 def survey(session: nox.Session) -> None:
     """All algorithms and their parameters, by four criteria: nox -s survey -- --systems FOLDER."""
-    session.install("-e", ".[solver-tests]")
+    _install_solver(session)
     session.run("python", "-m", "matrix.diagnose.survey", *session.posargs)
 
 

@@ -3,7 +3,6 @@
 import argparse
 import enum
 import os
-import re
 import shlex
 import shutil
 import sys
@@ -18,6 +17,7 @@ from rich.markup import escape
 
 from matrix.errors import EnvironmentFailure, MatrixError, exit_code_of
 from matrix.execute.reservations import GIB, PEAK_BYTES, machine_folder, shares, usable_cores
+from matrix.jax_build import OLDEST_DRIVER, builds_for
 from matrix.layout import MANIFEST, Layout, open_layout
 from matrix.manifest import Role, load_manifest
 from matrix.options import add_root
@@ -27,8 +27,6 @@ from matrix.process import run
 PYTHON = ((3, 11), (3, 14))
 DISK_NEEDED = 6 * GIB
 NETWORK_SECONDS = 10.0
-# What JAX asks of the NVIDIA driver, by the build that --accelerator installs.
-OLDEST_DRIVER = {"cuda13": 580, "cuda12": 525}
 LOCK_TABLE = Path("/proc/locks")
 
 
@@ -184,10 +182,9 @@ def matching_jax(listed: str, builds: set[str]) -> Finding:
         Which of "cuda12" and "cuda13" our environments hold.
     """
     found = "; ".join(listed.strip().splitlines())
-    driver = re.search(r"(\d+)(?:\.\d+)+\s*$", found)
-    if driver is None:
+    fit = builds_for(found.rpartition(",")[2])
+    if fit is None:
         return Finding("GPU", State.NOTE, found, "its driver is not known: see that nvidia-smi names one")
-    fit = [build for build, oldest in OLDEST_DRIVER.items() if int(driver[1]) >= oldest]
     if not fit:
         oldest = min(OLDEST_DRIVER.values())
         remedy = f"JAX needs driver {oldest} or newer: update it, or run without --accelerator"
