@@ -148,6 +148,12 @@ def probe_float32(session: nox.Session) -> None:
     _hand_over(session, "matrix.diagnose.probe_float32", failed=BROKE_OFF)
 
 
+@nox.session(name="gpu-program")
+def gpu_program(session: nox.Session) -> None:
+    """A likelihood compiled for a GPU that need not be there: nox -s gpu-program -- PIPELINE..."""
+    _hand_over(session, "matrix.diagnose.gpu_program", failed=BROKE_OFF)
+
+
 @nox.session
 def compare(session: nox.Session) -> None:
     """Two runs side by side: nox -s compare -- RUN_A RUN_B"""

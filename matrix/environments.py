@@ -134,9 +134,9 @@ def side_environment(
     return _built(layout, side, recipe, _key(side, recipe, library_hash), finish)
 
 
-def describe(environment: SideEnvironment) -> dict[str, object]:
-    """Python version and the versions of the stack's packages in `environment`."""
-    return dict(json.loads(run([environment.python, "-c", DESCRIBE]).stdout))
+def packages_of(python: Path) -> dict[str, str]:
+    """Versions of the stack's packages that an interpreter has."""
+    return dict(json.loads(run([python, "-c", DESCRIBE]).stdout)["packages"])
 
 
 def _key(side: str, recipe: Recipe, library_hash: str) -> str:
@@ -177,16 +177,30 @@ def _prepared(
             if side == "candidate":
                 write_blocker(folder)
             write_json(folder / "ready.json", {"base_python": str(base_python), "key": key})
-    environment = SideEnvironment(base_python, (folder,), key)
-    facts = describe(environment)
-    packages = facts["packages"]
-    assert isinstance(packages, dict)
+    packages = packages_of(base_python)
     if packages.get("autolens") != recipe.release:
         raise UsageError(
             f"--base-python {base_python} holds autolens {packages.get('autolens', 'not at all')}, "
             f"the manifest asks for {recipe.release}: install that release there, or pass --release."
         )
-    return environment
+    return SideEnvironment(base_python, (folder,), key)
+
+
+def install_beside(python: Path, folder: Path, *requirements: str) -> None:
+    """Packages for an interpreter, with what they depend on, in a folder for its `sys.path`.
+
+    Raises
+    ------
+    EnvironmentFailure
+        They could not be had or installed.
+    """
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
+        if not folder.exists():
+            # Moved there when complete: what is there counts as whole.
+            with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+                made = Path(scratch) / folder.name
+                _uv("pip", "install", "--python", python, "--target", made, *requirements)
+                made.rename(folder)
 
 
 def write_blocker(folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from matrix import environments
-from matrix.environments import Recipe, describe, newest_release, side_environment
+from matrix.environments import Recipe, newest_release, packages_of, side_environment
 from matrix.errors import EnvironmentFailure, UsageError
 from matrix.hashing import tree_hash
 from matrix.layout import MANIFEST, Layout, open_layout
@@ -135,9 +135,7 @@ def test_accelerator_asks_for_the_matching_jax() -> None:
 
 
 def test_description_names_what_is_installed(tmp_path: Path) -> None:
-    facts = describe(environments.SideEnvironment(interpreter(tmp_path, RELEASE), (), ""))
-    packages = facts["packages"]
-    assert isinstance(packages, dict)
+    packages = packages_of(interpreter(tmp_path, RELEASE))
     assert (packages["autolens"], packages["jaxnnls"]) == (RELEASE, "1.0.1")
     assert "autonerves" not in packages
 

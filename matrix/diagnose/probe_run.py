@@ -103,6 +103,7 @@ def run_side(
     details: Mapping[str, Any],
     timeout: float,
     variables: Mapping[str, str] | None = None,
+    also_import: tuple[Path, ...] = (),
 ) -> Diagnosis:
     """Run `module` on `cell` in the environment of its side; return the record it leaves in `folder`.
 
@@ -118,6 +119,8 @@ def run_side(
         Seconds it may take.
     variables
         Of the process's environment, where it is to differ from a cell's.
+    also_import
+        Folders with packages that come before those of the side.
 
     Raises
     ------
@@ -150,7 +153,10 @@ def run_side(
         exit_code = supervise(
             [str(plan.environments[cell.side].python), "-m", module, *words],
             cwd=folder,
-            env={**side_variables(plan, cell.side, folder, (REPOSITORY_ROOT,)), **(variables or {})},
+            env={
+                **side_variables(plan, cell.side, folder, (*also_import, REPOSITORY_ROOT)),
+                **(variables or {}),
+            },
             log=log,
             timeout=timeout,
             cores=cores,
