@@ -115,7 +115,10 @@ def handed_over(noxfile: ModuleType, session: Any, words: Sequence[str]) -> list
             calls.append(parts[2:])
         return 0
 
-    fake = SimpleNamespace(install=lambda *_: None, run=seen, bin="bin", posargs=list(words), error=None)
+    nothing = mock.Mock(return_value="")
+    fake = SimpleNamespace(
+        install=nothing, run_install=nothing, run=seen, bin="bin", posargs=list(words), error=None
+    )
     with mock.patch.object(noxfile.subprocess, "call", seen):
         session.func(fake)
     return calls
