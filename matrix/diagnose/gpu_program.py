@@ -88,13 +88,15 @@ def _outline(program: GpuProgram) -> list[str]:
 
 
 def _heading(level: Level) -> str:
-    if level.depth == 0:
-        return "once"
-    return "loop, as long as it takes" if level.trips is None else f"{level.trips} times"
+    if level.trips is None:
+        return "loop, as long as it takes"
+    if level.trips > 1:
+        return f"{level.trips} times"
+    return "a branch" if level.depth else "once"
 
 
 def _launches(level: Level) -> str:
-    counted = ", ".join(f"{count} {name}" for name, count in level.launches.items())
+    counted = ", ".join(f"{count} {name}" for name, count in level.launches.items()) or "nothing"
     return f"{counted}; results of {level.result_bytes / _MIB:.1f} MiB"
 
 

@@ -3,9 +3,9 @@
 import re
 from collections import Counter
 
-# One instruction: a name, its shape (which may hold blanks and braces), the operation, its operands.
-_INSTRUCTION = re.compile(r"^\s*(?:ROOT )?%?[\w.\-]+ = .*?[\s)}\]]([a-z][a-z0-9\-]*)\(")
-_TARGET = re.compile(r'custom_call_target="([^"]+)"')
+# A name, its shape (which may hold blanks, braces and comments), the operation, its operands and the rest.
+INSTRUCTION = re.compile(r"^\s*(?:ROOT )?%?[\w.\-]+ = (.*?[\s)}\]])([a-z][a-z0-9\-]*)\((.*)$")
+TARGET = re.compile(r'custom_call_target="([^"]+)"')
 _FRAME = re.compile(r"\bstack_frame_id=(\d+)")
 _NAME = re.compile(r'\bop_name="([^"]*)"')
 _FILE = re.compile(r'\bsource_file="(?:[^"]*/)?([^"/]+)"')
@@ -37,10 +37,10 @@ def operations(text: str) -> Counter[str]:
     """
     found: Counter[str] = Counter()
     for line in text.splitlines():
-        match = _INSTRUCTION.match(line)
+        match = INSTRUCTION.match(line)
         if match:
-            target = _TARGET.search(line)
-            found[f"custom-call {target[1]}" if target else match[1]] += 1
+            target = TARGET.search(line)
+            found[f"custom-call {target[1]}" if target else match[2]] += 1
     return found
 
 
@@ -67,7 +67,7 @@ def instructions_from(text: str, word: str) -> int:
     found = 0
     for line in text.splitlines():
         frame, file, name = _FRAME.search(line), _FILE.search(line), _NAME.search(line)
-        found += bool(_INSTRUCTION.match(line)) and bool(
+        found += bool(INSTRUCTION.match(line)) and bool(
             (frame and frame[1] in frames) or (file and word in file[1]) or (name and word in name[1])
         )
     return found

@@ -6,18 +6,16 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from matrix.diagnose.hlo import INSTRUCTION, TARGET
 from matrix.typed_json import CLOSED
 
 _HEADER = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\{$")
-# A name, its shape (which may hold blanks, braces and comments), the operation, its operands.
-_INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?[\w.\-]+ = (.*?[\s)}\]])([a-z][a-z0-9\-]*)\((.*)$")
 _ARRAY = re.compile(r"\b(pred|[a-z]+?(\d+))\[([\d,]*)\]")
 _CALLED = re.compile(r"(?:calls|to_apply)=%?([\w.\-]+)")
 _BODY = re.compile(r"\bbody=%?([\w.\-]+)")
 _BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}|\b(?:true|false)_computation=(%?[\w.\-]+)")
 _NAME = re.compile(r"[\w.\-]+")
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
-_TARGET = re.compile(r'custom_call_target="([^"]+)"')
 # These name values and compute none.
 _FREE = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "opt-barrier"}
 
@@ -66,7 +64,7 @@ def levels(text: str) -> tuple[Level, ...]:
     entry, current = None, None
     for line in text.splitlines():
         header = _HEADER.match(line)
-        instruction = _INSTRUCTION.match(line)
+        instruction = INSTRUCTION.match(line)
         if header:
             current = bodies.setdefault(header[2], [])
             entry = header[2] if header[1] else entry
@@ -112,7 +110,7 @@ def _instructions(bodies: dict[str, list[Instruction]], name: str) -> Iterator[I
 
 
 def _launched(bodies: dict[str, list[Instruction]], operation: str, rest: str) -> str:
-    target = _TARGET.search(rest)
+    target = TARGET.search(rest)
     if target:
         return target[1]
     called = _CALLED.search(rest)

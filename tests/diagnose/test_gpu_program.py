@@ -86,7 +86,13 @@ def test_the_table_shows_both_programs_level_by_level() -> None:
         target="A100",
         programs=(
             GpuProgram(1, 1.0, 5 * 1024**2, (once,), "1.hlo.txt"),
-            GpuProgram(3, 1.0, 15 * 1024**2, (once, looped, Level(1, None, {"kernel": 4}, 0)), "3.hlo.txt"),
+            GpuProgram(
+                3,
+                1.0,
+                15 * 1024**2,
+                (once, looped, Level(1, None, {"kernel": 4}, 0), Level(2, 1, {}, 0)),
+                "3.hlo.txt",
+            ),
         ),
         precision=made.precision,
         provenance=dataclasses.replace(made.provenance, packages={"jax": "0.10.2", "autolens": "2026.7.9.1"}),
@@ -101,4 +107,5 @@ def test_the_table_shows_both_programs_level_by_level() -> None:
         "once: 2 fft, 30 kernel; results of 3.0 MiB",
         "3 times: 1 callback; results of 0.0 MiB",
         "loop, as long as it takes: 4 kernel; results of 0.0 MiB",
+        "a branch: nothing; results of 0.0 MiB",
     ]
