@@ -20,7 +20,8 @@ class Row:
     milliseconds
         Median per lane.
     cholesky_equivalents
-        The same in units of one Cholesky factorisation of the same matrix in the same process.
+        The same in units of one Cholesky factorisation of the same matrix in the same process; of ways to
+        factorise, of the batched routine's share for one lane.
     times_ours
         The solver's time divided by ours; of a way to factorise, by that of the batched routine.
     residual
@@ -64,11 +65,11 @@ def line(rows: Sequence[Row]) -> str:
     """One measurement as a line of text."""
     first = rows[0]
     figures = "  ".join(
-        f"{row.solver} {row.milliseconds:.2f} ms, {row.cholesky_equivalents:.1f} C-eq"
+        f"{row.solver} {row.milliseconds:.3g} ms, {row.cholesky_equivalents:.1f} C-eq"
         + ("" if row.solver == "ours" else f", {row.times_ours:.1f}x")
         for row in rows
     )
     return (
-        f"{first.part:9s}{first.system:34s} K={first.K:<5d} lanes={first.lanes:<3d}{figures}  "
+        f"{first.part:14s}{first.system:34s} K={first.K:<5d} lanes={first.lanes:<3d}{figures}  "
         f"residual {first.residual:.0e}"
     )

@@ -132,7 +132,9 @@ def repeated(function: Callable[..., Any], solves: int) -> Callable[..., Any]:
         return function
 
     def call(Q: Any, q: Any) -> Any:
-        factors = 1 + 1e-9 * np.arange(solves)[::-1]
+        # Of the same dtype, or a float32 system would be solved in float64.
+        close = np.sqrt(np.finfo(Q.dtype).eps) / 10
+        factors = (1 + close * np.arange(solves)[::-1]).astype(Q.dtype)
         results = jax.lax.map(lambda factor: function(factor * Q, factor * q), factors)
         return jax.tree.map(lambda leaf: leaf[-1], results)
 
