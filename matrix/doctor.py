@@ -247,8 +247,10 @@ def neighbours(ledger: Path) -> Finding:
         return Finding("neighbours", State.GOOD, "no cell runs on this machine")
     memory = sum(share.memory for share in held.values()) / GIB
     cores = len({core for share in held.values() for core in share.cores})
+    gpus = sum(share.gpu is not None for share in held.values())
+    also = f", {gpus} GPU(s)" if gpus else ""
     found = (
-        f"cells of this or other working folders hold {cores} of {len(usable_cores())} cores and "
+        f"cells of this or other working folders hold {cores} of {len(usable_cores())} cores{also} and "
         f"{memory:.0f} GiB (for processes {', '.join(map(str, held))})"
     )
     return Finding(

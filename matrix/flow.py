@@ -97,7 +97,7 @@ def _locked(console: Console, plan: Plan) -> Iterator[None]:
 
 
 def _run_suite(console: Console, plan: Plan, pytest_arguments: tuple[str, ...]) -> int:
-    workers = min(workers_that_fit(plan.scale), len(plan.selected) + len(plan.selected_checks))
+    workers = min(workers_that_fit(plan.scale, plan.platform), len(plan.selected) + len(plan.selected_checks))
     arguments = [
         f"--rootdir={SUITE}",
         f"--confcutdir={SUITE}",

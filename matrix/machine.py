@@ -29,6 +29,17 @@ def accelerators() -> tuple[dict[str, str], ...]:
     return tuple(dict(zip(_GPU_FACTS, row, strict=True)) for row in rows)
 
 
+def gpus() -> tuple[str, ...]:
+    """The NVIDIA GPUs that this process may use, each by a name that CUDA_VISIBLE_DEVICES takes."""
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is not None:
+        return tuple(word.strip() for word in allowed.split(",") if word.strip())
+    if shutil.which("nvidia-smi") is None:
+        return ()
+    listed = run(["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"], timeout=30, check=False)
+    return tuple(listed.stdout.split()) if listed.exit_code == 0 else ()
+
+
 def numerical_variables() -> dict[str, str]:
     """What the environment tells JAX, XLA, BLAS and numba, their threads and flags among it."""
     return {name: os.environ[name] for name in sorted(os.environ) if name.startswith(_NUMERICAL)}

@@ -74,6 +74,11 @@ class PlannedCheck(_Frozen):
         return f"{self.check}-{self.side}"
 
 
+def platform_of(accelerator: str) -> str:
+    """What JAX calls the devices that a build of it is for: "cpu" or "gpu"."""
+    return "cpu" if accelerator == "cpu" else "gpu"
+
+
 class PlannedEnvironment(_Frozen):
     """How to start Python for one side."""
 
@@ -145,7 +150,7 @@ class Plan(_Frozen):
     @property
     def platform(self) -> str:
         """What JAX calls the devices the cells must run on."""
-        return "cpu" if self.accelerator == "cpu" else "gpu"
+        return platform_of(self.accelerator)
 
     @property
     def pipelines(self) -> tuple[str, ...]:

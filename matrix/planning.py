@@ -22,6 +22,7 @@ from matrix.plan import (
     PlannedEnvironment,
     Side,
     Tolerances,
+    platform_of,
     read_plan,
     run_folders,
 )
@@ -112,6 +113,7 @@ def make_plan(layout: Layout, prepared: Prepared, options: Options) -> Plan:
     cells = _cells(prepared, options, options.precision)
     folder = (None if options.fresh else kept_run(layout, cells)) or new_run(layout, cells)
     mixed = options.precision == "mp"
+    workers = workers_that_fit(options.scale, platform_of(options.accelerator))
     return Plan(
         run=folder.name,
         key=run_key(cells),
@@ -143,7 +145,7 @@ def make_plan(layout: Layout, prepared: Prepared, options: Options) -> Plan:
         selected=options.only or (() if options.checks else PIPELINES),
         selected_checks=selected_checks(options.only, options.checks, options.with_scripts),
         cell_timeout=options.cell_timeout,
-        threads=max(1, len(usable_cores()) // workers_that_fit(options.scale)),
+        threads=max(1, len(usable_cores()) // workers),
         seed=SEED,
         locks=layout.locks,
         cache=layout.cache,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix.machine import accelerators
+from matrix.machine import accelerators, gpus
 
 
 def test_each_gpu_is_noted_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,3 +25,25 @@ def test_without_the_tool_or_a_gpu_nothing_is_said(tmp_path: Path, monkeypatch: 
     (tmp_path / "nvidia-smi").write_text("#!/bin/sh\nexit 9\n")
     (tmp_path / "nvidia-smi").chmod(0o755)
     assert accelerators() == ()
+
+
+@pytest.mark.parametrize(
+    ("allowed", "found"),
+    [(None, ("GPU-1", "GPU-2")), ("2, 0", ("2", "0")), ("GPU-2", ("GPU-2",)), ("", ())],
+)
+def test_gpus_are_those_the_process_may_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: str | None, found: tuple[str, ...]
+) -> None:
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\nprintf 'GPU-1\\nGPU-2\\n'\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if allowed is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", allowed)
+    assert gpus() == found
+
+
+def test_without_a_driver_there_are_no_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert gpus() == ()

@@ -14,7 +14,7 @@ from matrix.checks.declared import declaration
 from matrix.checks.record import CheckRecord, Item, read_check, write_check
 from matrix.checks.workplace import CheckError, Workplace
 from matrix.errors import MatrixError
-from matrix.execute.reservations import machine_folder, reserved
+from matrix.execute.reservations import own_share
 from matrix.files import write_json
 from matrix.layout import REPOSITORY_ROOT
 from matrix.plan import Plan, PlannedCheck
@@ -56,8 +56,8 @@ def run_check(plan: Plan, check: PlannedCheck) -> CheckRecord | CheckFailure:
     record = kept_check(plan, check)
     if record is not None:
         return record
-    with reserved(machine_folder(), CHECKS[check.check].memory, plan.threads) as cores:
-        place = Workplace(plan, check, cores)
+    with own_share(CHECKS[check.check].memory, plan.threads, plan.platform) as share:
+        place = Workplace(plan, check, share)
         if not place.kept_items():
             shutil.rmtree(place.folder, ignore_errors=True)
         # Else the logs of what is kept stay, as its evidence.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from matrix.checks.record import CheckRecord, Item, read_check, write_check
 from matrix.execute.local import failure_reason, log_tail, side_variables, supervise
+from matrix.execute.reservations import Share
 from matrix.files import write_text
 from matrix.plan import Plan, PlannedCheck
 from matrix.record import RecordError
@@ -22,7 +23,7 @@ class Workplace:
 
     plan: Plan
     check: PlannedCheck
-    cores: list[int]
+    share: Share
 
     @property
     def folder(self) -> Path:
@@ -92,7 +93,7 @@ class Workplace:
             env=variables,
             log=log or self.log,
             timeout=self.plan.cell_timeout,
-            cores=self.cores,
+            share=self.share,
             errors=errors,
         )
         if exit_code is None:

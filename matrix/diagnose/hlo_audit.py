@@ -13,7 +13,7 @@ from rich.table import Table
 from matrix.diagnose.probe_run import newest_plan
 from matrix.errors import EnvironmentFailure, exit_code_of
 from matrix.execute.local import log_tail, side_variables, supervise
-from matrix.execute.reservations import usable_cores
+from matrix.execute.reservations import Share, usable_cores
 from matrix.files import write_json, write_text
 from matrix.gates import in_sampling_path
 from matrix.layout import REPOSITORY_ROOT
@@ -85,7 +85,7 @@ def _audit(plan: Plan, side: Side, pipeline: str, scale: str) -> dict[str, Any]:
         env=side_variables(plan, side, folder, (REPOSITORY_ROOT,)),
         log=log,
         timeout=plan.cell_timeout,
-        cores=usable_cores(),
+        share=Share(memory=0, cores=usable_cores()),
     )
     if exit_code != 0:
         raise EnvironmentFailure(f"the {side} could not be compiled ({log}):\n{log_tail(log)}")

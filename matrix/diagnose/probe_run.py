@@ -11,7 +11,7 @@ from rich.console import Console
 from matrix.diagnose.probe_record import Diagnosis, read_diagnosis
 from matrix.errors import EnvironmentFailure, UsageError, exit_code_of
 from matrix.execute.local import XLA_FLAGS, exit_reason, log_tail, side_variables, software, supervise
-from matrix.execute.reservations import machine_folder, peak_bytes, reserved
+from matrix.execute.reservations import own_share, peak_bytes
 from matrix.files import write_json
 from matrix.layout import REPOSITORY_ROOT
 from matrix.options import add_root
@@ -148,7 +148,7 @@ def run_side(
     (folder / "stage").unlink(missing_ok=True)
     with (
         shown(console, f"{module.rpartition('.')[2]} of {cell.name}", lambda: doing(folder / "stage")),
-        reserved(machine_folder(), peak_bytes(cell.pipeline, cell.scale), plan.threads) as cores,
+        own_share(peak_bytes(cell.pipeline, cell.scale), plan.threads, plan.platform) as share,
     ):
         exit_code = supervise(
             [str(plan.environments[cell.side].python), "-m", module, *words],
@@ -159,7 +159,7 @@ def run_side(
             },
             log=log,
             timeout=timeout,
-            cores=cores,
+            share=share,
         )
     if exit_code != 0:
         reason = f"no end after {timeout:.0f} s" if exit_code is None else exit_reason(exit_code)

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from matrix.execute.reservations import machine_folder, peak_bytes, reserved
+from matrix.execute.reservations import Share, own_share, peak_bytes
 from matrix.files import write_json
 from matrix.layout import REPOSITORY_ROOT
 from matrix.plan import Plan, PlannedCell, Side, read_plan
@@ -95,8 +95,8 @@ def run_cell(plan: Plan, cell: PlannedCell) -> Record | CellFailure:
     record = kept_record(plan, cell)
     if record is not None:
         return record
-    with reserved(machine_folder(), peak_bytes(cell.pipeline, cell.scale), plan.threads) as cores:
-        outcome = _run(plan, cell, cores)
+    with own_share(peak_bytes(cell.pipeline, cell.scale), plan.threads, plan.platform) as share:
+        outcome = _run(plan, cell, share)
     if isinstance(outcome, CellFailure):
         write_json(_failure_path(plan, cell), {"reason": outcome.reason})
     return outcome
@@ -180,21 +180,21 @@ def supervise(
     env: Mapping[str, str],
     log: Path,
     timeout: float,
-    cores: list[int],
+    share: Share,
     errors: Path | None = None,
 ) -> int | None:
-    """Run a command to its end on `cores`, its output in `log`; nothing it started outlives it.
+    """Run a command to its end on its share of the machine, output in `log`; nothing it started outlives it.
 
     Parameters
     ----------
     command, cwd, env
-        What to run, where, and its complete environment.
+        What to run, where, and its complete environment but for the GPU it is given.
     log, errors
         Files for standard output and standard error; both go to `log` where `errors` is None.
     timeout
         Seconds after which it is killed.
-    cores
-        The cores it may use.
+    share
+        The cores and the GPU it may use.
 
     Returns
     -------
@@ -206,12 +206,12 @@ def supervise(
         process = subprocess.Popen(
             command,
             cwd=cwd,
-            env=env,
+            env=env if share.gpu is None else {**env, "CUDA_VISIBLE_DEVICES": share.gpu},
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=files.enter_context(errors.open("w")) if errors else subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=functools.partial(_in_child, cores),
+            preexec_fn=functools.partial(_in_child, share.cores),
         )
         try:
             return process.wait(timeout)
@@ -225,7 +225,7 @@ def _failure_path(plan: Plan, cell: PlannedCell) -> Path:
     return plan.cell_folder(cell) / "failure.json"
 
 
-def _run(plan: Plan, cell: PlannedCell, cores: list[int]) -> Record | CellFailure:
+def _run(plan: Plan, cell: PlannedCell, share: Share) -> Record | CellFailure:
     folder = plan.cell_folder(cell)
     shutil.rmtree(folder, ignore_errors=True)
     work = folder / "work"
@@ -240,7 +240,7 @@ def _run(plan: Plan, cell: PlannedCell, cores: list[int]) -> Record | CellFailur
         env=cell_environment(plan, cell),
         log=log,
         timeout=plan.cell_timeout,
-        cores=cores,
+        share=share,
     )
     if exit_code is None:
         return CellFailure(cell, _timeout_reason(plan, cell), log)
