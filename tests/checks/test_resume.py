@@ -9,6 +9,7 @@ from matrix.checks import scripts
 from matrix.checks.record import CheckRecord
 from matrix.checks.run import kept_check, run_check
 from matrix.checks.workplace import Workplace
+from matrix.execute.reservations import Share
 from matrix.pipelines.catalogue import PIPELINES
 from matrix.plan import SIDES, Plan, PlannedCheck, PlannedEnvironment
 from tests.factory import make_plan
@@ -69,7 +70,7 @@ def test_script_that_was_killed_is_run_again_and_its_failure_names_the_error(tmp
     folder = plan.test_workspace / FOLDER
     (folder / "a.py").write_text("import os; os.kill(os.getpid(), 9)")
     (folder / "b.py").write_text("raise AssertionError('\\nNot equal to tolerance\\n x: 1.0\\n y: 2.0')")
-    place = Workplace(plan, check, [0])
+    place = Workplace(plan, check, Share(memory=0, cores=[0]))
     place.folder.mkdir(parents=True)
     killed, failed, *_ = scripts.run(place)
     assert (killed.outcome, failed.outcome) == ("failed", "failed")
