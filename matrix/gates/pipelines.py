@@ -133,7 +133,10 @@ def finished(evidence: Evidence, side: Side, record: Record) -> Verdict:
     if planned != (record.cell.pipeline, record.cell.precision, record.cell.side):
         complaints.append(f"its record is of {record.cell.name}")
     if device != evidence.platform:
-        complaints.append(f"it ran on {device} though {evidence.platform} was asked for")
+        complaints.append(
+            f"it ran on {device} though {evidence.platform} was asked for: `nox -s doctor` says what JAX lacks "
+            "for this machine's GPU"
+        )
     return _verdict(
         "finished", evidence, side, not complaints, "; ".join(complaints) or "its record is there"
     )
