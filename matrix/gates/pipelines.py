@@ -134,8 +134,8 @@ def finished(evidence: Evidence, side: Side, record: Record) -> Verdict:
         complaints.append(f"its record is of {record.cell.name}")
     if device != evidence.platform:
         complaints.append(
-            f"it ran on {device} though {evidence.platform} was asked for: `nox -s doctor` says what JAX lacks "
-            "for this machine's GPU"
+            f"it ran on {device} though {evidence.platform} was asked for: "
+            "`nox -s doctor` looks at the GPU and at the JAX for it"
         )
     return _verdict(
         "finished", evidence, side, not complaints, "; ".join(complaints) or "its record is there"
