@@ -18,9 +18,10 @@ def builds_for(driver: str) -> tuple[str, ...] | None:
 
 def main() -> None:
     """Print the newest build that the first GPU's driver can carry."""
-    for gpu in accelerators()[:1]:
-        for build in (builds_for(gpu["driver_version"]) or ())[:1]:
-            print(build)
+    found = accelerators()
+    builds = builds_for(found[0]["driver_version"]) if found else None
+    if builds:
+        print(builds[0])
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def measure(
     factorise, _ = program(
         repeated(lambda Q, _: jnp.linalg.cholesky(Q), solves), matrix, jnp.asarray(first.q)
     )
-    # Several times in a row: the first after a large program takes up to three times as long.
+    # Several times in a row: the first after a large program takes longer, and would flatter batches.
     row = 3 * lanes
     calls: dict[str, Callable[[], Any]] = {"cholesky": lambda: [factorise() for _ in range(row)]}
     calls.update({name: contender.call for name, contender in against.items()})

@@ -6,18 +6,51 @@ how much memory they take. Routines are not tuned by trial, as they would be on 
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 from packaging.version import Version
 
-# What differs between the GPUs that XLA asks for: multiprocessors, floating-point units of each, its memory
-# shared and that a block may ask for, bytes per second and of the cache, clock, memory, compute capability.
-_FACTS = {
-    "A100": (108, 64, 167936, 166912, 2039000000000, 41943040, 1.41, 85100000000, "major: 8"),
-    "H100": (132, 128, 233472, 232448, 3352320000000, 52428800, 1.98, 84929347584, "major: 9"),
+
+class _Gpu(NamedTuple):
+    """What differs between the GPUs of all that XLA asks for; memory in bytes, bandwidth in bytes a second."""
+
+    multiprocessors: int
+    units_of_each: int
+    shared_memory: int
+    shared_memory_of_a_block: int
+    bandwidth: int
+    cache: int
+    clock_ghz: float
+    memory: int
+    capability: int
+
+
+_GPUS = {
+    "A100": _Gpu(
+        multiprocessors=108,
+        units_of_each=64,
+        shared_memory=167936,
+        shared_memory_of_a_block=166912,
+        bandwidth=2039000000000,
+        cache=41943040,
+        clock_ghz=1.41,
+        memory=85100000000,
+        capability=8,
+    ),
+    "H100": _Gpu(
+        multiprocessors=132,
+        units_of_each=128,
+        shared_memory=233472,
+        shared_memory_of_a_block=232448,
+        bandwidth=3352320000000,
+        cache=52428800,
+        clock_ghz=1.98,
+        memory=84929347584,
+        capability=9,
+    ),
 }
-TARGETS = tuple(_FACTS)
+TARGETS = tuple(_GPUS)
 # As the tables of XLA's `GpuTargetConfigProto` ask for it.
 _DESCRIPTION = """
 platform_name: "CUDA"
@@ -34,19 +67,17 @@ gpu_device_info {{
   block_dim_limit_x: 2147483647
   block_dim_limit_y: 65535
   block_dim_limit_z: 65535
-  core_count: {cores}
-  fpus_per_core: {units}
-  shared_memory_per_core: {shared}
-  shared_memory_per_block_optin: {largest}
+  core_count: {multiprocessors}
+  fpus_per_core: {units_of_each}
+  shared_memory_per_core: {shared_memory}
+  shared_memory_per_block_optin: {shared_memory_of_a_block}
   memory_bandwidth: {bandwidth}
   l2_cache_size: {cache}
-  clock_rate_ghz: {clock}
+  clock_rate_ghz: {clock_ghz}
   device_memory_size: {memory}
-  cuda_compute_capability {{ {capability} }}
+  cuda_compute_capability {{ major: {capability} }}
 }}
 """
-
-
 # JAX's own check of the driver, which fails where there is none.
 VARIABLES = {"JAX_SKIP_CUDA_CONSTRAINTS_CHECK": "1"}
 # JAX 0.7 cannot compile a factorisation without a GPU, this one can.
@@ -84,7 +115,9 @@ def compiled_for(target: str, function: Callable[..., Any], *arguments: Any) -> 
     from jax.experimental import topologies
 
     description = topologies.get_topology_desc(
-        platform="cuda", topology="1x1x1", target_config=_described(target)
+        platform="cuda",
+        topology="1x1x1",
+        target_config=_DESCRIPTION.format(name=target, **_GPUS[target]._asdict()),
     )
     mesh = topologies.make_mesh(description, (1,), ("gpu",))
     place = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
@@ -94,11 +127,6 @@ def compiled_for(target: str, function: Callable[..., Any], *arguments: Any) -> 
     program = jax.jit(function, in_shardings=place, out_shardings=place)
     with _without_a_gpu():
         return program.trace(*shapes).lower(lowering_platforms=("cuda",)).compile()
-
-
-def _described(target: str) -> str:
-    names = ("cores", "units", "shared", "largest", "bandwidth", "cache", "clock", "memory", "capability")
-    return _DESCRIPTION.format(name=target, **dict(zip(names, _FACTS[target], strict=True)))
 
 
 @contextmanager
