@@ -13,7 +13,7 @@ from packaging.version import Version
 
 
 class _Gpu(NamedTuple):
-    """What differs between the GPUs of all that XLA asks for; memory in bytes, bandwidth in bytes a second."""
+    """What XLA asks for and differs between GPUs; memory in bytes, bandwidth in bytes per second."""
 
     multiprocessors: int
     units_of_each: int
