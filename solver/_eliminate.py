@@ -33,7 +33,7 @@ from jax import Array, lax
 
 from ._blocks import Blocks
 from ._identify import Scores
-from ._linalg import cholesky, solve_lower, solve_upper
+from ._linalg import factorised
 from ._problem import Scaled
 from ._walk import walk
 
@@ -49,12 +49,12 @@ def eliminate(parts: Blocks, scores: Scores) -> Array:
     certain = parts.is_source.at[candidates].set(False)
     free = certain & (scores.source > 0)
 
-    L = cholesky(parts.problem.masked(free, start=start))
+    factor = factorised(parts.problem.masked(free, start=start))
     rows = parts.problem.rows(candidates + start)[:, start:]
     to_dense, within_dense = parts.coupling()
     linear = parts.linear_source
     couplings = jnp.concatenate([rows.T, to_dense, linear[:, None]], axis=1)
-    Y = solve_lower(L, jnp.where(free[:, None], couplings, 0))
+    Y = factor.solve_lower(jnp.where(free[:, None], couplings, 0))
     eliminated = Y.T @ Y
 
     beside = to_dense[candidates]
@@ -63,7 +63,7 @@ def eliminate(parts: Blocks, scores: Scores) -> Array:
     t = jnp.concatenate([linear[candidates], parts.of_dense(parts.problem.q)]) - eliminated[:-1, -1]
     opened = _solve_small(T, t, jnp.concatenate([scores.source[candidates] > 0, scores.dense]))
 
-    remainder = solve_upper(L, Y[:, -1] - Y[:, :-1] @ opened)
+    remainder = factor.solve_upper(Y[:, -1] - Y[:, :-1] @ opened)
     source = jnp.where(free, remainder, 0).at[candidates].set(opened[:open_count])
     return parts.assemble(source, opened[open_count:])
 

@@ -11,14 +11,16 @@ Steps
        block with the source eliminated, made safely definite against the float32 noise of W.
     3. ADMM (alternating direction method of multipliers) with the splitting x_s = y, y >= 0 on the source
        only; the dense block stays inside the x-step, where the 60-column problem in S is itself advanced by
-       a few over-relaxed ADMM sweeps with the fixed inverse of S + diag(r). So its near singularity never
-       slows the source down.
-    4. The last ADMM point before projection is the score: positive for free, negative for fixed, large for
-       certain.
+       a few over-relaxed ADMM sweeps with the fixed inverse of S + R, R its penalties. So its near
+       singularity never slows the source down.
+    4. The last ADMM point before projection, r, is the score: positive for free, negative for fixed, large
+       for certain. It is also all the state there is: y = max(r, 0) and the scaled multiplier is
+       u = min(r, 0), so that y - u = |r|.
 
 Cost
     One float32 factorisation (about half a Cholesky equivalent), and `SWEEPS` times two float32 triangular
-    solves.
+    solves. On an accelerator one product with the inverse takes their place: there launches cost more than
+    flops.
 
 Convergence
     Linear, of rate about (√cond - 1)/(√cond + 1) of the source block relaxed by ρ; the sign pattern settles
@@ -30,13 +32,14 @@ References
     (2011). J. Eckstein and D. Bertsekas, Math. Program. 55 (1992) 293 (over-relaxation).
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array, lax
 
 from ._blocks import Blocks
-from ._linalg import BlockedFactor, blocked, cholesky, inverse_lower, solve_lower, with_diagonal
+from ._linalg import blocked, cholesky, factorised, inverse_lower, with_diagonal
 
 POWER_STEPS = 4
 PENALTY = 0.06
@@ -71,30 +74,50 @@ def identify(parts: Blocks) -> Scores:
     dtype, low = parts.problem.q.dtype, jnp.float32
     matrix = parts.problem.masked(parts.is_source, start=parts.start).astype(low)
     rho = PENALTY * _largest_eigenvalue(matrix)
-    L = cholesky(with_diagonal(matrix, jnp.diagonal(matrix) + rho))
+    factor = factorised(with_diagonal(matrix, jnp.diagonal(matrix) + rho))
     coupling, within = parts.coupling()
-    W = solve_lower(L, coupling.astype(low))
-    step = _DenseStep.prepare(within - (W.T @ W).astype(dtype))
-    factor = blocked(L)
-    qs, qm = parts.linear_source.astype(low), parts.of_dense(parts.problem.q)
-    score, dense = _sweep(factor, W, step, qs, qm, rho)
+    W = factor.solve_lower(coupling.astype(low))
+    dense = _DenseStep.prepare(within - (W.T @ W).astype(dtype), parts.of_dense(parts.problem.q))
+    arguments = (factor.form, W, dense, parts.linear_source.astype(low), rho)
+    score, dense_score = lax.platform_dependent(*arguments, cpu=_by_factor, default=_by_inverse)
     score = jnp.where(jnp.isfinite(score), score, 1).astype(dtype)
-    return Scores(jnp.where(parts.is_source, score, -jnp.inf), dense > 0, rho.astype(dtype))
+    return Scores(jnp.where(parts.is_source, score, -jnp.inf), dense_score > 0, rho.astype(dtype))
 
 
 class _DenseStep(NamedTuple):
-    """The dense block with the source eliminated, S: the penalty r, and (S + diag r)⁻¹."""
+    """ADMM on the dense block with the source eliminated: a sweep is affine in r and |r|.
 
-    penalty: Array
-    inverse: Array
+    Attributes
+    ----------
+    response
+        (m, m) α(S + R)⁻¹, with S the eliminated block, R its penalties and α the over-relaxation.
+    reflection
+        (m, m) α(S + R)⁻¹R - (α/2)I.
+    pull
+        (m,) `response` times the linear term of the dense block.
+    """
+
+    response: Array
+    reflection: Array
+    pull: Array
 
     @classmethod
-    def prepare(cls, S: Array) -> "_DenseStep":
+    def prepare(cls, S: Array, qm: Array) -> "_DenseStep":
         diagonal = jnp.maximum(jnp.diagonal(S), FLOAT32_NOISE)
         S = S + FLOAT32_NOISE * jnp.diag(diagonal)
         penalty = INNER_PENALTY * diagonal
         half = inverse_lower(cholesky(S + jnp.diag(penalty)))
-        return cls(penalty, half.T @ half)
+        response = INNER_RELAXATION * (half.T @ half)
+        reflection = response * penalty - INNER_RELAXATION / 2 * jnp.eye(S.shape[0], dtype=S.dtype)
+        return cls(response, reflection, response @ qm)
+
+    def advance(self, r: Array, from_source: Array) -> Array:
+        """The point r (m,) after `INNER_SWEEPS` sweeps, for a linear term lessened by `from_source` (m,)."""
+        constant = self.pull - self.response @ from_source
+        # A loop of Python: compiled, a sweep is a single launch, and a counter would be another.
+        for _ in range(INNER_SWEEPS):
+            r = constant + self.reflection @ jnp.abs(r) + (1 - INNER_RELAXATION / 2) * r
+        return r
 
 
 def _largest_eigenvalue(A: Array) -> Array:
@@ -103,38 +126,49 @@ def _largest_eigenvalue(A: Array) -> Array:
     Four steps from entries near 1/K do not overflow: with a unit diagonal no eigenvalue exceeds K.
     """
     index = jnp.arange(A.shape[0], dtype=A.dtype)
-    start = (1 + jnp.cos(index) / 2) / A.shape[0]
-    last, image = lax.fori_loop(0, POWER_STEPS, lambda _, state: (state[1], A @ state[1]), (start, start))
+    image = (1 + jnp.cos(index) / 2) / A.shape[0]
+    for _ in range(POWER_STEPS):
+        last, image = image, A @ image
     return jnp.sqrt(jnp.vdot(image, image) / jnp.vdot(last, last))
 
 
-def _sweep(
-    factor: BlockedFactor,
-    W: Array,
-    step: _DenseStep,
-    qs: Array,
-    qm: Array,
-    rho: Array,
+def _by_factor(L: Array, W: Array, dense: _DenseStep, qs: Array, rho: Array) -> tuple[Array, Array]:
+    """Sweep with two triangular solves each."""
+    factor = blocked(L)
+
+    def x_step(b: Array, r_dense: Array) -> tuple[Array, Array]:
+        forward = factor.solve_lower(b)
+        r_dense = dense.advance(r_dense, (forward @ W).astype(r_dense.dtype))
+        return factor.solve_upper(forward - W @ jnp.maximum(r_dense, 0).astype(b.dtype)), r_dense
+
+    return _sweeps(x_step, dense, qs, rho)
+
+
+def _by_inverse(half: Array, W: Array, dense: _DenseStep, qs: Array, rho: Array) -> tuple[Array, Array]:
+    """Sweep with one product each, given L⁻¹: (Q_ss + ρI)⁻¹ is harmless, ρ bounds its condition number."""
+    across = half.T @ W
+    both = jnp.concatenate([half.T @ half, across.T])
+
+    def x_step(b: Array, r_dense: Array) -> tuple[Array, Array]:
+        alone, from_source = jnp.split(both @ b, [b.shape[0]])
+        r_dense = dense.advance(r_dense, from_source.astype(r_dense.dtype))
+        return alone - across @ jnp.maximum(r_dense, 0).astype(b.dtype), r_dense
+
+    return _sweeps(x_step, dense, qs, rho)
+
+
+def _sweeps(
+    x_step: Callable[[Array, Array], tuple[Array, Array]], dense: _DenseStep, qs: Array, rho: Array
 ) -> tuple[Array, Array]:
-    low, high = qs.dtype, qm.dtype
+    """The points r of source and dense block after `SWEEPS` sweeps, from zero.
 
-    def inner(_: int, state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        y, u, linear = state
-        x = step.inverse @ (linear + step.penalty * (y - u))
-        relaxed = INNER_RELAXATION * x + (1 - INNER_RELAXATION) * y + u
-        y = jnp.maximum(relaxed, 0)
-        return y, relaxed - y, linear
+    Over-relaxed by α, the next point is αx + (1 - α)y + u = αx - (α/2)|r| + (1 - α/2)r.
+    """
+    half = OUTER_RELAXATION / 2
 
-    def outer(_: int, state: tuple[Array, ...]) -> tuple[Array, ...]:
-        y, u, ym, um = state[:4]
-        forward = factor.solve_lower(qs + rho * (y - u))
-        linear = qm - (forward @ W).astype(high)
-        ym, um, linear = lax.fori_loop(0, INNER_SWEEPS, inner, (ym, um, linear))
-        x = factor.solve_upper(forward - W @ ym.astype(low))
-        relaxed = OUTER_RELAXATION * x + (1 - OUTER_RELAXATION) * y + u
-        y = jnp.maximum(relaxed, 0)
-        return y, relaxed - y, ym, um, relaxed
+    def sweep(_: int, state: tuple[Array, Array]) -> tuple[Array, Array]:
+        r, r_dense = state
+        x, r_dense = x_step(qs + rho * jnp.abs(r), r_dense)
+        return OUTER_RELAXATION * x - half * jnp.abs(r) + (1 - half) * r, r_dense
 
-    zero, zero_dense = jnp.zeros_like(qs), jnp.zeros_like(qm)
-    final = lax.fori_loop(0, SWEEPS, outer, (zero, zero, zero_dense, zero_dense, zero))
-    return final[4], final[2]
+    return lax.fori_loop(0, SWEEPS, sweep, (jnp.zeros_like(qs), jnp.zeros_like(dense.pull)))

@@ -1,9 +1,10 @@
 """All lanes in one program, the form that runs on an accelerator: here on a CPU, which runs lane after lane.
 
 On an accelerator `by_lane` leaves `vmap` to itself: every loop then goes on until the last lane is done, and
-a branch becomes a choice. No lane may notice.
+a branch becomes a choice, and factors are inverted. No lane may notice.
 """
 
+from collections.abc import Iterator
 from functools import partial
 
 import jax
@@ -15,11 +16,18 @@ from solver import ResultCode
 from solver._api import _solve_lane
 from solver._options import checked
 from solver._relaxed import relaxed_cotangents
+from tests.solver.devices import as_on_an_accelerator
 from tests.solver.problems import kkt_violation, lens_like, with_known_optimum
 
 # By what "auto" does with them.
 SIZES = {"walk": (40, 0), "exchange": (20, 100), "eliminate": (20, 300)}
 EASY = (0, 4)
+
+
+@pytest.fixture(autouse=True)
+def accelerator() -> Iterator[None]:
+    with as_on_an_accelerator():
+        yield
 
 
 def lanes(dense: int, source: int) -> tuple[np.ndarray, np.ndarray]:

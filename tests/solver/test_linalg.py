@@ -1,0 +1,78 @@
+"""The forms that linear algebra takes on an accelerator, against those on a CPU and against NumPy."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from solver._blocks import blocks
+from solver._identify import INNER_PENALTY, INNER_RELAXATION, INNER_SWEEPS, _DenseStep, identify
+from solver._linalg import BLOCK, LEAF, blocked, factorised, inverse_lower
+from solver._problem import scaled_problem
+
+from .devices import as_on_an_accelerator
+from .problems import lens_like, with_known_optimum
+
+# Around every change of the number of leaves and of their padding.
+ORDERS = (0, 1, 2, LEAF - 1, LEAF, LEAF + 1, 2 * LEAF + 1, 3 * LEAF, 4 * LEAF + 3)
+
+
+def positive_definite(K: int) -> np.ndarray:
+    A = np.random.default_rng(K).normal(size=(K, K))
+    return A @ A.T / max(K, 1) + np.eye(K)
+
+
+@pytest.mark.parametrize("K", ORDERS)
+def test_inverse_by_doubling(K: int) -> None:
+    L = np.linalg.cholesky(positive_definite(K))
+    inverse = np.asarray(inverse_lower(jnp.asarray(L)))
+    np.testing.assert_allclose(inverse @ L, np.eye(K), atol=1e-13)
+    assert not np.triu(inverse, 1).any()
+
+
+@pytest.mark.parametrize("K", [5, BLOCK, 2 * BLOCK + 7])
+def test_a_factor_solves_in_every_form(K: int, device: str) -> None:
+    A = positive_definite(K)
+    b, B = np.linspace(-1, 1, K), np.linspace(0, 1, 3 * K).reshape(K, 3)
+    factor = factorised(jnp.asarray(A))
+    L = np.linalg.cholesky(A)
+    np.testing.assert_allclose(factor.solve_lower(B), np.linalg.solve(L, B), atol=1e-12)
+    np.testing.assert_allclose(factor.solve_upper(b), np.linalg.solve(L.T, b), atol=1e-12)
+    np.testing.assert_allclose(blocked(jnp.asarray(L)).solve(b), np.linalg.solve(A, b), atol=1e-12)
+    is_inverse = np.allclose(factor.form, np.linalg.inv(L))
+    assert is_inverse == (device == "accelerator")
+
+
+@pytest.mark.usefixtures("device")
+def test_without_a_factor_everything_is_nan() -> None:
+    factor = factorised(jnp.asarray(np.diag([1.0, -1.0, 1.0])))
+    assert np.isnan(factor.solve_lower(jnp.ones(3))).any()
+
+
+def test_dense_sweeps_are_admm() -> None:
+    """The affine form against ADMM as textbooks have it, with its two vectors y and u."""
+    rng = np.random.default_rng(5)
+    problem = with_known_optimum(rng, 30, condition=1e3)
+    S, q, from_source = problem.Q, problem.q, rng.normal(size=30)
+    R = np.diag(INNER_PENALTY * np.diag(S))
+    y, u = np.zeros(30), np.zeros(30)
+    for _ in range(INNER_SWEEPS):
+        x = np.linalg.solve(S + R, q - from_source + R @ (y - u))
+        relaxed = INNER_RELAXATION * x + (1 - INNER_RELAXATION) * y
+        y, u = np.maximum(relaxed + u, 0), np.minimum(relaxed + u, 0)
+    dense = _DenseStep.prepare(jnp.asarray(S), jnp.asarray(q))
+    r = np.asarray(dense.advance(jnp.zeros(30), jnp.asarray(from_source)))
+    np.testing.assert_allclose(np.maximum(r, 0), y, atol=1e-4 * y.max())
+    np.testing.assert_allclose(np.minimum(r, 0), u, atol=1e-4 * np.abs(u).max())
+
+
+@pytest.mark.parametrize("hint", [tuple(range(20)), tuple(range(30, 50)), None])
+def test_scores_do_not_depend_on_the_device(hint: tuple[int, ...] | None) -> None:
+    problem = lens_like(np.random.default_rng(6), 20, 400)
+    parts = blocks(scaled_problem(jnp.asarray(problem.Q), jnp.asarray(problem.q)), hint)
+    here = identify(parts)
+    with as_on_an_accelerator():
+        there = identify(parts)
+    sure = np.isfinite(here.source)
+    largest = np.abs(np.asarray(here.source))[sure].max()
+    np.testing.assert_allclose(there.source[sure], here.source[sure], atol=1e-3 * largest)
+    assert np.array_equal(np.isfinite(there.source), sure)
