@@ -50,7 +50,7 @@ def measure(
     per_call = interleaved_medians(calls, repeats)
     seconds = {name: per_call[name] / contender.solves for name, contender in against.items()}
     factorisation = per_call["cholesky"] / solves / row
-    answers = {name: contender.call() for name, contender in against.items()}
+    answers = {name: contender.answers(lanes) for name, contender in against.items()}
     return [
         Row(
             part=part,
@@ -107,9 +107,9 @@ def with_own(systems: Sequence[System], algorithms: Sequence[str]) -> dict[str, 
     return {**compiled(systems), **{name: compiled(systems, name)["ours"] for name in algorithms}}
 
 
-def batches(repeats: int) -> Iterator[list[Row]]:
-    """One to sixteen different synthetic lanes at production size."""
-    for count in BATCHES:
+def batches(repeats: int, counts: Sequence[int]) -> Iterator[list[Row]]:
+    """So many different synthetic lanes at production size."""
+    for count in counts:
         systems = [synthetic_system(BATCH_SIZE, seed) for seed in range(count)]
         rounds = min(repeats, 3) if count > 2 else repeats
         yield measure("batch", systems, rounds, compiled(systems))
@@ -136,6 +136,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--part", action="append", choices=PARTS, help="only this part (repeatable)")
     parser.add_argument(
         "--size", action="append", type=int, help="only this K, but not in systems and batch (repeatable)"
+    )
+    parser.add_argument(
+        "--batch", action="append", type=int, help="only this many lanes in the part batch (repeatable)"
     )
     parser.add_argument(
         "--also", action="append", help="one more of our algorithms, not with gradients (repeatable)"
@@ -177,7 +180,7 @@ def _measurements(options: argparse.Namespace) -> Iterator[list[Row]]:
     if "scaling" in parts:
         yield from scaling(options.repeats, options.size or SIZES, also)
     if "batch" in parts:
-        yield from batches(options.repeats)
+        yield from batches(options.repeats, options.batch or BATCHES)
     if "conditions" in parts:
         yield from conditions(options.repeats, options.size or CONDITION_SIZES)
     if "factorisation" in parts:

@@ -25,16 +25,22 @@ class Contender:
     Attributes
     ----------
     call
-        Solves all lanes and waits for the answers (lanes, K).
+        Solves all lanes and waits for the result, which it returns as the solver gives it.
     solves
         How many times one call does so, one after another.
     temporary_bytes
         What XLA allocates beside arguments and results; None where XLA has no part in it.
     """
 
-    call: Callable[[], np.ndarray]
+    call: Callable[[], Any]
     solves: int = 1
     temporary_bytes: int | None = None
+
+    def answers(self, lanes: int) -> np.ndarray:
+        """What a call answers, (lanes, K), on the host: the first of several results."""
+        import jax
+
+        return np.asarray(jax.tree_util.tree_leaves(self.call())[0]).reshape(lanes, -1)
 
 
 def compiled(systems: Sequence[System], algorithm: str = "auto") -> dict[str, Contender]:
@@ -142,15 +148,11 @@ def repeated(function: Callable[..., Any], solves: int) -> Callable[..., Any]:
 
 
 def _program(function: Callable[..., Any], systems: Sequence[System]) -> Contender:
-    """Compile; of several results the first is the answer, and all are waited for."""
-    import jax
-
+    """Compile; all results are waited for."""
     batched, Q, q = as_lanes(function, systems)
     solves = solves_of(systems[0].K)
     call, size = program(repeated(batched, solves), Q, q)
-    return Contender(
-        lambda: np.asarray(jax.tree_util.tree_leaves(call())[0]).reshape(len(systems), -1), solves, size
-    )
+    return Contender(call, solves, size)
 
 
 def program(function: Callable[..., Any], *arguments: Any) -> tuple[Callable[[], Any], int | None]:
@@ -193,11 +195,11 @@ def _scipy(system: System) -> Contender:
 
     Q, q, scale = _scaled(system)
 
-    def call() -> np.ndarray:
+    def call() -> Any:
         # ‖Rx - R⁻ᵀq‖² with RᵀR = Q is the least-squares form of the quadratic problem.
         R = scipy.linalg.cholesky(Q + 1e-14 * np.eye(system.K))
         target = scipy.linalg.solve_triangular(R, q, trans=1)
-        return (scale * scipy.optimize.nnls(R, target, maxiter=30 * system.K)[0])[None]
+        return scale * scipy.optimize.nnls(R, target, maxiter=30 * system.K)[0]
 
     return Contender(call)
 
@@ -205,9 +207,9 @@ def _scipy(system: System) -> Contender:
 def _fnnls(system: System) -> Contender:
     from autoarray.util.fnnls import fnnls_cholesky
 
-    def call() -> np.ndarray:
+    def call() -> Any:
         guess = np.linalg.solve(system.Q, system.q) > 0
-        return np.asarray(fnnls_cholesky(system.Q, system.q, P_initial=guess))[None]
+        return fnnls_cholesky(system.Q, system.q, P_initial=guess)
 
     return Contender(call)
 
@@ -220,12 +222,12 @@ def _osqp(system: System) -> Contender:
     upper = scipy.sparse.csc_matrix(np.triu(Q))
     identity = scipy.sparse.identity(system.K, format="csc")
 
-    def call() -> np.ndarray:
+    def call() -> Any:
         problem = osqp.OSQP()
         problem.setup(
             upper, -q, identity, np.zeros(system.K), np.full(system.K, np.inf),
             eps_abs=1e-9, eps_rel=1e-9, max_iter=20000, polishing=True, verbose=False,
         )  # fmt: skip
-        return (scale * np.maximum(problem.solve().x, 0))[None]
+        return scale * np.maximum(problem.solve().x, 0)
 
     return Contender(call)
