@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -48,19 +49,22 @@ def compiled(systems: Sequence[System], algorithm: str = "auto") -> dict[str, Co
 
     jaxnnls gets the Jacobi-scaled system, scaled inside the program, as the library calls it.
     """
-    import jax
+    return {
+        "ours": _program(_ours(algorithm, systems[0].dense), systems),
+        "jaxnnls": _program(_theirs, systems),
+    }
 
+
+# Of these there is one function for each choice, so that each is compiled once for a size.
+@cache
+def _ours(algorithm: str, dense: tuple[int, ...]) -> Callable[[Any, Any], Any]:
     import solver
 
-    dense = systems[0].dense or None
+    return partial(solver.solve_nnls_forward, algorithm=algorithm, dense_columns=dense or None)
 
-    def ours(Q: jax.Array, q: jax.Array) -> jax.Array:
-        return solver.solve_nnls_forward(Q, q, algorithm=algorithm, dense_columns=dense)
 
-    def theirs(Q: jax.Array, q: jax.Array) -> jax.Array:
-        return library_pdip(Q, q)[0]
-
-    return {"ours": _program(ours, systems), "jaxnnls": _program(theirs, systems)}
+def _theirs(Q: Any, q: Any) -> Any:
+    return library_pdip(Q, q)[0]
 
 
 def with_gradient(systems: Sequence[System]) -> dict[str, Contender]:
@@ -68,26 +72,33 @@ def with_gradient(systems: Sequence[System]) -> dict[str, Contender]:
 
     Differentiated is the sum of the unknowns of the scaled system, relaxed as far as at the call site.
     """
+    return {
+        "ours": _program(_ours_with_gradient(systems[0].dense), systems),
+        "ours, answer alone": compiled(systems)["ours"],
+        "jaxnnls": _program(_theirs_with_gradient(), systems),
+    }
+
+
+@cache
+def _ours_with_gradient(dense: tuple[int, ...]) -> Callable[[Any, Any], Any]:
+    import solver
+
+    return _pulled_back(
+        partial(solver.solve_nnls_primal, target_kappa=TARGET_KAPPA, dense_columns=dense or None)
+    )
+
+
+@cache
+def _theirs_with_gradient() -> Callable[[Any, Any], Any]:
     import jax.numpy as jnp
     import jaxnnls
 
-    import solver
-
-    dense = systems[0].dense or None
-
-    def ours(Q: Any, q: Any) -> Any:
-        return solver.solve_nnls_primal(Q, q, target_kappa=TARGET_KAPPA, dense_columns=dense)
-
-    def theirs(Q: Any, q: Any) -> Any:
+    def primal(Q: Any, q: Any) -> Any:
         scale = 1 / jnp.sqrt(jnp.diagonal(Q))
         scaled = Q * scale[:, None] * scale[None, :]
         return scale * jaxnnls.solve_nnls_primal(scaled, q * scale, target_kappa=TARGET_KAPPA)
 
-    return {
-        "ours": _program(_pulled_back(ours), systems),
-        "ours, answer alone": compiled(systems)["ours"],
-        "jaxnnls": _program(_pulled_back(theirs), systems),
-    }
+    return _pulled_back(primal)
 
 
 def _pulled_back(solve: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -148,11 +159,24 @@ def repeated(function: Callable[..., Any], solves: int) -> Callable[..., Any]:
 
 
 def _program(function: Callable[..., Any], systems: Sequence[System]) -> Contender:
-    """Compile; all results are waited for."""
-    batched, Q, q = as_lanes(function, systems)
-    solves = solves_of(systems[0].K)
-    call, size = program(repeated(batched, solves), Q, q)
-    return Contender(call, solves, size)
+    """Compile, or take what was compiled for systems of this size; all results are waited for."""
+    import jax
+
+    lanes, K = len(systems), systems[0].K
+    executable = _executable(function, lanes, K)
+    _, Q, q = as_lanes(function, systems)
+    return Contender(
+        lambda: jax.block_until_ready(executable(Q, q)), solves_of(K), _temporary_bytes(executable)
+    )
+
+
+@cache
+def _executable(function: Callable[..., Any], lanes: int, K: int) -> Any:
+    import jax
+
+    batched, shape = (jax.vmap(function), (lanes, K)) if lanes > 1 else (function, (K,))
+    matrix, vector = jax.ShapeDtypeStruct((*shape, K), float), jax.ShapeDtypeStruct(shape, float)
+    return jax.jit(repeated(batched, solves_of(K))).lower(matrix, vector).compile()
 
 
 def program(function: Callable[..., Any], *arguments: Any) -> tuple[Callable[[], Any], int | None]:
@@ -160,11 +184,12 @@ def program(function: Callable[..., Any], *arguments: Any) -> tuple[Callable[[],
     import jax
 
     executable = jax.jit(function).lower(*arguments).compile()
+    return lambda: jax.block_until_ready(executable(*arguments)), _temporary_bytes(executable)
+
+
+def _temporary_bytes(executable: Any) -> int | None:
     analysis = executable.memory_analysis()
-    return (
-        lambda: jax.block_until_ready(executable(*arguments)),
-        None if analysis is None else int(analysis.temp_size_in_bytes),
-    )
+    return None if analysis is None else int(analysis.temp_size_in_bytes)
 
 
 def others(system: System) -> dict[str, Contender]:

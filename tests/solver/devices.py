@@ -13,18 +13,15 @@ from solver import _api
 
 @contextmanager
 def as_on_an_accelerator() -> Iterator[None]:
-    """Trace what is meant for other devices than CPUs; what was compiled before or within is forgotten."""
+    """Trace what is meant for other devices than CPUs."""
 
     def elsewhere(*arguments: Any, default: Any, **_: Any) -> Any:
         return default(*arguments)
 
-    _forget()
-    with pytest.MonkeyPatch.context() as patch:
+    _api._lane.cache_clear()
+    # The solver sets this itself. Outside of it, JAX takes it for another setting, and no program traced
+    # before for one traced now.
+    with pytest.MonkeyPatch.context() as patch, jax.default_matmul_precision("float32"):
         patch.setattr(lax, "platform_dependent", elsewhere)
         yield
-    _forget()
-
-
-def _forget() -> None:
-    jax.clear_caches()
     _api._lane.cache_clear()

@@ -1,9 +1,13 @@
 """The forms that linear algebra takes on an accelerator, against those on a CPU and against NumPy."""
 
+from functools import partial
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import solver
 from solver._blocks import blocks
 from solver._identify import INNER_PENALTY, INNER_RELAXATION, INNER_SWEEPS, _DenseStep, identify
 from solver._linalg import BLOCK, LEAF, blocked, factorised, inverse_lower
@@ -76,3 +80,19 @@ def test_scores_do_not_depend_on_the_device(hint: tuple[int, ...] | None) -> Non
     largest = np.abs(np.asarray(here.source))[sure].max()
     np.testing.assert_allclose(there.source[sure], here.source[sure], atol=1e-3 * largest)
     assert np.array_equal(np.isfinite(there.source), sure)
+
+
+def test_a_solve_after_one_on_the_other_device_is_traced_anew() -> None:
+    """Else the tests of both forms would test one of them twice."""
+    problem = lens_like(np.random.default_rng(7), 20, 200)
+
+    def program() -> str:
+        solve = solver.solve_nnls_forward
+        return str(jax.make_jaxpr(partial(solve, algorithm="schur"))(problem.Q, problem.q))
+
+    here = program()
+    with as_on_an_accelerator():
+        there = program()
+    # JAX has such choices of its own.
+    assert there.count("platform_index") < here.count("platform_index")
+    assert program() == here
