@@ -10,7 +10,7 @@ import pytest
 import solver
 from solver._blocks import blocks
 from solver._identify import INNER_PENALTY, INNER_RELAXATION, INNER_SWEEPS, _DenseStep, identify
-from solver._linalg import BLOCK, LEAF, blocked, factorised, inverse_lower
+from solver._linalg import BLOCK, LEAF, blocked, factorised, inverse_by_doubling
 from solver._problem import scaled_problem
 
 from .devices import as_on_an_accelerator
@@ -28,7 +28,7 @@ def positive_definite(K: int) -> np.ndarray:
 @pytest.mark.parametrize("K", ORDERS)
 def test_inverse_by_doubling(K: int) -> None:
     L = np.linalg.cholesky(positive_definite(K))
-    inverse = np.asarray(inverse_lower(jnp.asarray(L)))
+    inverse = np.asarray(inverse_by_doubling(jnp.asarray(L)))
     np.testing.assert_allclose(inverse @ L, np.eye(K), atol=1e-13)
     assert not np.triu(inverse, 1).any()
 
