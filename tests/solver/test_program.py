@@ -41,8 +41,8 @@ FORMS = (*solver.ALGORITHMS, "gradient")
 
 
 @cache
-def _for_gpu(form: str, platform: str, dtype: str = "float64") -> str:
-    """The program of three lanes as it goes to the GPU's compiler; making it needs no GPU."""
+def _lowered(form: str, platform: str, dtype: str = "float64") -> str:
+    """The program of three lanes as it goes to the platform's compiler; making it needs no GPU."""
 
     def answer(Q: jax.Array, q: jax.Array) -> object:
         return solver.solve_nnls_certified(Q, q, algorithm=form, dense_columns=range(60))
@@ -55,10 +55,18 @@ def _for_gpu(form: str, platform: str, dtype: str = "float64") -> str:
     return program.trace(Q, q).lower(lowering_platforms=(platform,)).as_text()
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_on_cpu_no_lapack_call_has_a_batch(form: str) -> None:
+    """Several of these at once can wait for each other without end (docs/cpu-hang.md)."""
+    calls = [line for line in _lowered(form, "cpu").splitlines() if "custom_call @lapack" in line]
+    assert bool(calls) == (form != "fista")
+    assert not any(re.search(r"tensor<\d+x\d+x\d+xf", line) for line in calls)
+
+
 @pytest.mark.parametrize(("platform", "library"), [("cuda", "cusolver"), ("rocm", "hipsolver")])
 @pytest.mark.parametrize("form", FORMS)
 def test_on_a_gpu_lanes_are_factorised_together(form: str, platform: str, library: str) -> None:
-    text = _for_gpu(form, platform)
+    text = _lowered(form, platform)
     assert "lapack" not in text
     calls = [line for line in text.splitlines() if re.search(r"custom_call @\w*potrf", line)]
     assert all(f"@{library}_potrf_ffi" in line and "(tensor<3x" in line for line in calls)
@@ -71,7 +79,7 @@ def test_on_a_gpu_lanes_are_factorised_together(form: str, platform: str, librar
 def test_on_a_gpu_products_keep_their_precision(form: str, dtype: str) -> None:
     """From the A100 on float32 products are rounded to ten bits unless the program asks for more."""
     products = [
-        line for line in _for_gpu(form, "cuda", dtype).splitlines() if "stablehlo.dot_general" in line
+        line for line in _lowered(form, "cuda", dtype).splitlines() if "stablehlo.dot_general" in line
     ]
     assert products
     assert all("precision = [HIGHEST, HIGHEST]" in line for line in products)
