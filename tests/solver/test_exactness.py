@@ -8,6 +8,7 @@ import pytest
 import solver
 from solver import ResultCode
 
+from .devices import as_on_an_accelerator
 from .problems import (
     SYSTEMS,
     kkt_violation,
@@ -111,7 +112,6 @@ def test_a_hint_of_the_dense_block_costs_time_never_correctness(
     assert objective(problem.Q, problem.q, np.asarray(result.primal)) <= best + 1e-12 * abs(best)
 
 
-@pytest.mark.usefixtures("device")
 def test_elimination_needs_few_factorisations_where_it_was_made_for() -> None:
     problem = lens_like(np.random.default_rng(13))
     order = np.random.default_rng(14).permutation(160)
@@ -145,8 +145,17 @@ def test_a_hopeless_lane_does_not_disturb_the_easy_ones() -> None:
     "family",
     ["imaging-delaunay", "imaging-pixelization", "imaging-mge", "interferometer-mge", "interferometer-pix"],
 )
-@pytest.mark.usefixtures("device")
 def test_real_systems(family: str) -> None:
+    _check_real_systems(family)
+
+
+@pytest.mark.skipif(not SYSTEMS.is_dir(), reason=f"the real systems are not here: {SYSTEMS} does not exist")
+def test_real_systems_as_on_an_accelerator() -> None:
+    with as_on_an_accelerator():
+        _check_real_systems("imaging-delaunay")
+
+
+def _check_real_systems(family: str) -> None:
     """Systems of a family have one size, so they share a compiled program."""
     paths = sorted(SYSTEMS.glob(f"{family}*.npz"))
     assert paths

@@ -9,7 +9,7 @@ import pytest
 
 import solver
 from solver._blocks import blocks
-from solver._identify import INNER_PENALTY, INNER_RELAXATION, INNER_SWEEPS, _DenseStep, identify
+from solver._identify import INNER_PENALTY, INNER_RELAXATION, INNER_SWEEPS, Scores, _DenseStep, identify
 from solver._linalg import BLOCK, LEAF, blocked, factorised, inverse_by_doubling
 from solver._problem import scaled_problem
 
@@ -17,7 +17,7 @@ from .devices import as_on_an_accelerator
 from .problems import lens_like, with_known_optimum
 
 # Around every change of the number of leaves and of their padding.
-ORDERS = (0, 1, 2, LEAF - 1, LEAF, LEAF + 1, 2 * LEAF + 1, 3 * LEAF, 4 * LEAF + 3)
+ORDERS = (0, 1, LEAF, LEAF + 1, 2 * LEAF + 1, 4 * LEAF + 3)
 
 
 def positive_definite(K: int) -> np.ndarray:
@@ -28,7 +28,7 @@ def positive_definite(K: int) -> np.ndarray:
 @pytest.mark.parametrize("K", ORDERS)
 def test_inverse_by_doubling(K: int) -> None:
     L = np.linalg.cholesky(positive_definite(K))
-    inverse = np.asarray(inverse_by_doubling(jnp.asarray(L)))
+    inverse = np.asarray(jax.jit(inverse_by_doubling)(L))
     np.testing.assert_allclose(inverse @ L, np.eye(K), atol=1e-13)
     assert not np.triu(inverse, 1).any()
 
@@ -69,13 +69,16 @@ def test_dense_sweeps_are_admm() -> None:
     np.testing.assert_allclose(np.minimum(r, 0), u, atol=1e-4 * np.abs(u).max())
 
 
-@pytest.mark.parametrize("hint", [tuple(range(20)), tuple(range(30, 50)), None])
+@pytest.mark.parametrize("hint", [tuple(range(20)), None])
 def test_scores_do_not_depend_on_the_device(hint: tuple[int, ...] | None) -> None:
-    problem = lens_like(np.random.default_rng(6), 20, 400)
-    parts = blocks(scaled_problem(jnp.asarray(problem.Q), jnp.asarray(problem.q)), hint)
-    here = identify(parts)
+    problem = lens_like(np.random.default_rng(6), 20, 200)
+
+    def scores() -> Scores:
+        return jax.jit(lambda Q, q: identify(blocks(scaled_problem(Q, q), hint)))(problem.Q, problem.q)
+
+    here = scores()
     with as_on_an_accelerator():
-        there = identify(parts)
+        there = scores()
     sure = np.isfinite(here.source)
     largest = np.abs(np.asarray(here.source))[sure].max()
     np.testing.assert_allclose(there.source[sure], here.source[sure], atol=1e-3 * largest)
