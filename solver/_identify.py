@@ -126,9 +126,9 @@ def _largest_eigenvalue(A: Array) -> Array:
     Four steps from entries near 1/K do not overflow: with a unit diagonal no eigenvalue exceeds K.
     """
     index = jnp.arange(A.shape[0], dtype=A.dtype)
-    image = (1 + jnp.cos(index) / 2) / A.shape[0]
-    for _ in range(POWER_STEPS):
-        last, image = image, A @ image
+    start = (1 + jnp.cos(index) / 2) / A.shape[0]
+    # A loop: in a row the products would each convert and copy the matrix for themselves.
+    last, image = lax.fori_loop(0, POWER_STEPS, lambda _, state: (state[1], A @ state[1]), (start, start))
     return jnp.sqrt(jnp.vdot(image, image) / jnp.vdot(last, last))
 
 
