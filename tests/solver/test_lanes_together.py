@@ -1,7 +1,7 @@
 """All lanes in one program, the form that runs on an accelerator: here on a CPU, which runs lane after lane.
 
-On an accelerator `by_lane` leaves `vmap` to itself: every loop then goes on until the last lane is done, and
-a branch becomes a choice, and factors are inverted. No lane may notice.
+On an accelerator `by_lane` leaves `vmap` to itself: every loop then goes on until the last lane is done, a
+branch becomes a choice, and factors are inverted. No lane may notice.
 """
 
 from collections.abc import Iterator
