@@ -19,6 +19,10 @@ BROKE_OFF = "it broke off: an error of ours, see above"
 
 def _hand_over(session: nox.Session, *words: str, failed: str = "a gate failed") -> None:
     session.install("-e", ".")
+    _run(session, *words, failed=failed)
+
+
+def _run(session: nox.Session, *words: str, failed: str) -> None:
     exit_code = subprocess.call([f"{session.bin}/python", "-m", *words, *session.posargs])
     if exit_code == 1:
         session.error(failed)
@@ -49,7 +53,7 @@ def matrix_mp(session: nox.Session) -> None:
 @nox.session
 def audit(session: nox.Session) -> None:
     """Result files that are float32 under a float64 label, found by their digits: nox -s audit -- PATH..."""
-    _hand_over(session, "matrix.diagnose.precision_audit", failed="float32 under a float64 label")
+    _hand_over(session, "matrix.diagnose.precision_audit.session", failed="float32 under a float64 label")
 
 
 @nox.session
@@ -70,7 +74,7 @@ def assertions(session: nox.Session) -> None:
 def hlo_audit(session: nox.Session) -> None:
     """What of the gradient's machinery is compiled into the likelihood: nox -s hlo-audit -- PIPELINE."""
     _hand_over(
-        session, "matrix.diagnose.hlo_audit", failed="the relaxed backward pass is in the sampling path"
+        session, "matrix.diagnose.hlo.session", failed="the relaxed backward pass is in the sampling path"
     )
 
 
@@ -108,50 +112,50 @@ def pack(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """The solver against jaxnnls, interleaved in one process, in ratios and Cholesky equivalents."""
     _install_solver(session, "bench")
-    session.run("python", "-m", "matrix.diagnose.bench", *session.posargs)
+    _run(session, "matrix.diagnose.bench.session", failed=BROKE_OFF)
 
 
 @nox.session
 def survey(session: nox.Session) -> None:
     """All algorithms and their parameters, by four criteria: nox -s survey -- --systems FOLDER."""
     _install_solver(session)
-    session.run("python", "-m", "matrix.diagnose.survey", *session.posargs)
+    _run(session, "matrix.diagnose.survey.session", failed=BROKE_OFF)
 
 
 @nox.session
 def probe(session: nox.Session) -> None:
     """Where a likelihood's time goes, step by step, alone and under vmap: nox -s probe -- PIPELINE..."""
-    _hand_over(session, "matrix.diagnose.probe", failed=BROKE_OFF)
+    _hand_over(session, "matrix.diagnose.probe.session", failed=BROKE_OFF)
 
 
 @nox.session
 def profile(session: nox.Session) -> None:
     """One config's result file and picture, with step timings: nox -s profile -- PIPELINE."""
-    _hand_over(session, "matrix.diagnose.profile", failed=BROKE_OFF)
+    _hand_over(session, "matrix.diagnose.probe.profile", failed=BROKE_OFF)
 
 
 @nox.session
 def batch(session: nox.Session) -> None:
     """Time and memory against the batch size, baseline against candidate: nox -s batch -- PIPELINE..."""
-    _hand_over(session, "matrix.diagnose.batch", failed=BROKE_OFF)
+    _hand_over(session, "matrix.diagnose.batch.session", failed=BROKE_OFF)
 
 
 @nox.session
 def sweep(session: nox.Session) -> None:
     """Solver settings through the likelihood; would a config change alone do: nox -s sweep -- PIPELINE..."""
-    _hand_over(session, "matrix.diagnose.sweep", failed=BROKE_OFF)
+    _hand_over(session, "matrix.diagnose.sweep.session", failed=BROKE_OFF)
 
 
 @nox.session(name="probe-float32")
 def probe_float32(session: nox.Session) -> None:
     """What float32 does to the baseline's likelihood: nox -s probe-float32 -- PIPELINE..."""
-    _hand_over(session, "matrix.diagnose.probe_float32", failed=BROKE_OFF)
+    _hand_over(session, "matrix.diagnose.float32.session", failed=BROKE_OFF)
 
 
 @nox.session(name="gpu-program")
 def gpu_program(session: nox.Session) -> None:
     """A likelihood compiled for a GPU that need not be there: nox -s gpu-program -- PIPELINE..."""
-    _hand_over(session, "matrix.diagnose.gpu_program", failed=BROKE_OFF)
+    _hand_over(session, "matrix.diagnose.gpu_program.session", failed=BROKE_OFF)
 
 
 @nox.session

@@ -6,8 +6,9 @@ from typing import Any
 
 from rich.console import Console
 
-from matrix.diagnose.probe_record import ProbeRecord, read_diagnosis
-from matrix.diagnose.probe_run import output_folder, run_side
+from matrix.diagnose.probe.record import ProbeRecord
+from matrix.diagnose.sides.driver import output_folder, run_side
+from matrix.diagnose.sides.record import read_diagnosis
 from matrix.errors import EnvironmentFailure
 from matrix.plan import Plan
 from matrix.record import Provenance, Record, RecordError
@@ -53,7 +54,7 @@ def new_probe(console: Console, plan: Plan, record: Record, root: Path) -> Probe
     if not (python.exists() and plan.workspace.exists()):
         raise EnvironmentFailure(f"the environment of run {plan.run} is gone")
     folder = output_folder(root, PROBES, f"{cell.pipeline}-{cell.precision}-{cell.scale}")
-    module = "matrix.diagnose.probe_cell"
+    module = "matrix.diagnose.probe.cell"
     return run_side(console, plan, module, cell, folder, ProbeRecord, details={}, timeout=_TIMEOUT)
 
 

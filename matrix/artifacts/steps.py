@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from matrix.diagnose import probe_steps as step
-from matrix.diagnose.probe_record import ProbeRecord
+from matrix.diagnose.probe import steps as step
+from matrix.diagnose.probe.record import ProbeRecord
 
 _LATER = ("full_pipeline_per_call", "full_pipeline_single_jit")
 

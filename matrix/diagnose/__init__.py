@@ -1,1 +1,1 @@
-"""Tools that look closer at one question: survey, sweep, probe and the audits."""
+"""Tools that look closer at one question, a folder each; `session.py` is what the nox session runs."""

@@ -1,5 +1,6 @@
 """NNLS systems to measure solvers on: from real likelihoods, and synthetic ones of their shape."""
 
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +27,14 @@ class System(NamedTuple):
         """½ xᵀQx - qᵀx for x of shape (K,)."""
         return float(0.5 * x @ self.Q @ x - self.q @ x)
 
+    def residual(self, x: np.ndarray) -> float:
+        """Largest relative KKT residual of an answer (K,), by the solver's certificate."""
+        import jax.numpy as jnp
+
+        import solver
+
+        return float(solver.certificate(jnp.asarray(self.Q), jnp.asarray(self.q), jnp.asarray(x)).worst)
+
 
 def stored_systems(folder: Path) -> list[System]:
     """Systems from `*.npz` files with `Q_lower` (the packed lower triangle, by rows), `q` and `dense`.
@@ -33,7 +42,7 @@ def stored_systems(folder: Path) -> list[System]:
     Raises
     ------
     UsageError
-        If the folder holds none.
+        If the folder holds none, or a file is no system.
     """
     systems = [_read(path) for path in sorted(folder.glob("*.npz"))]
     if not systems:
@@ -42,11 +51,16 @@ def stored_systems(folder: Path) -> list[System]:
 
 
 def _read(path: Path) -> System:
-    stored = np.load(path)
-    K = stored["q"].shape[0]
-    Q = np.zeros((K, K))
-    Q[np.tril_indices(K)] = stored["Q_lower"]
-    return System(path.stem, Q + np.tril(Q, -1).T, stored["q"], tuple(int(i) for i in stored["dense"]))
+    try:
+        with np.load(path) as stored:
+            lower, q, dense = (stored[name] for name in ("Q_lower", "q", "dense"))
+        Q = np.zeros((*q.shape, *q.shape))
+        Q[np.tril_indices(len(q))] = lower
+    except (OSError, ValueError, KeyError, TypeError, IndexError, zipfile.BadZipFile) as error:
+        raise UsageError(
+            f"{path} is no system, with Q_lower (K (K + 1) / 2 numbers), q (K) and dense (columns): {error}"
+        ) from error
+    return System(path.stem, Q + np.tril(Q, -1).T, q, tuple(int(index) for index in dense))
 
 
 def synthetic_system(K: int, seed: int = 0) -> System:

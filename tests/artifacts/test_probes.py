@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from matrix.artifacts.probes import kept_probe, new_probe
-from matrix.diagnose.probe_record import ProbeRecord, write_diagnosis
+from matrix.diagnose.probe.record import ProbeRecord
+from matrix.diagnose.sides.record import write_diagnosis
 from matrix.errors import EnvironmentFailure
 from matrix.record import Record
 from tests.artifacts.made_up import complete_record

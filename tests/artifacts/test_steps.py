@@ -5,7 +5,7 @@ import pytest
 from matrix.artifacts.plots import Heading, per_config
 from matrix.artifacts.results import config_document
 from matrix.artifacts.steps import steps_from, with_steps
-from matrix.diagnose.probe_record import ProbeRecord, ProgramProbe, StepTime
+from matrix.diagnose.probe.record import ProbeRecord, ProgramProbe, StepTime
 from matrix.record import Cell
 from tests.artifacts.made_up import complete_record
 

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from matrix.diagnose.bench.factorisations import PANEL, WAYS, backward_error, matrices
+from matrix.diagnose.bench.session import main
 from matrix.diagnose.clock import interleaved_medians
-from matrix.diagnose.factorisations import PANEL, WAYS, backward_error, matrices
 from matrix.diagnose.systems import System, lanes_of, leading, stored_systems, synthetic_system
+from matrix.errors import UsageError
 from matrix.layout import REPOSITORY_ROOT
 
 
@@ -35,6 +37,24 @@ def test_stored_systems_are_symmetrised(tmp_path: Path) -> None:
     (system,) = stored_systems(tmp_path)
     np.testing.assert_array_equal(system.Q, [[2, 1], [1, 3]])
     assert system.dense == (1,)
+
+
+def test_files_that_are_no_systems_are_named(tmp_path: Path) -> None:
+    (tmp_path / "text.npz").write_text("no archive")
+    with pytest.raises(UsageError, match=r"text\.npz is no system"):
+        stored_systems(tmp_path)
+    (tmp_path / "text.npz").unlink()
+    np.savez(tmp_path / "short.npz", Q_lower=np.ones(5), q=np.ones(3), dense=np.array([], int))
+    with pytest.raises(UsageError, match=r"short\.npz is no system.*K \(K \+ 1\) / 2"):
+        stored_systems(tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_ends_the_command_before_it_measures(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(["--part", "conditions", "--output", str(tmp_path / "file" / "bench.json")]) == 3
+    assert "cannot write" in capfd.readouterr().err
 
 
 def test_synthetic_systems_have_a_collinear_block() -> None:
@@ -98,7 +118,7 @@ def test_the_command_writes_a_record(tmp_path: Path) -> None:
         str(output),
     ]
     # A process of its own: jaxnnls fixes its tolerance by the precision it finds when first imported.
-    command = [sys.executable, "-m", "matrix.diagnose.bench", *words]
+    command = [sys.executable, "-m", "matrix.diagnose.bench.session", *words]
     done = subprocess.run(command, cwd=REPOSITORY_ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     record = json.loads(output.read_text())

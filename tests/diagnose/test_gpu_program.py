@@ -10,10 +10,10 @@ from pathlib import Path
 import jax
 import pytest
 
-from matrix.diagnose.gpu_compiler import TARGETS, VARIABLES, compiler_for
-from matrix.diagnose.gpu_program import program_table
-from matrix.diagnose.gpu_program_record import GpuProgram, GpuProgramRecord
-from matrix.diagnose.hlo_levels import Level
+from matrix.diagnose.gpu_program.compiler import TARGETS, VARIABLES, compiler_for
+from matrix.diagnose.gpu_program.record import GpuProgram, GpuProgramRecord
+from matrix.diagnose.gpu_program.session import program_table
+from matrix.diagnose.hlo.levels import Level
 from matrix.environments import install_beside
 from matrix.layout import REPOSITORY_ROOT
 from tests.factory import make_record
@@ -22,8 +22,8 @@ PROGRAM = """
 import dataclasses, json, sys
 import jax, jax.numpy as jnp, numpy as np
 import solver
-from matrix.diagnose.gpu_compiler import compiled_for
-from matrix.diagnose.hlo_levels import levels
+from matrix.diagnose.gpu_program.compiler import compiled_for
+from matrix.diagnose.hlo.levels import levels
 
 def likelihood(Q, q):
     sorted_q = jax.pure_callback(np.sort, q, q, vmap_method="sequential")

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import pytest
 
 import solver
-from matrix.diagnose.hlo import instructions_from, kinds, operations
-from matrix.diagnose.hlo_audit import sentence
+from matrix.diagnose.hlo.operations import instructions_from, kinds, operations
+from matrix.diagnose.hlo.session import sentence
 from matrix.gates import in_sampling_path
 
 SYSTEM = (jax.ShapeDtypeStruct((3, 8, 8), jnp.float64), jax.ShapeDtypeStruct((3, 8), jnp.float64))

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from matrix.diagnose.precision_audit import FileAudit, audit, audit_file, main
-from matrix.diagnose.precision_verdicts import Finding, Verdict
+from matrix.diagnose.precision_audit.session import FileAudit, audit, audit_file, main
+from matrix.diagnose.precision_audit.verdicts import Finding, Verdict
 from matrix.precision import is_float32, significant_digits
 from matrix.record import PrecisionFacts, XlaMemory, write_record
 from tests.factory import EVIDENCE, evaluation, make_record

@@ -15,14 +15,14 @@ import pytest
 jax = pytest.importorskip("jax")
 import jax.numpy as jnp  # noqa: E402
 
-from matrix.diagnose.batch_record import BatchPoint, BatchRecord  # noqa: E402
-from matrix.diagnose.probe_callbacks import callback_meter  # noqa: E402
-from matrix.diagnose.probe_cell import _traced  # noqa: E402
-from matrix.diagnose.probe_record import read_diagnosis, write_diagnosis  # noqa: E402
-from matrix.diagnose.probe_run import folder_of, newest_plan  # noqa: E402
-from matrix.diagnose.probe_slices import compiled_slice, sliced  # noqa: E402
-from matrix.diagnose.probe_steps import Scope, scoped, step_of, step_scopes  # noqa: E402
-from matrix.diagnose.probe_trace import HOST_CALLBACK, instructions_of, windows_of  # noqa: E402
+from matrix.diagnose.batch.record import BatchPoint, BatchRecord  # noqa: E402
+from matrix.diagnose.probe.callbacks import callback_meter  # noqa: E402
+from matrix.diagnose.probe.cell import _traced  # noqa: E402
+from matrix.diagnose.probe.slices import compiled_slice, sliced  # noqa: E402
+from matrix.diagnose.probe.steps import Scope, scoped, step_of, step_scopes  # noqa: E402
+from matrix.diagnose.probe.trace import HOST_CALLBACK, instructions_of, windows_of  # noqa: E402
+from matrix.diagnose.sides.driver import folder_of, newest_plan  # noqa: E402
+from matrix.diagnose.sides.record import read_diagnosis, write_diagnosis  # noqa: E402
 from matrix.errors import UsageError  # noqa: E402
 from matrix.layout import REPOSITORY_ROOT  # noqa: E402
 from matrix.pipelines.programs import compiled  # noqa: E402
@@ -236,10 +236,16 @@ def test_records_are_read_back_strictly(tmp_path: Path) -> None:
         read_diagnosis(tmp_path / "other.json", type(other))
 
 
-@pytest.mark.parametrize("name", ["probe", "profile", "batch", "sweep", "probe_float32", "hlo_audit"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("probe.session", "probe.profile", "batch.session", "sweep.session"),
+        *("float32.session", "gpu_program.session", "hlo.session"),
+    ],
+)
 def test_the_driver_s_own_environment_needs_no_jax(name: str) -> None:
     program = (
-        f"import sys; sys.modules['jax'] = None; import matrix.diagnose.{name} as it; it.main(['--help'])"
+        f"import sys; sys.modules['jax'] = None; from matrix.diagnose.{name} import main; main(['--help'])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=REPOSITORY_ROOT, capture_output=True, text=True, check=False

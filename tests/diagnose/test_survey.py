@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from matrix.diagnose import survey_measure
-from matrix.diagnose.survey_grid import DEFAULT, LIBRARY, TYPICAL, Choice, batches, grid
-from matrix.diagnose.survey_plot import plot
-from matrix.diagnose.survey_record import ClassGradients, CurvePoint, Row, SurveyRecord, read_survey
-from matrix.diagnose.survey_table import decision, summaries, table
+from matrix.diagnose.survey import measure
+from matrix.diagnose.survey.grid import DEFAULT, LIBRARY, TYPICAL, Choice, batches, grid
+from matrix.diagnose.survey.plot import plot
+from matrix.diagnose.survey.record import ClassGradients, CurvePoint, Row, SurveyRecord, read_survey
+from matrix.diagnose.survey.table import decision, summaries, table
 from matrix.diagnose.systems import System
 from matrix.layout import REPOSITORY_ROOT
 
@@ -137,7 +137,7 @@ def test_the_command_writes_record_and_table_and_goes_on(tmp_path: Path) -> None
         output,
     ]
     # A process of its own: jaxnnls fixes its tolerance by the precision it finds when first imported.
-    command = [sys.executable, "-m", "matrix.diagnose.survey", *map(str, words)]
+    command = [sys.executable, "-m", "matrix.diagnose.survey.session", *map(str, words)]
     done = subprocess.run(command, cwd=REPOSITORY_ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = read_survey(output)
@@ -169,9 +169,9 @@ def test_the_picture_is_drawn_from_curve_points(tmp_path: Path) -> None:
 
 def test_a_curve_falls_as_its_limit_rises(monkeypatch: pytest.MonkeyPatch) -> None:
     limits = tuple(Choice(name, limit) for name in ("pdip", "jaxnnls") for limit in (2, 12))
-    monkeypatch.setattr(survey_measure, "curves", lambda: limits)
+    monkeypatch.setattr(measure, "curves", lambda: limits)
     A = np.random.default_rng(0).normal(size=(30, 12))
-    points = survey_measure.curve(System("s", A.T @ A, A.sum(axis=0), ()), 1, lambda _: None)
+    points = measure.curve(System("s", A.T @ A, A.sum(axis=0), ()), 1, lambda _: None)
     pdip_early, pdip_late, today_early, today_late = (point.residual for point in points)
     assert pdip_late < 1e-3 * pdip_early
     assert today_late < 1e-2 * today_early

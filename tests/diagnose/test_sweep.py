@@ -12,13 +12,13 @@ jaxnnls = pytest.importorskip("jaxnnls")
 import jax.numpy as jnp  # noqa: E402
 
 import solver as vendored  # noqa: E402
-from matrix.diagnose.probe_plot import sweep_curves  # noqa: E402
-from matrix.diagnose.probe_record import read_diagnosis, write_diagnosis  # noqa: E402
-from matrix.diagnose.probe_side import interleaved  # noqa: E402
-from matrix.diagnose.sweep import settings_of  # noqa: E402
-from matrix.diagnose.sweep_cell import _answer, _candidate, _jaxnnls  # noqa: E402
-from matrix.diagnose.sweep_record import Setting, SweepPoint, SweepRecord  # noqa: E402
-from matrix.diagnose.sweep_verdict import Sweep  # noqa: E402
+from matrix.diagnose.sides.process import interleaved  # noqa: E402
+from matrix.diagnose.sides.record import read_diagnosis, write_diagnosis  # noqa: E402
+from matrix.diagnose.sweep.cell import _answer, _candidate, _jaxnnls  # noqa: E402
+from matrix.diagnose.sweep.plot import sweep_curves  # noqa: E402
+from matrix.diagnose.sweep.record import Setting, SweepPoint, SweepRecord  # noqa: E402
+from matrix.diagnose.sweep.session import settings_of  # noqa: E402
+from matrix.diagnose.sweep.verdict import Sweep  # noqa: E402
 from tests.factory import make_record  # noqa: E402
 
 

@@ -1,0 +1,107 @@
+"""The benchmark as a picture, one panel for each part."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from matrix.artifacts.plots import png
+from matrix.diagnose.bench.record import Row
+
+COLOURS = {
+    "ours": "#4C72B0",
+    "jaxnnls": "#C44E52",
+    "scipy nnls": "#55A868",
+    "library fnnls": "#8172B3",
+    "osqp": "#937860",
+}
+
+
+def plot(rows: Sequence[Row], path: Path) -> None:
+    """Draw the parts that were measured, beside each other, to a PNG."""
+    panels = [
+        (part, draw)
+        for part, draw in (
+            ("systems", _systems),
+            ("gradient", _systems),
+            ("scaling", _scaling),
+            ("batch", _batch),
+            ("conditions", _conditions),
+            ("factorisation", _factorisation),
+        )
+        if any(row.part == part for row in rows)
+    ]
+    figure = Figure(figsize=(6.5 * len(panels), 5), layout="constrained")
+    for axes, (part, draw) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        draw(axes, [row for row in rows if row.part == part])
+    path.write_bytes(png(figure))
+
+
+def _systems(axes: Axes, rows: Sequence[Row]) -> None:
+    labels = [f"{row.system}, {row.lanes} lane(s)" for row in rows if row.solver == "ours"]
+    for offset, name in ((-0.2, "ours"), (0.2, "jaxnnls")):
+        values = [row.cholesky_equivalents for row in rows if row.solver == name]
+        places = [index + offset for index in range(len(values))]
+        axes.barh(places, values, height=0.4, color=COLOURS.get(name), label=name)
+    axes.set_yticks(range(len(labels)), labels, fontsize=7)
+    axes.invert_yaxis()
+    axes.set_xlabel("Cholesky equivalents per lane")
+    gradient = ", with gradients" if rows[0].part == "gradient" else ""
+    axes.set_title(f"real systems{gradient}")
+    axes.legend()
+
+
+def _scaling(axes: Axes, rows: Sequence[Row]) -> None:
+    _lines(axes, rows, lambda row: row.K, lambda row: row.milliseconds)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("unknowns K")
+    axes.set_ylabel("milliseconds")
+    axes.set_title("size, synthetic systems")
+
+
+def _batch(axes: Axes, rows: Sequence[Row]) -> None:
+    _lines(axes, rows, lambda row: row.lanes, lambda row: row.cholesky_equivalents)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("lanes of one vmap")
+    axes.set_ylabel("Cholesky equivalents per lane")
+    axes.set_title(f"batch, K = {rows[0].K}")
+
+
+def _conditions(axes: Axes, rows: Sequence[Row]) -> None:
+    for system in dict.fromkeys(row.system for row in rows):
+        theirs = [row for row in rows if row.system == system and row.solver == "jaxnnls"]
+        style = "o--" if system.startswith("degenerate") else "o-"
+        axes.plot([row.K for row in theirs], [row.times_ours for row in theirs], style, label=system)
+    axes.axhline(1, color="0.5")
+    axes.set_xscale("log")
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("unknowns K")
+    axes.set_ylabel("time of jaxnnls over ours")
+    axes.set_title("no structure")
+    axes.legend(fontsize=7)
+
+
+def _factorisation(axes: Axes, rows: Sequence[Row]) -> None:
+    styles = dict(zip(dict.fromkeys(row.lanes for row in rows), ("o-", "o--", "o:"), strict=True))
+    colours = dict(zip(dict.fromkeys(row.solver for row in rows), COLOURS.values(), strict=False))
+    drawn = [row for row in rows if row.system == "float64"]
+    for way, lanes in dict.fromkeys((row.solver, row.lanes) for row in drawn):
+        mine = [row for row in drawn if (row.solver, row.lanes) == (way, lanes)]
+        label = f"{way}, {lanes} lane(s)"
+        values = [row.times_ours for row in mine]
+        axes.plot([row.K for row in mine], values, styles[lanes], color=colours[way], label=label)
+    axes.set_xscale("log")
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("order K of the matrices")
+    axes.set_ylabel("time over that of the batched routine")
+    axes.set_title("ways to factorise a batch, float64")
+    axes.legend(fontsize=7)
+
+
+def _lines(axes: Axes, rows: Sequence[Row], x: Callable[[Row], float], y: Callable[[Row], float]) -> None:
+    for name in dict.fromkeys(row.solver for row in rows):
+        mine = [row for row in rows if row.solver == name]
+        axes.plot(list(map(x, mine)), list(map(y, mine)), "o-", color=COLOURS.get(name), label=name)
+    axes.legend()

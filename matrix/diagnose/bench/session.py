@@ -1,0 +1,195 @@
+"""Benchmark of the solver against others, by system, size and batch, and of what it consists of."""
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from matrix.checks.systems import system_from
+from matrix.diagnose.bench.contenders import (
+    Contender,
+    compiled,
+    others,
+    program,
+    repeated,
+    solves_of,
+    with_gradient,
+)
+from matrix.diagnose.bench.record import Row, line, per_lane, write_bench
+from matrix.diagnose.clock import interleaved_medians, provenance
+from matrix.diagnose.systems import System, lanes_of, leading, stored_systems, synthetic_system
+from matrix.errors import exit_code_of
+
+SIZES = (20, 40, 70, 100, 150, 200, 300, 400, 800, 1285, 2000, 4000)
+BATCHES = (1, 2, 4, 8, 16)
+BATCH_SIZE = 1285
+LARGE = 1500
+CONDITION_SIZES = (20, 35, 50, 75, 100, 150, 250, 400)
+CONDITIONS = (1e2, 1e6, 1e10, 1e13)
+PARTS = ("systems", "gradient", "scaling", "batch", "conditions", "factorisation")
+
+
+def measure(
+    part: str, systems: Sequence[System], repeats: int, against: Mapping[str, Contender]
+) -> list[Row]:
+    """Time the contenders in turn on the same lanes."""
+    import jax.numpy as jnp
+
+    lanes, first = len(systems), systems[0]
+    # The ridge lets a semidefinite matrix be factorised; it costs no time.
+    matrix = jnp.asarray(first.Q + 1e-8 * np.diag(np.diagonal(first.Q)))
+    solves = solves_of(first.K)
+    factorise, _ = program(
+        repeated(lambda Q, _: jnp.linalg.cholesky(Q), solves), matrix, jnp.asarray(first.q)
+    )
+    # Several times in a row: the first after a large program takes longer, and would flatter batches.
+    row = 3 * lanes
+    calls: dict[str, Callable[[], Any]] = {"cholesky": lambda: [factorise() for _ in range(row)]}
+    calls.update({name: contender.call for name, contender in against.items()})
+    per_call = interleaved_medians(calls, repeats)
+    seconds = {name: per_call[name] / contender.solves for name, contender in against.items()}
+    factorisation = per_call["cholesky"] / solves / row
+    answers = {name: contender.answers(lanes) for name, contender in against.items()}
+    return [
+        Row(
+            part=part,
+            system=first.name,
+            K=first.K,
+            lanes=lanes,
+            solver=name,
+            milliseconds=1e3 * seconds[name] / lanes,
+            cholesky_equivalents=seconds[name] / lanes / factorisation,
+            times_ours=seconds[name] / seconds["ours"],
+            residual=max(map(System.residual, systems, answers[name])),
+            objective_excess=max(map(_excess, systems, answers[name], answers["ours"])),
+            temporary_bytes=per_lane(contender.temporary_bytes, lanes),
+        )
+        for name, contender in against.items()
+    ]
+
+
+def _excess(system: System, x: np.ndarray, ours: np.ndarray) -> float:
+    return (system.objective(x) - system.objective(ours)) / abs(system.objective(ours))
+
+
+def on_systems(
+    part: str,
+    contenders: Callable[[Sequence[System]], dict[str, Contender]],
+    systems: Sequence[System],
+    lanes: int,
+    repeats: int,
+) -> Iterator[list[Row]]:
+    """Each system alone, then batches of different systems of one size."""
+    for batch in [*((system,) for system in systems), *lanes_of(systems, lanes)]:
+        yield measure(part, batch, repeats, contenders(batch))
+
+
+def scaling(repeats: int, sizes: Sequence[int], algorithms: Sequence[str]) -> Iterator[list[Row]]:
+    """Synthetic systems of growing size, against everything there is, our own other algorithms included."""
+    for K in sizes:
+        system = synthetic_system(K)
+        rounds = min(repeats, 3) if K > LARGE else repeats
+        yield measure("scaling", (system,), rounds, {**with_own((system,), algorithms), **others(system)})
+
+
+def with_own(systems: Sequence[System], algorithms: Sequence[str]) -> dict[str, Contender]:
+    """Ours as it chooses, jaxnnls, and ours by other algorithms."""
+    return {**compiled(systems), **{name: compiled(systems, name)["ours"] for name in algorithms}}
+
+
+def batches(repeats: int, counts: Sequence[int]) -> Iterator[list[Row]]:
+    """So many different synthetic lanes at production size."""
+    for count in counts:
+        systems = [synthetic_system(BATCH_SIZE, seed) for seed in range(count)]
+        rounds = min(repeats, 3) if count > 2 else repeats
+        yield measure("batch", systems, rounds, compiled(systems))
+
+
+def conditions(repeats: int, sizes: Sequence[int]) -> Iterator[list[Row]]:
+    """Systems of known condition number and no structure, also with half of the bounds undecided."""
+    for K in sizes:
+        for kind in ("ill", "degenerate"):
+            for condition in CONDITIONS:
+                made = system_from(kind, K, condition)
+                system = System(f"{kind}, condition {condition:.0e}", made.Q, made.q, ())
+                yield measure("conditions", (system,), repeats, compiled((system,)))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; return the exit code (0 done, 2 wrong use, 3 machine)."""
+    options = _parser().parse_args(arguments)
+    return exit_code_of(lambda: _bench(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="nox -s bench --", description=__doc__)
+    parser.add_argument("--systems", type=Path, help="folder of *.npz systems from real likelihoods")
+    parser.add_argument("--match", default="", help="only systems whose name contains this")
+    parser.add_argument(
+        "--columns", action="append", type=int, help="the first columns of the systems instead (repeatable)"
+    )
+    parser.add_argument("--part", action="append", choices=PARTS, help="only this part (repeatable)")
+    parser.add_argument(
+        "--size", action="append", type=int, help="only this K, but not in systems and batch (repeatable)"
+    )
+    parser.add_argument(
+        "--batch", action="append", type=int, help="only this many lanes in the part batch (repeatable)"
+    )
+    parser.add_argument(
+        "--also", action="append", help="one more of our algorithms, not with gradients (repeatable)"
+    )
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--lanes", type=int, default=3)
+    parser.add_argument("--output", type=Path, default=Path("docs/results/bench.json"))
+    return parser
+
+
+def _bench(options: argparse.Namespace) -> int:
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    where = provenance()
+    rows: list[Row] = []
+    # Before anything is measured: a folder that cannot be written shows now.
+    write_bench(options.output, where, rows)
+    for measured in _measurements(options):
+        rows += measured
+        print(line(measured), flush=True)
+        write_bench(options.output, where, rows)
+    if rows:
+        from matrix.diagnose.bench.plot import plot
+
+        plot(rows, options.output.with_suffix(".png"))
+        print(f"written: {options.output} and {options.output.with_suffix('.png')}")
+    return 0
+
+
+def _measurements(options: argparse.Namespace) -> Iterator[list[Row]]:
+    parts = options.part or PARTS
+    also = options.also or ()
+    on_real = {"systems": lambda systems: with_own(systems, also), "gradient": with_gradient}
+    if options.systems:
+        systems = [s for s in stored_systems(options.systems) if options.match in s.name]
+        if options.columns:
+            systems = [leading(s, columns) for s in systems for columns in options.columns if columns < s.K]
+        for part in filter(parts.__contains__, on_real):
+            yield from on_systems(part, on_real[part], systems, options.lanes, options.repeats)
+    elif on_real.keys() & parts:
+        print("left out: real systems (name a folder with --systems)")
+    if "scaling" in parts:
+        yield from scaling(options.repeats, options.size or SIZES, also)
+    if "batch" in parts:
+        yield from batches(options.repeats, options.batch or BATCHES)
+    if "conditions" in parts:
+        yield from conditions(options.repeats, options.size or CONDITION_SIZES)
+    if "factorisation" in parts:
+        from matrix.diagnose.bench.factorisations import SIZES as FACTORISED
+        from matrix.diagnose.bench.factorisations import factorisation
+
+        yield from factorisation(options.repeats, options.size or FACTORISED)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

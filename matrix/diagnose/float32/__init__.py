@@ -1,0 +1,1 @@
+"""What float32 does to the baseline's likelihood."""

@@ -1,0 +1,1 @@
+"""A likelihood compiled for a GPU that need not be there."""

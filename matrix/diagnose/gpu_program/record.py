@@ -1,0 +1,44 @@
+"""What a likelihood is on a GPU, as far as its compiled program says: launches, loops and memory."""
+
+import dataclasses
+from typing import ClassVar
+
+from matrix.diagnose.hlo.levels import Level
+from matrix.record import Cell, PrecisionFacts, Provenance
+from matrix.typed_json import CLOSED
+
+
+@dataclasses.dataclass(frozen=True)
+class GpuProgram:
+    """The likelihood compiled for one number of lanes.
+
+    Attributes
+    ----------
+    temporary_bytes
+        XLA's temporary memory.
+    text
+        The program, beside the record.
+    """
+
+    __pydantic_config__ = CLOSED
+
+    lanes: int
+    compile_s: float
+    temporary_bytes: int
+    levels: tuple[Level, ...]
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class GpuProgramRecord:
+    """One pipeline on one side, compiled for the GPU `target`, alone and as a batch."""
+
+    __pydantic_config__ = CLOSED
+    SCHEMA: ClassVar[str] = "nnls-matrix/gpu-program-record"
+    VERSION: ClassVar[int] = 1
+
+    cell: Cell
+    target: str
+    programs: tuple[GpuProgram, ...]
+    precision: PrecisionFacts
+    provenance: Provenance

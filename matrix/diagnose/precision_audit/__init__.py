@@ -1,0 +1,1 @@
+"""Which result files labelled float64 were float32 in truth."""

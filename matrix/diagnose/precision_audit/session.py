@@ -1,0 +1,179 @@
+"""The precision audit: finds the results that were computed in float32 under a float64 label."""
+
+import argparse
+import dataclasses
+import json
+import math
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from matrix.diagnose.precision_audit.verdicts import Judgement, Verdict, judged_record, judged_results
+from matrix.errors import EnvironmentFailure, MatrixError, UsageError
+from matrix.files import write_json
+from matrix.record import SCHEMA as RECORD_SCHEMA
+from matrix.record import RecordError, from_json
+
+SCHEMA = "nnls-matrix/precision-audit"
+VERSION = 1
+_PLAIN_WIDTH = 180
+
+DESCRIPTION = "Tell which results labelled float64 were float32 in truth."
+EPILOG = "Exit codes: 0 nothing float32 found, 1 some file is float32 in truth, 2 no result file to audit."
+CAPTION = (
+    "mp files are judged alike: mixed precision touches blurring and curvature, the solve and the log "
+    "determinants stay float64"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class FileAudit:
+    """The verdict on one file; `judgements` is empty where it is not a result file."""
+
+    path: Path
+    verdict: Verdict
+    reason: str
+    judgements: tuple[Judgement, ...] = ()
+
+
+def audit(paths: Sequence[Path]) -> list[FileAudit]:
+    """Judge every JSON file in folders, at any depth, and every file named.
+
+    Raises
+    ------
+    UsageError
+        A path does not exist, or no JSON file is there.
+    """
+    files: dict[Path, Path] = {}
+    for path in paths:
+        if not path.exists():
+            raise UsageError(f"there is no {path}: name a folder of result files, or a file.")
+        found = sorted(path.rglob("*.json")) if path.is_dir() else [path]
+        for file in found:
+            files.setdefault(file.resolve(), file)
+    if not files:
+        raise UsageError(f"no JSON file in {', '.join(map(str, paths))}: name a folder of result files.")
+    return [audit_file(file) for file in files.values()]
+
+
+def audit_file(path: Path) -> FileAudit:
+    """Judge one file: upstream's results, its comparisons of several configs, or a record of ours."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        document = json.loads(text)
+        if isinstance(document, dict) and document.get("schema") == RECORD_SCHEMA:
+            judgements = [judged_record(from_json(text, str(path)))]
+        else:
+            judgements = judged_results(path.stem, document)
+    except (OSError, ValueError, RecursionError) as error:
+        return FileAudit(path, Verdict.FOREIGN, f"cannot be read as JSON: {error}")
+    except RecordError as error:
+        return FileAudit(path, Verdict.FOREIGN, str(error))
+    if not judgements:
+        return FileAudit(path, Verdict.FOREIGN, "holds no log likelihood and names no autolens version")
+    found = {judgement.verdict for judgement in judgements}
+    verdict = next(verdict for verdict in Verdict if verdict in found)
+    return FileAudit(path, verdict, _file_reason(judgements), tuple(judgements))
+
+
+def _file_reason(judgements: list[Judgement]) -> str:
+    if len(judgements) == 1:
+        return judgements[0].reason
+    names: dict[Verdict, list[str]] = {}
+    for judgement in judgements:
+        names.setdefault(judgement.verdict, []).append(judgement.name)
+    return "; ".join(f"{verdict}: {', '.join(names[verdict])}" for verdict in Verdict if verdict in names)
+
+
+_STYLES = {
+    Verdict.FLOAT32: "bold red",
+    Verdict.UNDECIDABLE: "yellow",
+    Verdict.FLOAT64: "green",
+    Verdict.FOREIGN: "dim",
+}
+
+
+def print_audit(console: Console, audits: Sequence[FileAudit]) -> None:
+    """Print a row per file, then every sign of float32, then the counts."""
+    table = Table(title="precision audit", caption=CAPTION)
+    for heading in ("file", "labelled", "verdict", "evidence"):
+        table.add_column(heading, overflow="fold")
+    for audited in audits:
+        labels = ", ".join(sorted({judgement.label for judgement in audited.judgements}))
+        verdict = f"[{_STYLES[audited.verdict]}]{audited.verdict}[/]"
+        table.add_row(escape(str(audited.path)), labels, verdict, escape(audited.reason))
+    console.print(table)
+    for audited in audits:
+        for judgement in audited.judgements:
+            if judgement.signs:
+                where = f"{audited.path}, {judgement.name}, labelled {judgement.label}:"
+                console.print(f"[red]{escape(where)}[/red]", soft_wrap=True)
+            for sign in judgement.signs:
+                console.print(escape(f"  {sign.path} = {sign.value}: {sign.why}"), soft_wrap=True)
+    counts = Counter(audited.verdict for audited in audits)
+    console.print(", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict))
+
+
+def write_audit(path: Path, audits: Sequence[FileAudit]) -> None:
+    """Write the verdicts for programs; numbers that are not finite become text.
+
+    Raises
+    ------
+    EnvironmentFailure
+        The file cannot be written.
+    """
+    document = {"schema": SCHEMA, "version": VERSION, "files": [dataclasses.asdict(item) for item in audits]}
+    try:
+        write_json(path, _plain(document))
+    except OSError as error:
+        raise EnvironmentFailure(f"cannot write {path}: {error}. Give --json another place.") from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, Path) or (isinstance(value, float) and not math.isfinite(value)):
+        return str(value)
+    return value
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Audit the paths on the command line; return the exit code (0 clean, 1 float32 found, 2 wrong use)."""
+    parser = argparse.ArgumentParser(
+        prog="precision_audit", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False
+    )
+    parser.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH", help="a folder, at any depth, or a file"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdicts there as well")
+    known = parser.parse_args(arguments)
+    try:
+        audits = audit(known.paths)
+        console = Console()
+        if not console.is_terminal:
+            # A log file or a pipe has no width of its own: give the table what it needs there.
+            console.width = _PLAIN_WIDTH
+        print_audit(console, audits)
+        if known.json is not None:
+            write_audit(known.json, audits)
+        verdicts = {audited.verdict for audited in audits}
+        if verdicts == {Verdict.FOREIGN}:
+            raise UsageError(
+                f"none of the {len(audits)} JSON files is a result file, so nothing was audited."
+            )
+    except MatrixError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return int(Verdict.FLOAT32 in verdicts)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

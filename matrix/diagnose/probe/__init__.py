@@ -1,0 +1,1 @@
+"""Where a likelihood's time goes, step by step."""

@@ -1,0 +1,1 @@
+"""All algorithms of the solver and their parameters, by four criteria."""

@@ -1,0 +1,119 @@
+"""What a survey of the solver's algorithms found, as typed data with a versioned JSON form."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from matrix import typed_json
+from matrix.diagnose.survey.grid import Choice
+from matrix.files import write_text
+from matrix.typed_json import CLOSED
+
+SCHEMA = "nnls-matrix/survey-record"
+VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One setting on one system, or on several as lanes of a `vmap`; of several lanes the worst counts.
+
+    Attributes
+    ----------
+    same_as
+        The larger limit whose figures these are, since this one would not be reached; None if it was run.
+    milliseconds, cholesky_equivalents
+        Median per lane.
+    times_today
+        The time of the library's PDIP of today divided by this one's.
+    residual
+        Largest relative KKT residual.
+    objective_excess
+        (f - f*) / |f*|, f* from the answer with the smallest residual of all.
+    evidence_shift
+        f - f*: what the log evidence loses, since misfit and regularisation term enter it as f.
+    l2
+        Distance of the reconstruction from that answer, relative, in Jacobi-scaled unknowns.
+    l2_today, evidence_today
+        The same distance, and |f - f'|, from the answer of the library's PDIP of today.
+    gradient_finite
+        Of the answer with respect to Q and q; None where it was not taken (batches, most settings).
+    """
+
+    __pydantic_config__ = CLOSED
+
+    systems: tuple[str, ...]
+    K: int
+    choice: Choice
+    same_as: int | None
+    milliseconds: float
+    cholesky_equivalents: float
+    times_today: float
+    iterations: int
+    residual: float
+    objective_excess: float
+    evidence_shift: float
+    l2: float
+    l2_today: float
+    evidence_today: float
+    gradient_finite: bool | None
+
+    @property
+    def lanes(self) -> int:
+        """How many systems were solved together."""
+        return len(self.systems)
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassGradients:
+    """Gradients of one setting on one class of systems with a known optimum, as lanes of one `vmap`."""
+
+    __pydantic_config__ = CLOSED
+
+    choice: Choice
+    kind: str
+    K: int
+    conditions: tuple[float, ...]
+    not_finite: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class CurvePoint:
+    """How far one setting comes on one system, and for how much."""
+
+    __pydantic_config__ = CLOSED
+
+    system: str
+    K: int
+    dense: int
+    choice: Choice
+    cholesky_equivalents: float
+    residual: float
+
+
+@dataclasses.dataclass(frozen=True)
+class SurveyRecord:
+    """One survey; `smallest_evidence` is the least |log evidence| of the recorded constants."""
+
+    __pydantic_config__ = CLOSED
+
+    provenance: dict[str, Any]
+    smallest_evidence: float
+    rows: tuple[Row, ...]
+    gradients: tuple[ClassGradients, ...]
+    curves: tuple[CurvePoint, ...]
+
+
+def write_survey(path: Path, record: SurveyRecord) -> None:
+    """Write the record as JSON."""
+    write_text(path, typed_json.to_text(record, SCHEMA, VERSION))
+
+
+def read_survey(path: Path) -> SurveyRecord:
+    """Read what `write_survey` wrote.
+
+    Raises
+    ------
+    RecordError
+        The file is missing or not a survey of this version.
+    """
+    return typed_json.read(path, SurveyRecord, SCHEMA, VERSION)

@@ -1,0 +1,1 @@
+"""Solver settings through the whole likelihood."""
