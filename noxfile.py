@@ -116,6 +116,12 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def systems(session: nox.Session) -> None:
+    """A likelihood's systems as files, other lens models' and settings' too: nox -s systems -- PIPELINE..."""
+    _hand_over(session, "matrix.diagnose.extraction.session", failed=BROKE_OFF)
+
+
+@nox.session
 def survey(session: nox.Session) -> None:
     """All algorithms and their parameters, by four criteria: nox -s survey -- --systems FOLDER."""
     _install_solver(session)

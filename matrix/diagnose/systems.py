@@ -63,6 +63,14 @@ def _read(path: Path) -> System:
     return System(path.stem, Q + np.tril(Q, -1).T, q, tuple(int(index) for index in dense))
 
 
+def write_system(path: Path, system: System) -> None:
+    """Write a system as `stored_systems` reads it; the file's name is the system's."""
+    K = system.K
+    np.savez_compressed(
+        path, Q_lower=system.Q[np.tril_indices(K)], q=system.q, dense=np.array(system.dense, dtype=np.int64)
+    )
+
+
 def synthetic_system(K: int, seed: int = 0) -> System:
     """A system of the production's shape: concentric Gaussians (at most 60), then regularised source pixels.
 

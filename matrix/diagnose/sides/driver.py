@@ -154,7 +154,7 @@ def run_side(
     log = folder / "log.txt"
     (folder / "stage").unlink(missing_ok=True)
     with (
-        shown(console, f"{module.rpartition('.')[2]} of {cell.name}", lambda: doing(folder / "stage")),
+        shown(console, f"{module.split('.')[-2]} of {cell.name}", lambda: doing(folder / "stage")),
         own_share(peak_bytes(cell.pipeline, cell.scale), plan.threads, plan.platform) as share,
     ):
         exit_code = supervise(

@@ -1,0 +1,1 @@
+"""The NNLS systems that likelihoods solve, as files that solvers can be measured on."""
