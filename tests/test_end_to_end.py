@@ -16,6 +16,10 @@ import psutil
 import pytest
 
 from matrix.arrays import arrays_path, read_arrays
+from matrix.diagnose.extraction.record import ExtractionRecord
+from matrix.diagnose.extraction.session import main as extract
+from matrix.diagnose.sides.record import read_diagnosis
+from matrix.diagnose.systems import stored_systems
 from matrix.gates import CHANGE
 from matrix.layout import REPOSITORY_ROOT
 from matrix.pipelines import PIPELINES
@@ -130,6 +134,25 @@ def test_pictures_of_both_sides_show_the_same_galaxy_and_fit_the_data(
         assert np.max(candidate.source) > 0.0
     assert (run / "report.html").stat().st_size < 10 * 1024**2
     assert (run / "report.html").read_text().count("data:image/png") >= 6 * 9
+
+
+def test_systems_are_taken_from_the_likelihood_of_the_run(
+    root: Path, green: subprocess.CompletedProcess[str], tmp_path: Path
+) -> None:
+    assert green.returncode == 0
+    run, name = newest_run(root), "interferometer-pixelization"
+    words = [name, "--scale", "smoke", "--draws", "2", "--vary", "", "--vary", "mesh=8,gaussians=5"]
+    assert extract([*words, "--root", str(root), "--run", run.name, "--output-dir", str(tmp_path)]) == 0
+    systems = {system.name: system for system in stored_systems(tmp_path / name)}
+    varied = (f"{name}-mesh8-gaussians5-0", f"{name}-mesh8-gaussians5-1")
+    assert list(systems) == [f"{name}-0", f"{name}-1", *varied]
+    # The first lane of a cell and the first draw are both the prior medians.
+    record = read_record(run / "records" / f"{name}-fp64-candidate.json")
+    extracted = read_diagnosis(tmp_path / name / "record.json", ExtractionRecord).systems
+    assert (extracted[0].K, extracted[0].zeros) == (record.nnls[0].size, record.nnls[0].zeros)
+    assert [each.dense for each in extracted] == [0, 0, 5, 5]
+    assert not np.array_equal(systems[f"{name}-0"].q, systems[f"{name}-1"].q)
+    assert systems[varied[0]].dense == (0, 1, 2, 3, 4)
 
 
 def test_running_again_keeps_every_cell(root: Path, green: subprocess.CompletedProcess[str]) -> None:

@@ -8,8 +8,10 @@ import pytest
 
 import solver
 from matrix.diagnose.hlo.operations import instructions_from, kinds, operations
-from matrix.diagnose.hlo.session import sentence
-from matrix.gates import in_sampling_path
+from matrix.diagnose.hlo.record import PROGRAMS, HloRecord, Program
+from matrix.diagnose.hlo.session import audit_table, sentence
+from matrix.record import Cell, Side
+from tests.artifacts.made_up import complete_record
 
 SYSTEM = (jax.ShapeDtypeStruct((3, 8, 8), jnp.float64), jax.ShapeDtypeStruct((3, 8), jnp.float64))
 
@@ -48,9 +50,32 @@ def test_older_form_of_the_metadata() -> None:
 
 @pytest.mark.parametrize(("called", "relaxed", "word"), [(3, 0, "is not"), (5, 0, "IS"), (3, 7, "IS")])
 def test_one_line_says_whether_it_is_in_the_sampling_path(called: int, relaxed: int, word: str) -> None:
+    record = made("candidate", called, relaxed)
+    assert record.in_sampling_path == (word == "IS")
+    assert f"candidate: the relaxed backward pass {word} in the sampling path" in sentence(record)
+
+
+def test_the_table_holds_both_sides_side_by_side() -> None:
+    text = audit_table({"baseline": made("baseline", 5, 7), "candidate": made("candidate", 3, 0)})
+    rows = {line[:21].strip(): line[21:].split() for line in text.splitlines()}
+    assert rows["Cholesky"] == ["9", "→", "9", "5", "→", "3", "3", "→", "3", "8", "→", "8"]
+    assert rows["from relaxed code"][:3] == ["7", "→", "0"]
+    assert rows["code MiB"][:3] == ["-", "→", "-"]
+    assert " dot                                              7         0         -7" in text
+
+
+def made(side: Side, called: int, relaxed: int) -> HloRecord:
     programs = {
-        name: {"kinds": {"Cholesky": count}, "from relaxed code": relaxed}
-        for name, count in (("likelihood", 9), ("solver", called), ("forward-only", 3), ("gradient", 8))
+        name: Program(
+            kinds={"Cholesky": count, "callback": 1},
+            operations={"add": 2, **({"dot": relaxed} if relaxed else {})},
+            from_relaxed_code=relaxed,
+            temporary_bytes=1024**2,
+            code_bytes=None,
+            text=f"{name}.txt",
+        )
+        for name, count in zip(PROGRAMS, (9, called, 3, 8), strict=True)
     }
-    assert in_sampling_path(programs) == (word == "IS")
-    assert f"backward pass {word} in the sampling path" in sentence("candidate", programs)
+    measured = complete_record("interferometer-pixelization")
+    cell = Cell("interferometer-pixelization", "fp64", side, "smoke")
+    return HloRecord(cell, 88, programs, measured.precision, measured.provenance)

@@ -24,8 +24,8 @@ def extract(request: Request, stage: Callable[[str], None]) -> None:
     found: list[Extracted] = []
     for facts in request.details["variations"]:
         variation = Variation(**facts)
-        for unit, system, zeros in _systems(request, variation, draws, stage):
-            name = "-".join(filter(None, (request.cell.pipeline, variation.label, str(len(found)))))
+        for number, (unit, system, zeros) in enumerate(_systems(request, variation, draws, stage)):
+            name = "-".join(filter(None, (request.cell.pipeline, variation.label, str(number))))
             write_system(request.folder / f"{name}.npz", system)
             found.append(Extracted(f"{name}.npz", variation, unit, system.K, len(system.dense), zeros))
     record = ExtractionRecord(

@@ -55,7 +55,7 @@ def _variations(pipeline: str, options: argparse.Namespace) -> tuple[Variation, 
     """What was asked for, refused here where it could not be done there."""
     if options.draws < 1:
         raise UsageError(f"--draws {options.draws}: at least one lens model is needed.")
-    variations = tuple(map(variation_from, options.vary or ("",)))
+    variations = tuple(dict.fromkeys(map(variation_from, options.vary or ("",))))
     for variation in variations:
         variation.applied(pipeline_named(pipeline).settings[options.scale])
     return variations

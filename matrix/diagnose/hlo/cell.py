@@ -1,102 +1,95 @@
-"""Compile a pipeline's batched likelihood and its solver in one side's environment; count operations."""
+"""Compile a likelihood and its solver, count operations: `python -m matrix.diagnose.hlo.cell`, on a side."""
 
-import argparse
-import importlib
-import json
 import sys
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from matrix.cell import prepare_library
 from matrix.diagnose.hlo.operations import instructions_from, kinds, operations
-from matrix.files import write_json, write_text
+from matrix.diagnose.sides.process import Request, now, precision_facts, provenance_of, side_main
 
 LANES = 3
 # In the names of the files and functions that relax the optimality conditions, in jaxnnls as in ours.
 RELAXED = "relax"
 
 
-def main() -> int:
-    """Write the counts of one side as JSON, and the programs as text beside it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("pipeline", "side", "scale"):
-        parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--workspace", required=True, type=Path)
-    parser.add_argument("--output", required=True, type=Path)
-    options = parser.parse_args()
-    prepare_library()
-    programs, size = compiled_programs(options.pipeline, options.side, options.scale, options.workspace)
-    facts = {
-        name: _facts(program, options.output.with_suffix(f".{name}.txt"))
-        for name, program in programs.items()
-    }
-    versions = {name: importlib.import_module(name).__version__ for name in ("jax", "autolens")}
-    write_json(options.output, {"side": options.side, "size": size, "programs": facts, "versions": versions})
-    print(json.dumps({name: fact["kinds"] for name, fact in facts.items()}))
-    return 0
-
-
-def compiled_programs(pipeline: str, side: Any, scale: Any, workspace: Path) -> tuple[dict[str, Any], int]:
-    """Compile the four programs, each over three lanes.
-
-    Returns
-    -------
-    tuple
-        By name: the whole likelihood; the solver as the call site calls it; the same without any gradient
-        machinery; its gradient. And K, the size of the system the likelihood solves.
-    """
+def count(request: Request, stage: Callable[[str], None]) -> None:
+    """Compile the programs, each over three lanes; write the record, and the programs as text beside it."""
     import jax
-    import jax.numpy as jnp
     from autoarray.inversion.inversion import inversion_util
 
+    from matrix.diagnose.hlo.record import HloRecord
+    from matrix.diagnose.sides.record import write_diagnosis
     from matrix.pipelines.audit import solver_module, tapped
     from matrix.pipelines.catalogue import pipeline_named
     from matrix.pipelines.likelihood import likelihood_from
 
-    solver = solver_module(side)
-    likelihood = likelihood_from(pipeline_named(pipeline), scale, workspace, mixed=False)
+    started = now()
+    cell = request.cell
+    solver = solver_module(cell.side)
+    stage("load the data and build the model")
+    likelihood = likelihood_from(pipeline_named(cell.pipeline), cell.scale, request.workspace, mixed=False)
     medians = likelihood.medians()
+    stage("trace")
     function, seen = tapped(likelihood.traced, solver, inversion_util)
     _, Q, q, _ = jax.eval_shape(function, likelihood.parameters(medians))
-    options = dict(seen[0].options)
-    forward = {name: value for name, value in options.items() if name != "target_kappa"}
+    system = [jax.ShapeDtypeStruct((LANES, *shaped.shape), shaped.dtype) for shaped in (Q, q)]
+    programs = {}
+    stage("compile the likelihood")
+    programs["likelihood"] = _counted(
+        request, "likelihood", likelihood.traced, likelihood.batch([medians] * LANES)
+    )
+    for name, solve in _solves(solver, seen[0]):
+        stage(f"compile: {name}")
+        programs[name] = _counted(request, name, solve, *system)
+    record = HloRecord(
+        cell=cell,
+        size=int(q.shape[0]),
+        programs=programs,
+        precision=precision_facts(cell),
+        provenance=provenance_of(request, (), started, now()),
+    )
+    write_diagnosis(request.folder / "record.json", record)
+
+
+def _solves(solver: Any, seen: Any) -> Iterator[tuple[str, Callable[[Any, Any], Any]]]:
+    """The solver as the call site calls it; without any gradient machinery; its gradient."""
+    import jax
+    import jax.numpy as jnp
+
+    forward = {name: value for name, value in seen.options.items() if name != "target_kappa"}
 
     def called(Q: Any, q: Any) -> Any:
-        return getattr(solver, seen[0].entry_point)(Q, q, **options)
+        return getattr(solver, seen.entry_point)(Q, q, **seen.options)
 
-    def solution_alone(Q: Any, q: Any) -> Any:
-        return solver.solve_nnls(Q, q, **forward)[0]
-
-    def gradient(Q: Any, q: Any) -> Any:
-        return jax.grad(lambda Q, q: jnp.sum(called(Q, q)), argnums=(0, 1))(Q, q)
-
-    system = [jax.ShapeDtypeStruct((LANES, *shaped.shape), shaped.dtype) for shaped in (Q, q)]
-    programs = {"likelihood": _compile(likelihood.traced, likelihood.batch([medians] * LANES))}
-    for name, one in (("solver", called), ("forward-only", solution_alone), ("gradient", gradient)):
-        programs[name] = _compile(one, *system)
-    return programs, int(q.shape[0])
+    yield "solver", called
+    yield "forward-only", lambda Q, q: solver.solve_nnls(Q, q, **forward)[0]
+    yield "gradient", jax.grad(lambda Q, q: jnp.sum(called(Q, q)), argnums=(0, 1))
 
 
-def _compile(function: Callable[..., Any], *arguments: Any) -> Any:
+def _counted(request: Request, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
     import jax
 
-    return jax.jit(jax.vmap(function)).lower(*arguments).compile()
+    from matrix.diagnose.hlo.record import Program
+    from matrix.files import write_text
 
-
-def _facts(program: Any, path: Path) -> dict[str, Any]:
+    program: Any = jax.jit(jax.vmap(function)).lower(*arguments).compile()
     text = program.as_text()
-    write_text(path, text)
+    write_text(request.folder / f"{name}.txt", text)
     counted = operations(text)
     memory = program.memory_analysis()
-    return {
-        "kinds": kinds(counted),
-        "operations": dict(sorted(counted.items())),
-        "from relaxed code": instructions_from(text, RELAXED),
-        "temporary MiB": memory.temp_size_in_bytes / 2**20 if memory else None,
-        "code MiB": memory.generated_code_size_in_bytes / 2**20 if memory else None,
-        "text": path.name,
-    }
+    return Program(
+        kinds=kinds(counted),
+        operations=dict(sorted(counted.items())),
+        from_relaxed_code=instructions_from(text, RELAXED),
+        temporary_bytes=memory.temp_size_in_bytes if memory else None,
+        code_bytes=memory.generated_code_size_in_bytes if memory else None,
+        text=f"{name}.txt",
+    )
+
+
+def main() -> int:
+    """Count; returns the exit code."""
+    return side_main(__doc__, count)
 
 
 if __name__ == "__main__":

@@ -30,11 +30,10 @@ DESCRIPTION = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Probe; return the exit code (0 done, 2 wrong use, 3 machine)."""
-    return for_each_pipeline(_parser().parse_args(arguments), probe)
+    return for_each_pipeline(_parser().parse_args(arguments), _probe)
 
 
-def probe(console: Console, pipeline: str, options: argparse.Namespace) -> tuple[ProbeRecord, ...]:
-    """Probe one pipeline on the sides asked for; leave records, table, picture and traces."""
+def _probe(console: Console, pipeline: str, options: argparse.Namespace) -> None:
     plan = newest_plan(options.root, options.run)
     name = f"{pipeline}-{options.precision}-{options.scale}"
     folder = folder_of(options, pipeline, "probes", name)
@@ -55,7 +54,6 @@ def probe(console: Console, pipeline: str, options: argparse.Namespace) -> tuple
     table = "\n\n".join(probe_table(record) for record in records)
     (folder / "steps.png").write_bytes(stacked_bars(records))
     deliver(console, folder, table, " (records, table, picture; traces for ui.perfetto.dev)")
-    return tuple(records)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -79,15 +79,19 @@ def folder_of(options: argparse.Namespace, pipeline: str, kind: str, name: str) 
 
 
 def for_each_pipeline(
-    options: argparse.Namespace, diagnose: Callable[[Console, str, argparse.Namespace], object]
+    options: argparse.Namespace, diagnose: Callable[[Console, str, argparse.Namespace], int | None]
 ) -> int:
-    """Diagnose every pipeline that was named; return the exit code (0 done, 2 wrong use, 3 machine)."""
+    """Diagnose every pipeline that was named; return the worst exit code, 2 for wrong use, 3 for the machine.
+
+    Parameters
+    ----------
+    diagnose
+        Told a pipeline and the options; returns its exit code, or nothing where it judges nothing.
+    """
     console = Console(highlight=False, soft_wrap=True)
 
     def command() -> int:
-        for pipeline in pipeline_names(options.pipeline):
-            diagnose(console, pipeline, options)
-        return 0
+        return max(diagnose(console, name, options) or 0 for name in pipeline_names(options.pipeline))
 
     return exit_code_of(command)
 
