@@ -91,8 +91,8 @@ def sentence(record: HloRecord) -> str:
     return (
         f"{record.cell.side}: the relaxed backward pass {word} in the sampling path: the solve has "
         f"{counts['solver']} Cholesky instructions as it is called and {counts['forward-only']} without "
-        f"gradient machinery, its gradient {counts['gradient']}; {relaxed} instructions of the likelihood come "
-        "from relaxed code"
+        f"gradient machinery, its gradient {counts['gradient']}; {relaxed} instructions of the likelihood "
+        "come from relaxed code"
     )
 
 
