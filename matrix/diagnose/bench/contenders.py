@@ -44,23 +44,26 @@ class Contender:
         return np.asarray(jax.tree_util.tree_leaves(self.call())[0]).reshape(lanes, -1)
 
 
-def compiled(systems: Sequence[System], algorithm: str = "auto") -> dict[str, Contender]:
+def compiled(
+    systems: Sequence[System], algorithm: str = "auto", block_named: bool = True
+) -> dict[str, Contender]:
     """Ours and jaxnnls, each under `jit`, and under `vmap` if there are several lanes.
 
-    jaxnnls gets the Jacobi-scaled system, scaled inside the program, as the library calls it.
+    jaxnnls gets the Jacobi-scaled system, scaled inside the program, as the library calls it. Ours is told
+    the collinear columns as the call site tells it, also that there are none, unless `block_named` is false.
     """
     return {
-        "ours": _program(_ours(algorithm, systems[0].dense), systems),
+        "ours": _program(_ours(algorithm, systems[0].dense if block_named else None), systems),
         "jaxnnls": _program(_theirs, systems),
     }
 
 
 # Of these there is one function for each choice, so that each is compiled once for a size.
 @cache
-def _ours(algorithm: str, dense: tuple[int, ...]) -> Callable[[Any, Any], Any]:
+def _ours(algorithm: str, dense: tuple[int, ...] | None) -> Callable[[Any, Any], Any]:
     import solver
 
-    return partial(solver.solve_nnls_forward, algorithm=algorithm, dense_columns=dense or None)
+    return partial(solver.solve_nnls_forward, algorithm=algorithm, dense_columns=dense)
 
 
 def _theirs(Q: Any, q: Any) -> Any:
@@ -83,9 +86,7 @@ def with_gradient(systems: Sequence[System]) -> dict[str, Contender]:
 def _ours_with_gradient(dense: tuple[int, ...]) -> Callable[[Any, Any], Any]:
     import solver
 
-    return _pulled_back(
-        partial(solver.solve_nnls_primal, target_kappa=TARGET_KAPPA, dense_columns=dense or None)
-    )
+    return _pulled_back(partial(solver.solve_nnls_primal, target_kappa=TARGET_KAPPA, dense_columns=dense))
 
 
 @cache

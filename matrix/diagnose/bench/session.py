@@ -114,7 +114,7 @@ def conditions(repeats: int, sizes: Sequence[int]) -> Iterator[list[Row]]:
             for condition in CONDITIONS:
                 made = system_from(kind, K, condition)
                 system = System(f"{kind}, condition {condition:.0e}", made.Q, made.q, ())
-                yield measure("conditions", (system,), repeats, compiled((system,)))
+                yield measure("conditions", (system,), repeats, compiled((system,), block_named=False))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
