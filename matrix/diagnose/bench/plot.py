@@ -18,6 +18,10 @@ COLOURS = {
 }
 
 
+# Parts that have a bar for each system.
+_BARS = ("systems", "gradient")
+
+
 def plot(rows: Sequence[Row], path: Path) -> None:
     """Draw the parts that were measured, beside each other, to a PNG."""
     panels = [
@@ -32,7 +36,8 @@ def plot(rows: Sequence[Row], path: Path) -> None:
         )
         if any(row.part == part for row in rows)
     ]
-    figure = Figure(figsize=(6.5 * len(panels), 5), layout="constrained")
+    bars = max(sum(row.part == part and row.solver == "ours" for row in rows) for part in _BARS)
+    figure = Figure(figsize=(6.5 * len(panels), max(5, 1 + 0.15 * bars)), layout="constrained")
     for axes, (part, draw) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         draw(axes, [row for row in rows if row.part == part])
     path.write_bytes(png(figure))
@@ -47,6 +52,8 @@ def _systems(axes: Axes, rows: Sequence[Row]) -> None:
     axes.set_yticks(range(len(labels)), labels, fontsize=7)
     axes.invert_yaxis()
     axes.set_xlabel("Cholesky equivalents per lane")
+    # Room for the legend beside the longest bars.
+    axes.set_xlim(right=1.3 * max(row.cholesky_equivalents for row in rows))
     gradient = ", with gradients" if rows[0].part == "gradient" else ""
     axes.set_title(f"real systems{gradient}")
     axes.legend()
