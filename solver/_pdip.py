@@ -178,7 +178,7 @@ def _predict_and_correct(problem: Scaled, tolerance: float, point: InteriorPoint
     stationarity = point.gradient - z
     freedom = x / (x + z)
     root = jnp.sqrt(freedom)
-    L = cholesky(problem.relaxed(freedom, rounding_ridge(problem.q)))
+    L = cholesky(problem.at_interior(freedom, rounding_ridge(problem.q)))
 
     mean = jnp.vdot(x, z) / x.shape[0]
     # The first factor, at x = z = 1, is that of A + I, and only chooses where to start.

@@ -89,8 +89,9 @@ class Scaled(NamedTuple):
         diagonal = jnp.where(free, self.diagonal[start:] * (1 + ridge), 1)
         return self.weighted(free.astype(diagonal.dtype), diagonal, start)
 
-    def relaxed(self, freedom: Array, ridge: float) -> Array:
-        """EAE + I - E², E² = `freedom` = x/(x+z): the relaxed KKT matrix A + diag(z/x) between two factors E.
+    def at_interior(self, freedom: Array, ridge: float) -> Array:
+        """EAE + I - E², E² = `freedom` = x/(x+z): the matrix A + diag(z/x) of a point with x, z > 0 between
+        two factors E.
 
         Its entries stay bounded as z/x goes to zero or infinity.
         """

@@ -155,7 +155,7 @@ def _newton(problem: Scaled, kappa: Array, start: Array) -> _NewtonState:
 
     def step(state: _NewtonState) -> _NewtonState:
         freedom = on_manifold(state.difference, kappa).freedom
-        factor = blocked(cholesky(problem.relaxed(freedom, rounding_ridge(problem.q))))
+        factor = blocked(cholesky(problem.at_interior(freedom, rounding_ridge(problem.q))))
         path = _follow(problem, kappa, factor, freedom, state.difference)
         count = state.factorisations + 1
         return _NewtonState(path.difference, path.residual, factor, path.began, count, path.taken < 2)
