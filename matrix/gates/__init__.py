@@ -7,6 +7,7 @@ from matrix.gates.change import (
     judge_change,
     judge_change_gate,
 )
+from matrix.gates.compiled import in_sampling_path
 from matrix.gates.pipelines import (
     PAIR_GATES,
     SIDE_GATES,
@@ -34,6 +35,7 @@ __all__ = [
     "differences",
     "evidence_for",
     "furthest",
+    "in_sampling_path",
     "judge",
     "judge_change",
     "judge_change_gate",

@@ -11,7 +11,7 @@ import solver
 from matrix.diagnose.hlo.cell import RELAXED
 from matrix.diagnose.hlo.operations import instructions_from, kinds, operations
 from matrix.diagnose.hlo.record import PROGRAMS, HloRecord, Program
-from matrix.diagnose.hlo.session import audit_table, sentence
+from matrix.diagnose.hlo.session import audit_table, relaxed_in_sampling_path, sentence
 from matrix.layout import SOLVER
 from matrix.record import Cell, Side
 from tests.artifacts.made_up import complete_record
@@ -65,7 +65,7 @@ def test_older_form_of_the_metadata() -> None:
 @pytest.mark.parametrize(("called", "relaxed", "word"), [(3, 0, "is not"), (5, 0, "IS"), (3, 7, "IS")])
 def test_one_line_says_whether_it_is_in_the_sampling_path(called: int, relaxed: int, word: str) -> None:
     record = made("candidate", called, relaxed)
-    assert record.in_sampling_path == (word == "IS")
+    assert relaxed_in_sampling_path(record) == (word == "IS")
     assert f"candidate: the relaxed backward pass {word} in the sampling path" in sentence(record)
 
 

@@ -50,9 +50,3 @@ class HloRecord:
     programs: dict[str, Program]
     precision: PrecisionFacts
     provenance: Provenance
-
-    @property
-    def in_sampling_path(self) -> bool:
-        """Whether the likelihood, or the solver as it is called, holds more than what the solution needs."""
-        called, needed = (self.programs[name].kinds["Cholesky"] for name in ("solver", "forward-only"))
-        return called > needed or self.programs["likelihood"].from_relaxed_code > 0

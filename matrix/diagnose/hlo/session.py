@@ -16,6 +16,7 @@ from matrix.diagnose.sides.driver import (
     newest_plan,
     run_side,
 )
+from matrix.gates import in_sampling_path
 from matrix.plan import SIDES, Side
 from matrix.record import Cell
 
@@ -44,7 +45,7 @@ def _audit(console: Console, pipeline: str, options: argparse.Namespace) -> int:
         for side in SIDES
     }
     deliver(console, folder, audit_table(records))
-    return int(records["candidate"].in_sampling_path)
+    return int(relaxed_in_sampling_path(records["candidate"]))
 
 
 def audit_table(records: Mapping[Side, HloRecord]) -> str:
@@ -83,11 +84,17 @@ def _difference(records: Mapping[Side, HloRecord]) -> Iterator[str]:
             yield f" {name:40s} {was:9d} {now:9d} {now - was:+10d}"
 
 
+def relaxed_in_sampling_path(record: HloRecord) -> bool:
+    """The gate's verdict on one side's programs."""
+    called, needed = (record.programs[name].kinds["Cholesky"] for name in ("solver", "forward-only"))
+    return in_sampling_path(called, needed, record.programs["likelihood"].from_relaxed_code)
+
+
 def sentence(record: HloRecord) -> str:
     """State in one line whether the relaxed backward pass is in the sampling path."""
     counts = {name: program.kinds["Cholesky"] for name, program in record.programs.items()}
     relaxed = record.programs["likelihood"].from_relaxed_code
-    word = "IS" if record.in_sampling_path else "is not"
+    word = "IS" if relaxed_in_sampling_path(record) else "is not"
     return (
         f"{record.cell.side}: the relaxed backward pass {word} in the sampling path: the solve has "
         f"{counts['solver']} Cholesky instructions as it is called and {counts['forward-only']} without "
