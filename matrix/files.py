@@ -7,24 +7,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from matrix.errors import EnvironmentFailure
-
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` through a temporary file in the same folder and a rename.
-
-    Raises
-    ------
-    EnvironmentFailure
-        The folder cannot be written, or the disk is full.
-    """
-    try:
-        _write(path, text)
-    except OSError as error:
-        raise EnvironmentFailure(f"cannot write {path}: {error.strerror}") from error
-
-
-def _write(path: Path, text: str) -> None:
+    """Write `text` to `path` through a temporary file in the same folder and a rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

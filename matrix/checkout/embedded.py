@@ -6,11 +6,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from matrix.checkout.disk import disk_failures
 from matrix.checkout.git import git
 from matrix.checkout.locks import locked
 from matrix.checkout.sdist import fetch_sdist, unpack_sdist
 from matrix.checkout.worktrees import fixed_identity
+from matrix.disk import disk_failures
 from matrix.errors import UsageError
 from matrix.manifest import Manifest, Repository, Role
 

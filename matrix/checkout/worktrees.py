@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from matrix.checkout.disk import disk_failures
 from matrix.checkout.git import git
 from matrix.checkout.locks import locked, wait_for_orphans
 from matrix.checkout.refs import Resolved
 from matrix.checkout.sources import Source
 from matrix.checkout.store import absent_files, discard_store, is_damaged, obtain, open_store, store_path
+from matrix.disk import disk_failures
 from matrix.errors import EnvironmentFailure, UsageError
 from matrix.manifest import Manifest, Repository, Role
 

@@ -54,8 +54,9 @@ def _read(path: Path) -> System:
     try:
         with np.load(path) as stored:
             lower, q, dense = (stored[name] for name in ("Q_lower", "q", "dense"))
-        Q = np.zeros((*q.shape, *q.shape))
-        Q[np.tril_indices(len(q))] = lower
+        K = len(q)
+        Q = np.zeros((K, K))
+        Q[np.tril_indices(K)] = lower
     except (OSError, ValueError, KeyError, TypeError, IndexError, zipfile.BadZipFile) as error:
         raise UsageError(
             f"{path} is no system, with Q_lower (K (K + 1) / 2 numbers), q (K) and dense (columns): {error}"

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from matrix.checkout import Checkout, candidate_of, commit_candidate, disk, prepare, resolve_source
-from matrix.checkout.disk import disk_failures
+from matrix import disk
+from matrix.checkout import Checkout, candidate_of, commit_candidate, prepare, resolve_source
 from matrix.checkout.locks import locked
+from matrix.disk import disk_failures
 from matrix.errors import EnvironmentFailure, NetworkError, UsageError
 from matrix.manifest import override
 from tests.checkout.helpers import NAMES, Upstream, fingerprint, run_git, start_python

@@ -54,7 +54,18 @@ def test_a_folder_that_cannot_be_written_ends_the_command_before_it_measures(
 ) -> None:
     (tmp_path / "file").touch()
     assert main(["--part", "conditions", "--output", str(tmp_path / "file" / "bench.json")]) == 3
-    assert "cannot write" in capfd.readouterr().err
+    assert "cannot work in" in capfd.readouterr().err
+
+
+def test_a_wrong_folder_of_systems_leaves_an_older_record_as_it_is(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    older = tmp_path / "bench.json"
+    older.write_text("an older record")
+    words = ["--part", "systems", "--systems", str(tmp_path / "nowhere"), "--output", str(older)]
+    assert main(words) == 2
+    assert "holds no systems" in capfd.readouterr().err
+    assert older.read_text() == "an older record"
 
 
 def test_synthetic_systems_have_a_collinear_block() -> None:

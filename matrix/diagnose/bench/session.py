@@ -20,6 +20,7 @@ from matrix.diagnose.bench.contenders import (
 from matrix.diagnose.bench.record import Row, line, per_lane, write_bench
 from matrix.diagnose.clock import interleaved_medians, provenance
 from matrix.diagnose.systems import System, lanes_of, leading, stored_systems, synthetic_system
+from matrix.disk import disk_failures
 from matrix.errors import exit_code_of
 
 SIZES = (20, 40, 70, 100, 150, 200, 300, 400, 800, 1285, 2000, 4000)
@@ -120,7 +121,12 @@ def conditions(repeats: int, sizes: Sequence[int]) -> Iterator[list[Row]]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit code (0 done, 2 wrong use, 3 machine)."""
     options = _parser().parse_args(arguments)
-    return exit_code_of(lambda: _bench(options))
+
+    def command() -> int:
+        with disk_failures(options.output.parent):
+            return _bench(options)
+
+    return exit_code_of(command)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -152,9 +158,11 @@ def _bench(options: argparse.Namespace) -> int:
     jax.config.update("jax_enable_x64", True)
     where = provenance()
     rows: list[Row] = []
-    # Before anything is measured: a folder that cannot be written shows now.
-    write_bench(options.output, where, rows)
-    for measured in _measurements(options):
+    systems = _stored(options)
+    # A folder that cannot be written shows before anything is measured; an older record stays until then.
+    if not options.output.exists():
+        write_bench(options.output, where, rows)
+    for measured in _measurements(options, systems):
         rows += measured
         print(line(measured), flush=True)
         write_bench(options.output, where, rows)
@@ -166,14 +174,21 @@ def _bench(options: argparse.Namespace) -> int:
     return 0
 
 
-def _measurements(options: argparse.Namespace) -> Iterator[list[Row]]:
+def _stored(options: argparse.Namespace) -> list[System]:
+    """The systems named on the command line, or their first columns."""
+    if not options.systems:
+        return []
+    systems = [s for s in stored_systems(options.systems) if options.match in s.name]
+    if not options.columns:
+        return systems
+    return [leading(s, columns) for s in systems for columns in options.columns if columns < s.K]
+
+
+def _measurements(options: argparse.Namespace, systems: Sequence[System]) -> Iterator[list[Row]]:
     parts = options.part or PARTS
     also = options.also or ()
     on_real = {"systems": lambda systems: with_own(systems, also), "gradient": with_gradient}
     if options.systems:
-        systems = [s for s in stored_systems(options.systems) if options.match in s.name]
-        if options.columns:
-            systems = [leading(s, columns) for s in systems for columns in options.columns if columns < s.K]
         for part in filter(parts.__contains__, on_real):
             yield from on_systems(part, on_real[part], systems, options.lanes, options.repeats)
     elif on_real.keys() & parts:

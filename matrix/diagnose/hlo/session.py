@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from matrix.diagnose.hlo.cell import LANES
 from matrix.diagnose.hlo.record import PROGRAMS, HloRecord, Program
 from matrix.diagnose.sides.driver import (
     add_common_options,
@@ -56,7 +57,7 @@ def audit_table(records: Mapping[Side, HloRecord]) -> str:
 def _counts(records: Mapping[Side, HloRecord]) -> Iterator[str]:
     candidate = records["candidate"]
     yield (
-        f"{candidate.cell.pipeline}, {candidate.cell.scale} scale, K = {candidate.size}, batch of 3: "
+        f"{candidate.cell.pipeline}, {candidate.cell.scale} scale, K = {candidate.size}, batch of {LANES}: "
         "instructions, baseline → candidate"
     )
     values = {name: [_values(records[side].programs[name]) for side in SIDES] for name in PROGRAMS}

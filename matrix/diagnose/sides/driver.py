@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from matrix.diagnose.sides.record import Diagnosis, read_diagnosis
+from matrix.disk import disk_failures
 from matrix.errors import EnvironmentFailure, UsageError, exit_code_of
 from matrix.execute.local import XLA_FLAGS, exit_reason, log_tail, side_variables, software, supervise
 from matrix.execute.reservations import own_share, peak_bytes
@@ -91,7 +92,8 @@ def for_each_pipeline(
     console = Console(highlight=False, soft_wrap=True)
 
     def command() -> int:
-        return max(diagnose(console, name, options) or 0 for name in pipeline_names(options.pipeline))
+        with disk_failures(options.output_dir or options.root):
+            return max(diagnose(console, name, options) or 0 for name in pipeline_names(options.pipeline))
 
     return exit_code_of(command)
 

@@ -19,6 +19,7 @@ from matrix.diagnose.survey.plot import plot
 from matrix.diagnose.survey.record import SurveyRecord, read_survey, write_survey
 from matrix.diagnose.survey.table import table
 from matrix.diagnose.systems import System, stored_systems
+from matrix.disk import disk_failures
 from matrix.errors import exit_code_of
 from matrix.files import write_text
 from matrix.hashing import tree_hash
@@ -72,7 +73,12 @@ class Progress:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Survey; return the exit code (0 done, 2 wrong use, 3 machine)."""
     options = _parser().parse_args(arguments)
-    return exit_code_of(lambda: _survey(options))
+
+    def command() -> int:
+        with disk_failures(options.output.parent):
+            return _survey(options)
+
+    return exit_code_of(command)
 
 
 def _survey(options: argparse.Namespace) -> int:
