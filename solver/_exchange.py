@@ -33,7 +33,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ._linalg import cholesky, cholesky_solve, rounding_ridge
+from ._linalg import cholesky_solution, rounding_ridge
 from ._problem import Scaled
 
 SPARE = 2
@@ -114,8 +114,8 @@ def exchange(
 
 
 def _step(problem: Scaled, state: Exchange) -> Exchange:
-    L = cholesky(problem.masked(state.free, rounding_ridge(problem.q)))
-    x = state.x + cholesky_solve(L, jnp.where(state.free, -state.gradient, 0))
+    matrix = problem.masked(state.free, rounding_ridge(problem.q))
+    x = state.x + cholesky_solution(matrix, jnp.where(state.free, -state.gradient, 0))
     gradient = problem.gradient(x)
     broken = ~jnp.isfinite(jnp.vdot(x, gradient))
     rounding = 64 * jnp.finfo(x.dtype).eps * (1 + jnp.max(jnp.abs(x)))

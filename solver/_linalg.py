@@ -33,6 +33,30 @@ def cholesky_solve(L: Array, B: Array) -> Array:
     return solve_upper(L, solve_lower(L, B))
 
 
+def cholesky_solution(A: Array, b: Array) -> Array:
+    """A⁻¹ b for a symmetric positive definite (K, K) matrix and b (K,); all NaN where A has no factor."""
+    return lax.platform_dependent(A, b, cpu=_by_two_solves, default=solution_by_border)
+
+
+def _by_two_solves(A: Array, b: Array) -> Array:
+    return cholesky_solve(cholesky(A), b)
+
+
+def solution_by_border(A: Array, b: Array) -> Array:
+    """A⁻¹ b by one triangular solve, since b is factorised along as one more row below A.
+
+    The factor of [[A, b], [bᵀ, β²]] has L⁻¹b as its last row and, for a β far above L⁻¹b (here 1e153; 1e19
+    in float32), β as its last pivot. So the solution of the transposed factor with (0, -β) is (A⁻¹b, -1). On
+    a GPU a triangular solve is a chain of K steps; on a CPU it is cheap, and an order that is no multiple of
+    the vector length is not.
+    """
+    K = b.shape[0]
+    beta = 2.0 ** (jnp.finfo(A.dtype).maxexp // 2 - 1)
+    last = jnp.arange(K + 1) == K
+    L = cholesky(jnp.where(last[:, None], jnp.append(b, beta * beta), jnp.pad(A, (0, 1))))
+    return solve_upper(L, jnp.where(last, -beta, 0).astype(A.dtype))[:K]
+
+
 def _triangular(L: Array, B: Array, transpose: bool) -> Array:
     columns = B[:, None] if B.ndim == 1 else B
     solution = lax.linalg.triangular_solve(L, columns, left_side=True, lower=True, transpose_a=transpose)

@@ -33,7 +33,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ._linalg import cholesky, cholesky_solve, rounding_ridge
+from ._linalg import cholesky_solution, rounding_ridge
 from ._problem import Scaled
 
 NEAR = 1e-8
@@ -108,10 +108,9 @@ def walk(
 
 
 def _step(problem: Scaled, state: Walk) -> Walk:
-    L = cholesky(problem.masked(state.free, rounding_ridge(problem.q)))
-    p = cholesky_solve(L, jnp.where(state.free, -state.gradient, 0))
+    matrix = problem.masked(state.free, rounding_ridge(problem.q))
+    p = cholesky_solution(matrix, jnp.where(state.free, -state.gradient, 0))
     broken = ~jnp.isfinite(jnp.vdot(p, p))
-    p = jnp.where(broken, 0, p)
     # How many times p goes beyond the bound, infinite where x is zero already.
     excess = jnp.where(p < 0, -p / state.x, 0)
     most = jnp.maximum(jnp.max(excess), 1)
@@ -120,6 +119,7 @@ def _step(problem: Scaled, state: Walk) -> Walk:
     arrived = state.x + p / most
     # What cancelled is noise: zero, from where another step would bring back what was not.
     x = jnp.where(staying & (arrived > NEAR * state.x), arrived, 0)
+    x = jnp.where(broken, state.x, x)
     gradient = problem.gradient(x)
     rounding = 64 * jnp.finfo(x.dtype).eps * (1 + jnp.max(x))
     free = state.free & staying

@@ -10,7 +10,7 @@ import pytest
 import solver
 from solver._blocks import blocks
 from solver._identify import INNER_PENALTY, INNER_RELAXATION, INNER_SWEEPS, Scores, _DenseStep, identify
-from solver._linalg import BLOCK, LEAF, blocked, factorised, inverse_by_doubling
+from solver._linalg import BLOCK, LEAF, blocked, cholesky_solution, factorised, inverse_by_doubling
 from solver._problem import scaled_problem
 
 from .devices import as_on_an_accelerator
@@ -47,9 +47,32 @@ def test_a_factor_solves_in_every_form(K: int, device: str) -> None:
 
 
 @pytest.mark.usefixtures("device")
+@pytest.mark.parametrize("K", [1, 2, 5, 124])
+@pytest.mark.parametrize("scale", [1e-130, 1.0, 1e130])
+@pytest.mark.parametrize("condition", [1e1, 1e12])
+def test_a_solution_without_a_factor_kept(K: int, scale: float, condition: float) -> None:
+    rng = np.random.default_rng(K)
+    basis, _ = np.linalg.qr(rng.normal(size=(K, K)))
+    A = basis * np.geomspace(1, 1 / condition, K) @ basis.T
+    b = scale * rng.normal(size=K)
+    x = np.asarray(jax.jit(cholesky_solution)(A, b))
+    # The backward error: what a stable method keeps at rounding level in any condition.
+    assert np.abs(A @ x - b).max() <= 1e-14 * K * np.abs(x).max()
+
+
+@pytest.mark.usefixtures("device")
+def test_a_float32_solution_without_a_factor_kept() -> None:
+    A, b = positive_definite(60).astype(np.float32), np.linspace(-1, 1, 60, dtype=np.float32)
+    x = jax.jit(cholesky_solution)(A, b)
+    assert x.dtype == jnp.float32
+    np.testing.assert_allclose(x, np.linalg.solve(A, b), atol=1e-5)
+
+
+@pytest.mark.usefixtures("device")
 def test_without_a_factor_everything_is_nan() -> None:
-    factor = factorised(jnp.asarray(np.diag([1.0, -1.0, 1.0])))
-    assert np.isnan(factor.solve_lower(jnp.ones(3))).any()
+    indefinite = jnp.asarray(np.diag([1.0, -1.0, 1.0]))
+    assert np.isnan(factorised(indefinite).solve_lower(jnp.ones(3))).any()
+    assert np.isnan(cholesky_solution(indefinite, jnp.ones(3))).all()
 
 
 def test_dense_sweeps_are_admm() -> None:
