@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -95,6 +96,13 @@ def test_each_way_to_factorise_gives_the_factor(way: str, K: int) -> None:
     np.testing.assert_allclose(WAYS[way](A), np.linalg.cholesky(A), rtol=0, atol=1e-13)
     assert backward_error(A, WAYS[way](A)) <= 1e-14
     assert backward_error(A, 1.01 * WAYS[way](A)) > 1e-2
+
+
+def test_float32_blocks_are_not_rounded_by_a_gpu() -> None:
+    program = jax.jit(WAYS["by blocks"]).lower(matrices(2, PANEL + 5, "float32")).as_text()
+    products = [line for line in program.splitlines() if "dot_general" in line]
+    assert products
+    assert all("precision = [HIGHEST, HIGHEST]" in line for line in products)
 
 
 def test_the_command_writes_a_record(tmp_path: Path) -> None:
