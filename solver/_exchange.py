@@ -36,7 +36,7 @@ from jax import Array, lax
 from ._linalg import cholesky_solution, rounding_ridge
 from ._problem import Scaled
 
-SPARE = 2
+SPARE = 3
 # A of unit diagonal and q of at most one leave entries of order one, unless columns cancel.
 CANCELLING = 100.0
 
