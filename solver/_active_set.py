@@ -25,7 +25,7 @@ References
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ._fista import believed_free
+from . import _admm, _fista
 from ._pdip import DEFAULT_MAX_ITER, solve_pdip
 from ._problem import Scaled
 from ._search import Found, any_parallel, by_exchange, by_walk
@@ -67,16 +67,15 @@ def solve_active_set(problem: Scaled, max_iter: int | None, solver_tol: float | 
 
 def _search(problem: Scaled, limit: int, solver_tol: float | None) -> Found:
     parallel = any_parallel(problem)
-    pulled = problem.q > 0
-    zero = jnp.zeros_like(problem.q)
 
     def exchanging() -> Found:
-        guess = lax.cond(parallel, lambda: pulled, lambda: believed_free(problem))
+        guess = lax.cond(parallel, _admm.believed_free, _fista.believed_free, problem)
         return by_exchange(problem, guess, limit, solver_tol)
 
     def walking() -> Found:
-        return by_walk(problem, zero, pulled, min(MAX_WALK_STEPS, limit), solver_tol)
+        zero = jnp.zeros_like(problem.q)
+        return by_walk(problem, zero, problem.q > 0, min(MAX_WALK_STEPS, limit), solver_tol)
 
-    if zero.shape[0] >= WALK_BELOW:
+    if problem.q.shape[0] >= WALK_BELOW:
         return exchanging()
     return lax.cond(parallel, walking, exchanging)

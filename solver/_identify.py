@@ -38,15 +38,15 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
+from ._admm import AffineSweep
 from ._blocks import Blocks
-from ._linalg import blocked, cholesky, factorised, inverse_lower, with_diagonal
+from ._linalg import blocked, factorised, with_diagonal
 
 POWER_STEPS = 4
 PENALTY = 0.06
 SWEEPS = 40
 OUTER_RELAXATION = 1.8
 INNER_SWEEPS = 10
-INNER_RELAXATION = 1.6
 INNER_PENALTY = 0.1
 FLOAT32_NOISE = 1e-6
 
@@ -77,47 +77,27 @@ def identify(parts: Blocks) -> Scores:
     factor = factorised(with_diagonal(matrix, jnp.diagonal(matrix) + rho))
     coupling, within = parts.coupling()
     W = factor.solve_lower(coupling.astype(low))
-    dense = _DenseStep.prepare(within - (W.T @ W).astype(dtype), parts.of_dense(parts.problem.q))
+    dense = _eliminated(within - (W.T @ W).astype(dtype), parts.of_dense(parts.problem.q))
     arguments = (factor.form, W, dense, parts.linear_source.astype(low), rho)
     score, dense_score = lax.platform_dependent(*arguments, cpu=_by_factor, default=_by_inverse)
     score = jnp.where(jnp.isfinite(score), score, 1).astype(dtype)
     return Scores(jnp.where(parts.is_source, score, -jnp.inf), dense_score > 0, rho.astype(dtype))
 
 
-class _DenseStep(NamedTuple):
-    """ADMM on the dense block with the source eliminated: a sweep is affine in r and |r|.
+def _eliminated(S: Array, qm: Array) -> AffineSweep:
+    """ADMM on the dense block with the source eliminated."""
+    diagonal = jnp.maximum(jnp.diagonal(S), FLOAT32_NOISE)
+    definite = S + FLOAT32_NOISE * jnp.diag(diagonal)
+    return AffineSweep.prepare(definite, qm, INNER_PENALTY * diagonal)
 
-    Attributes
-    ----------
-    response
-        (m, m) α(S + R)⁻¹, with S the eliminated block, R its penalties and α the over-relaxation.
-    reflection
-        (m, m) α(S + R)⁻¹R - (α/2)I.
-    pull
-        (m,) `response` times the linear term of the dense block.
-    """
 
-    response: Array
-    reflection: Array
-    pull: Array
-
-    @classmethod
-    def prepare(cls, S: Array, qm: Array) -> "_DenseStep":
-        diagonal = jnp.maximum(jnp.diagonal(S), FLOAT32_NOISE)
-        S = S + FLOAT32_NOISE * jnp.diag(diagonal)
-        penalty = INNER_PENALTY * diagonal
-        half = inverse_lower(cholesky(S + jnp.diag(penalty)))
-        response = INNER_RELAXATION * (half.T @ half)
-        reflection = response * penalty - INNER_RELAXATION / 2 * jnp.eye(S.shape[0], dtype=S.dtype)
-        return cls(response, reflection, response @ qm)
-
-    def advance(self, r: Array, from_source: Array) -> Array:
-        """The point r (m,) after `INNER_SWEEPS` sweeps, for a linear term lessened by `from_source` (m,)."""
-        constant = self.pull - self.response @ from_source
-        # A loop of Python: compiled, a sweep is a single launch, and a counter would be another.
-        for _ in range(INNER_SWEEPS):
-            r = constant + self.reflection @ jnp.abs(r) + (1 - INNER_RELAXATION / 2) * r
-        return r
+def _advanced(dense: AffineSweep, r: Array, from_source: Array) -> Array:
+    """The point r (m,) after `INNER_SWEEPS` sweeps, for a linear term lessened by `from_source` (m,)."""
+    constant = dense.pull - dense.response @ from_source
+    # A loop of Python: compiled, a sweep is a single launch, and a counter would be another.
+    for _ in range(INNER_SWEEPS):
+        r = dense.advance(r, constant)
+    return r
 
 
 def _largest_eigenvalue(A: Array) -> Array:
@@ -132,33 +112,33 @@ def _largest_eigenvalue(A: Array) -> Array:
     return jnp.sqrt(jnp.vdot(image, image) / jnp.vdot(last, last))
 
 
-def _by_factor(L: Array, W: Array, dense: _DenseStep, qs: Array, rho: Array) -> tuple[Array, Array]:
+def _by_factor(L: Array, W: Array, dense: AffineSweep, qs: Array, rho: Array) -> tuple[Array, Array]:
     """Sweep with two triangular solves each."""
     factor = blocked(L)
 
     def x_step(b: Array, r_dense: Array) -> tuple[Array, Array]:
         forward = factor.solve_lower(b)
-        r_dense = dense.advance(r_dense, (forward @ W).astype(r_dense.dtype))
+        r_dense = _advanced(dense, r_dense, (forward @ W).astype(r_dense.dtype))
         return factor.solve_upper(forward - W @ jnp.maximum(r_dense, 0).astype(b.dtype)), r_dense
 
     return _sweeps(x_step, dense, qs, rho)
 
 
-def _by_inverse(half: Array, W: Array, dense: _DenseStep, qs: Array, rho: Array) -> tuple[Array, Array]:
+def _by_inverse(half: Array, W: Array, dense: AffineSweep, qs: Array, rho: Array) -> tuple[Array, Array]:
     """Sweep with one product each, given L⁻¹: (Q_ss + ρI)⁻¹ is harmless, ρ bounds its condition number."""
     across = half.T @ W
     both = jnp.concatenate([half.T @ half, across.T])
 
     def x_step(b: Array, r_dense: Array) -> tuple[Array, Array]:
         alone, from_source = jnp.split(both @ b, [b.shape[0]])
-        r_dense = dense.advance(r_dense, from_source.astype(r_dense.dtype))
+        r_dense = _advanced(dense, r_dense, from_source.astype(r_dense.dtype))
         return alone - across @ jnp.maximum(r_dense, 0).astype(b.dtype), r_dense
 
     return _sweeps(x_step, dense, qs, rho)
 
 
 def _sweeps(
-    x_step: Callable[[Array, Array], tuple[Array, Array]], dense: _DenseStep, qs: Array, rho: Array
+    x_step: Callable[[Array, Array], tuple[Array, Array]], dense: AffineSweep, qs: Array, rho: Array
 ) -> tuple[Array, Array]:
     """The points r of source and dense block after `SWEEPS` sweeps, from zero.
 
