@@ -1,21 +1,32 @@
 """Walk and exchange: few steps where they are meant for, and a second way where they are not."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import Array
 
 import solver
 from matrix.checks.systems import System, system_from
-from solver import ResultCode
+from solver import ResultCode, _admm, _fista
 from solver._exchange import Exchange, exchange
 from solver._pdip import _iterate
-from solver._problem import scaled_problem
+from solver._problem import Scaled, scaled_problem
 from solver._search import any_parallel
 from solver._walk import walk
 
-from .problems import Problem, kkt_violation, lens_like, objective, scipy_optimum, with_known_optimum
+from .problems import (
+    SYSTEMS,
+    Problem,
+    kkt_violation,
+    lens_like,
+    objective,
+    real_system,
+    scipy_optimum,
+    with_known_optimum,
+)
 
 K = 20
 
@@ -74,6 +85,36 @@ def test_exchange_finds_a_well_conditioned_optimum_in_few_steps_from_any_guess()
         assert end.settled
         assert end.steps <= 6
         np.testing.assert_allclose(x, problem.x, atol=1e-12)
+
+
+def wrong_variables(guess: Callable[[Scaled], Array], system: System) -> int:
+    believed = guess(scaled_problem(jnp.asarray(system.Q), jnp.asarray(system.q)))
+    return int(np.sum(np.asarray(believed) != system.positive))
+
+
+@pytest.mark.parametrize("condition", [1e2, 1e6, 1e10])
+@pytest.mark.parametrize("size", [100, 200])
+def test_projected_gradient_guesses_all_but_a_few(size: int, condition: float) -> None:
+    system = system_from("ill", size, condition)
+    assert wrong_variables(_fista.believed_free, system) <= wrong_variables(lambda p: p.q > 0, system) / 5
+    assert solved(system, algorithm="active_set") <= solved(system, algorithm="pdip")
+
+
+@pytest.mark.parametrize("condition", [1e6, 1e10])
+def test_admm_guesses_what_is_free_of_a_collinear_block(condition: float) -> None:
+    system = system_from("collinear-block", 100, condition)
+    assert wrong_variables(lambda p: p.q > 0, system) > 40
+    assert wrong_variables(_admm.believed_free, system) == 0
+    assert solved(system, algorithm="active_set") == 1
+
+
+@pytest.mark.skipif(not SYSTEMS.is_dir(), reason=f"the real systems are not here: {SYSTEMS} does not exist")
+@pytest.mark.parametrize("columns", [50, 60, 100])
+def test_light_of_a_real_galaxy_takes_a_few_exchanges(columns: int) -> None:
+    Q, q, _ = real_system(SYSTEMS / "imaging-delaunay.npz")
+    problem = Problem(Q[:columns, :columns], q[:columns], np.full(columns, np.nan))
+    assert not exchanged(problem, problem.q > 0)[0].settled
+    assert 3 * solved(problem, algorithm="active_set") <= solved(problem, algorithm="pdip")
 
 
 def test_exchange_gives_up_where_nothing_gets_better() -> None:

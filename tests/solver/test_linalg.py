@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import solver
+from solver._admm import AFFINE_RELAXATION, AffineSweep
 from solver._blocks import blocks
-from solver._identify import INNER_PENALTY, INNER_RELAXATION, INNER_SWEEPS, Scores, _DenseStep, identify
+from solver._identify import Scores, identify
 from solver._linalg import BLOCK, LEAF, blocked, cholesky_solution, factorised, inverse_by_doubling
 from solver._problem import scaled_problem
 
@@ -75,21 +76,20 @@ def test_without_a_factor_everything_is_nan() -> None:
     assert np.isnan(cholesky_solution(indefinite, jnp.ones(3))).all()
 
 
-def test_dense_sweeps_are_admm() -> None:
+def test_affine_sweeps_are_admm() -> None:
     """The affine form against ADMM as textbooks have it, with its two vectors y and u."""
     rng = np.random.default_rng(5)
     problem = with_known_optimum(rng, 30, condition=1e3)
-    S, q, from_source = problem.Q, problem.q, rng.normal(size=30)
-    R = np.diag(INNER_PENALTY * np.diag(S))
-    y, u = np.zeros(30), np.zeros(30)
-    for _ in range(INNER_SWEEPS):
-        x = np.linalg.solve(S + R, q - from_source + R @ (y - u))
-        relaxed = INNER_RELAXATION * x + (1 - INNER_RELAXATION) * y
+    S, q, penalty = problem.Q, problem.q, 0.1 * np.diag(problem.Q)
+    sweep = AffineSweep.prepare(jnp.asarray(S), jnp.asarray(q), jnp.asarray(penalty))
+    y, u, r = np.zeros(30), np.zeros(30), jnp.zeros(30)
+    for _ in range(10):
+        x = np.linalg.solve(S + np.diag(penalty), q + penalty * (y - u))
+        relaxed = AFFINE_RELAXATION * x + (1 - AFFINE_RELAXATION) * y
         y, u = np.maximum(relaxed + u, 0), np.minimum(relaxed + u, 0)
-    dense = _DenseStep.prepare(jnp.asarray(S), jnp.asarray(q))
-    r = np.asarray(dense.advance(jnp.zeros(30), jnp.asarray(from_source)))
-    np.testing.assert_allclose(np.maximum(r, 0), y, atol=1e-4 * y.max())
-    np.testing.assert_allclose(np.minimum(r, 0), u, atol=1e-4 * np.abs(u).max())
+        r = sweep.advance(r, sweep.pull)
+    np.testing.assert_allclose(np.maximum(r, 0), y, atol=1e-10 * y.max())
+    np.testing.assert_allclose(np.minimum(r, 0), u, atol=1e-10 * np.abs(u).max())
 
 
 @pytest.mark.parametrize("hint", [tuple(range(20)), None])
