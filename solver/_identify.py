@@ -38,7 +38,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ._admm import AffineSweep
+from ._admm import AFFINE_PENALTY, AffineSweep
 from ._blocks import Blocks
 from ._linalg import blocked, factorised, with_diagonal
 
@@ -47,7 +47,6 @@ PENALTY = 0.06
 SWEEPS = 40
 OUTER_RELAXATION = 1.8
 INNER_SWEEPS = 10
-INNER_PENALTY = 0.1
 FLOAT32_NOISE = 1e-6
 
 
@@ -88,7 +87,7 @@ def _eliminated(S: Array, qm: Array) -> AffineSweep:
     """ADMM on the dense block with the source eliminated."""
     diagonal = jnp.maximum(jnp.diagonal(S), FLOAT32_NOISE)
     definite = S + FLOAT32_NOISE * jnp.diag(diagonal)
-    return AffineSweep.prepare(definite, qm, INNER_PENALTY * diagonal)
+    return AffineSweep.prepare(definite, qm, AFFINE_PENALTY * diagonal)
 
 
 def _advanced(dense: AffineSweep, r: Array, from_source: Array) -> Array:
