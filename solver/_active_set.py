@@ -5,27 +5,27 @@ Problem
 
 Steps
     1. Are two columns parallel, as neighbouring Gaussians of a light profile are?
-    2. If not: exchange (`_exchange`) from the guess of a few steps of projected gradient (`_fista`). If so,
-       that guess is of no use: below `WALK_BELOW` variables, most of which are collinear light then, walk
-       (`_walk`) from zero; exchange from F = {q > 0} otherwise.
+    2. Guess the free set: if not, by a few steps of projected gradient (`_fista`), else by ADMM in one vector
+       (`_collinear`). Exchange (`_exchange`) from the guess. But below `WALK_BELOW` variables of which two
+       are parallel walk (`_walk`) from zero: a guess would cost more than that.
     3. Where that finds nothing that certifies: the interior-point method with its crossovers (`_pdip`), which
        begins a second search from a better guess.
 
 Cost
-    The guess: about one factorisation. Each step one factorisation and two triangular solves: 1 to 6 steps,
-    more where many bounds are undecided, and 8 to 20 where step 3 is needed.
+    The guess: one to three factorisations. Each step one factorisation and two triangular solves: 1 to 6
+    steps, more where many bounds are undecided, and 8 to 20 where step 3 is needed.
 
 Convergence
     The search is bounded and says whether it succeeded; step 3 does not depend on it.
 
 References
-    As in `_fista`, `_walk`, `_exchange` and `_pdip`.
+    As in `_fista`, `_collinear`, `_walk`, `_exchange` and `_pdip`.
 """
 
 import jax.numpy as jnp
 from jax import Array, lax
 
-from . import _admm, _fista
+from . import _collinear, _fista
 from ._pdip import DEFAULT_MAX_ITER, solve_pdip
 from ._problem import Scaled
 from ._search import Found, any_parallel, by_exchange, by_walk
@@ -69,7 +69,7 @@ def _search(problem: Scaled, limit: int, solver_tol: float | None) -> Found:
     parallel = any_parallel(problem)
 
     def exchanging() -> Found:
-        guess = lax.cond(parallel, _admm.believed_free, _fista.believed_free, problem)
+        guess = lax.cond(parallel, _collinear.believed_free, _fista.believed_free, problem)
         return by_exchange(problem, guess, limit, solver_tol)
 
     def walking() -> Found:

@@ -27,17 +27,12 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ._certificate import default_tolerance, scaled_residual
-from ._linalg import blocked, cholesky, inverse_lower, rounding_ridge
+from ._linalg import blocked, cholesky, rounding_ridge
 from ._problem import Scaled
 
 DEFAULT_MAX_SWEEPS = 2000
 RELAXATION = 1.8
 CHECK_EVERY = 10
-# Of the sweeps in one vector. Signs among collinear columns settle soonest with a penalty far below the unit
-# diagonal; a fifth as much leaves those of some real systems undecided.
-AFFINE_RELAXATION = 1.6
-AFFINE_PENALTY = 0.02
-GUESS_SWEEPS = 60
 
 
 class _Sweeps(NamedTuple):
@@ -86,48 +81,3 @@ def solve_admm(
     start = _Sweeps(zero, zero, jnp.zeros((), jnp.int32), jnp.zeros((), bool))
     final = lax.while_loop(lambda state: (state.made < limit) & ~state.done, several, start)
     return final.y, final.made
-
-
-class AffineSweep(NamedTuple):
-    """ADMM on a small collinear block, with all of its state in one vector.
-
-    With r the point before projection, y = max(r, 0) and the scaled multiplier u = min(r, 0), so y - u = |r|
-    and a sweep is affine in r and |r|: with R the penalties and α the over-relaxation, r becomes
-    α(S + R)⁻¹(q + R|r|) - (α/2)|r| + (1 - α/2)r.
-
-    Attributes
-    ----------
-    response
-        (m, m) α(S + R)⁻¹.
-    reflection
-        (m, m) α(S + R)⁻¹R - (α/2)I.
-    pull
-        (m,) `response` times the linear term.
-    """
-
-    response: Array
-    reflection: Array
-    pull: Array
-
-    @classmethod
-    def prepare(cls, S: Array, q: Array, penalty: Array) -> "AffineSweep":
-        """For the matrix S (m, m), the linear term q (m,) and the penalties (m,)."""
-        half = inverse_lower(cholesky(S + jnp.diag(penalty)))
-        response = AFFINE_RELAXATION * (half.T @ half)
-        reflection = response * penalty - AFFINE_RELAXATION / 2 * jnp.eye(S.shape[0], dtype=S.dtype)
-        return cls(response, reflection, response @ q)
-
-    def advance(self, r: Array, constant: Array) -> Array:
-        """The point r (m,) after a sweep; `constant` is `pull`, or that of another linear term."""
-        return constant + self.reflection @ jnp.abs(r) + (1 - AFFINE_RELAXATION / 2) * r
-
-
-def believed_free(problem: Scaled) -> Array:
-    """The variables that some sweeps leave positive, (K,) bool: a guess of the free set among collinear ones.
-
-    It costs about three factorisations to prepare, and K² flops a sweep.
-    """
-    ones = jnp.ones_like(problem.q)
-    sweep = AffineSweep.prepare(problem.weighted(ones, problem.diagonal), problem.q, AFFINE_PENALTY * ones)
-    start = jnp.zeros_like(problem.q)
-    return lax.fori_loop(0, GUESS_SWEEPS, lambda _, r: sweep.advance(r, sweep.pull), start) > 0

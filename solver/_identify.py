@@ -38,8 +38,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ._admm import AFFINE_PENALTY, AffineSweep
+from . import _collinear
 from ._blocks import Blocks
+from ._collinear import AffineSweep
 from ._linalg import blocked, factorised, with_diagonal
 
 POWER_STEPS = 4
@@ -87,7 +88,7 @@ def _eliminated(S: Array, qm: Array) -> AffineSweep:
     """ADMM on the dense block with the source eliminated."""
     diagonal = jnp.maximum(jnp.diagonal(S), FLOAT32_NOISE)
     definite = S + FLOAT32_NOISE * jnp.diag(diagonal)
-    return AffineSweep.prepare(definite, qm, AFFINE_PENALTY * diagonal)
+    return AffineSweep.prepare(definite, qm, _collinear.PENALTY * diagonal)
 
 
 def _advanced(dense: AffineSweep, r: Array, from_source: Array) -> Array:

@@ -10,7 +10,7 @@ from jax import Array
 
 import solver
 from matrix.checks.systems import System, system_from
-from solver import ResultCode, _admm, _fista
+from solver import ResultCode, _collinear, _fista
 from solver._exchange import Exchange, exchange
 from solver._pdip import _iterate
 from solver._problem import Scaled, scaled_problem
@@ -104,7 +104,7 @@ def test_projected_gradient_guesses_all_but_a_few(size: int, condition: float) -
 def test_admm_guesses_what_is_free_of_a_collinear_block(condition: float) -> None:
     system = system_from("collinear-block", 100, condition)
     assert wrong_variables(lambda p: p.q > 0, system) > 40
-    assert wrong_variables(_admm.believed_free, system) == 0
+    assert wrong_variables(_collinear.believed_free, system) == 0
     assert solved(system, algorithm="active_set") == 1
 
 

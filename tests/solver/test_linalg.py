@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import solver
-from solver._admm import AFFINE_RELAXATION, AffineSweep
 from solver._blocks import blocks
+from solver._collinear import RELAXATION, AffineSweep
 from solver._identify import Scores, identify
 from solver._linalg import BLOCK, LEAF, blocked, cholesky_solution, factorised, inverse_by_doubling
 from solver._problem import scaled_problem
@@ -85,7 +85,7 @@ def test_affine_sweeps_are_admm() -> None:
     y, u, r = np.zeros(30), np.zeros(30), jnp.zeros(30)
     for _ in range(10):
         x = np.linalg.solve(S + np.diag(penalty), q + penalty * (y - u))
-        relaxed = AFFINE_RELAXATION * x + (1 - AFFINE_RELAXATION) * y
+        relaxed = RELAXATION * x + (1 - RELAXATION) * y
         y, u = np.maximum(relaxed + u, 0), np.minimum(relaxed + u, 0)
         r = sweep.advance(r, sweep.pull)
     np.testing.assert_allclose(np.maximum(r, 0), y, atol=1e-10 * y.max())
