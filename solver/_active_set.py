@@ -68,14 +68,16 @@ def solve_active_set(problem: Scaled, max_iter: int | None, solver_tol: float | 
 def _search(problem: Scaled, limit: int, solver_tol: float | None) -> Found:
     parallel = any_parallel(problem)
 
-    def exchanging() -> Found:
-        guess = lax.cond(parallel, _collinear.believed_free, _fista.believed_free, problem)
-        return by_exchange(problem, guess, limit, solver_tol)
-
     def walking() -> Found:
-        zero = jnp.zeros_like(problem.q)
-        return by_walk(problem, zero, problem.q > 0, min(MAX_WALK_STEPS, limit), solver_tol)
+        zero, most = jnp.zeros_like(problem.q), min(MAX_WALK_STEPS, limit)
+        return by_walk(problem, zero, problem.q > 0, most, solver_tol, enabled=parallel)
 
-    if problem.q.shape[0] >= WALK_BELOW:
-        return exchanging()
-    return lax.cond(parallel, walking, exchanging)
+    def exchanging() -> Found:
+        guess = _fista.believed_free(problem)
+        return by_exchange(problem, guess, limit, solver_tol, enabled=~parallel)
+
+    if problem.q.shape[0] < WALK_BELOW:
+        # Under `vmap` both are run: the search that is not meant makes no step.
+        return lax.cond(parallel, walking, exchanging)
+    guess = lax.cond(parallel, _collinear.believed_free, _fista.believed_free, problem)
+    return by_exchange(problem, guess, limit, solver_tol)
