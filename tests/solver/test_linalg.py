@@ -10,7 +10,7 @@ import pytest
 import solver
 from solver._blocks import blocks
 from solver._collinear import RELAXATION, AffineSweep
-from solver._identify import Scores, identify
+from solver._identify import INNER_SWEEPS, Scores, _advanced, identify
 from solver._linalg import BLOCK, LEAF, blocked, cholesky_solution, factorised, inverse_by_doubling
 from solver._problem import scaled_problem
 
@@ -80,14 +80,14 @@ def test_affine_sweeps_are_admm() -> None:
     """The affine form against ADMM as textbooks have it, with its two vectors y and u."""
     rng = np.random.default_rng(5)
     problem = with_known_optimum(rng, 30, condition=1e3)
-    S, q, penalty = problem.Q, problem.q, 0.1 * np.diag(problem.Q)
+    S, q, penalty, from_source = problem.Q, problem.q, 0.1 * np.diag(problem.Q), rng.normal(size=30)
     sweep = AffineSweep.prepare(jnp.asarray(S), jnp.asarray(q), jnp.asarray(penalty))
-    y, u, r = np.zeros(30), np.zeros(30), jnp.zeros(30)
-    for _ in range(10):
-        x = np.linalg.solve(S + np.diag(penalty), q + penalty * (y - u))
+    y, u = np.zeros(30), np.zeros(30)
+    for _ in range(INNER_SWEEPS):
+        x = np.linalg.solve(S + np.diag(penalty), q - from_source + penalty * (y - u))
         relaxed = RELAXATION * x + (1 - RELAXATION) * y
         y, u = np.maximum(relaxed + u, 0), np.minimum(relaxed + u, 0)
-        r = sweep.advance(r, sweep.pull)
+    r = np.asarray(_advanced(sweep, jnp.zeros(30), jnp.asarray(from_source)))
     np.testing.assert_allclose(np.maximum(r, 0), y, atol=1e-10 * y.max())
     np.testing.assert_allclose(np.minimum(r, 0), u, atol=1e-10 * np.abs(u).max())
 
