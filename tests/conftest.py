@@ -1,4 +1,4 @@
-"""The order of the tests, and JAX in float64 before anything is traced: one process runs many files."""
+"""The order of the tests, and JAX as they need it before anything is traced: one process runs many files."""
 
 import contextlib
 import os
@@ -6,6 +6,9 @@ import os
 import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Compiling is most of the work, and a third of that goes into fast code. With XLA_FLAGS="" it is compiled as
+# production does.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 with contextlib.suppress(ImportError):
     import jax

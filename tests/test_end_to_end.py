@@ -323,7 +323,8 @@ def test_solver_that_clips_instead_of_solving_turns_the_matrix_red(
     shutil.copytree(REPOSITORY_ROOT, copy, ignore=ignored)
     api = copy / "solver" / "__init__.py"
     api.write_text(api.read_text() + CLIPPING)
-    red = matrix(root, "--only", ONE, repository=copy)
+    stack = read_plan(newest_run(root)).environments["baseline"].python
+    red = matrix(root, "--only", ONE, "--base-python", str(stack), repository=copy)
     assert red.returncode == 1, red.stdout + red.stderr
     failed = {(v["gate"], v["side"]) for v in verdicts(newest_run(root)) if v["outcome"] == "fail"}
     assert ("parity", "candidate") in failed

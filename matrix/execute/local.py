@@ -30,6 +30,9 @@ KILLED = "killed"
 # ever on its own thread pool on a busy machine (PyAutoFit#1530: 8 of 8 hung, 8 of 8 passed with it).
 XLA_FLAGS = "--xla_disable_hlo_passes=constant_folding --xla_cpu_multi_thread_eigen=false"
 
+# A smoke run is there to be over soon, and nobody reads its times: most of it is compiling.
+SMOKE_XLA_FLAGS = f"{XLA_FLAGS} --xla_backend_optimization_level=0"
+
 # On a GPU the CPU stays usable beside it, since the Delaunay triangulation is a callback to the host.
 PLATFORM_VARIABLES = {"cpu": {"JAX_PLATFORM_NAME": "cpu"}, "gpu": {"JAX_PLATFORMS": "cuda,cpu"}}
 
@@ -127,12 +130,17 @@ def cell_command(plan: Plan, cell: PlannedCell) -> list[str]:
 
 def cell_environment(plan: Plan, cell: PlannedCell) -> dict[str, str]:
     """The complete environment of a cell's process."""
-    return side_variables(plan, cell.side, plan.cell_folder(cell), (REPOSITORY_ROOT,))
+    environment = side_variables(plan, cell.side, plan.cell_folder(cell), (REPOSITORY_ROOT,))
+    return {**environment, **_by_scale(cell)}
 
 
 def cell_variables(plan: Plan, cell: PlannedCell) -> dict[str, str]:
     """What of a cell's environment we set, whatever the caller's shell holds."""
-    return _own_variables(plan, cell.side, plan.cell_folder(cell), (REPOSITORY_ROOT,))
+    return {**_own_variables(plan, cell.side, plan.cell_folder(cell), (REPOSITORY_ROOT,)), **_by_scale(cell)}
+
+
+def _by_scale(cell: PlannedCell) -> dict[str, str]:
+    return {"XLA_FLAGS": SMOKE_XLA_FLAGS} if cell.scale == "smoke" else {}
 
 
 def side_variables(plan: Plan, side: Side, folder: Path, also_import: tuple[Path, ...]) -> dict[str, str]:

@@ -103,8 +103,6 @@ def outcome(tmp_path: Path, call: str) -> subprocess.CompletedProcess[str]:
         **os.environ,
         "JAX_ENABLE_X64": "True",
         "JAX_PLATFORM_NAME": "cpu",
-        # Compiling takes most of the time.
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",
         "PYTHONPATH": str(REPOSITORY_ROOT),
     }
     command = [sys.executable, "-c", HARNESS.format(call=call), str(script)]

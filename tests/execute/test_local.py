@@ -12,6 +12,7 @@ import pytest
 from matrix.execute.local import (
     CellFailure,
     cell_environment,
+    cell_variables,
     kept_failure,
     kept_record,
     record_fault,
@@ -139,3 +140,14 @@ def test_nothing_that_steers_jax_leaks_in_from_outside(
     assert "constant_folding" in environment["XLA_FLAGS"]
     assert environment["OPENBLAS_NUM_THREADS"] == "3"
     assert environment["PATH"] == os.environ["PATH"]
+
+
+@pytest.mark.parametrize(("scale", "optimised"), [("production", True), ("smoke", False)])
+def test_only_a_smoke_run_is_compiled_without_optimisation(
+    tmp_path: Path, scale: str, optimised: bool
+) -> None:
+    plan = plan_with(tmp_path, "exit 7")
+    cell = plan.cell(PIPELINE, "candidate").model_copy(update={"scale": scale})
+    for variables in (cell_environment(plan, cell), cell_variables(plan, cell)):
+        assert "constant_folding" in variables["XLA_FLAGS"]
+        assert ("optimization_level=0" not in variables["XLA_FLAGS"]) == optimised
