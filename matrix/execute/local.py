@@ -130,17 +130,13 @@ def cell_command(plan: Plan, cell: PlannedCell) -> list[str]:
 
 def cell_environment(plan: Plan, cell: PlannedCell) -> dict[str, str]:
     """The complete environment of a cell's process."""
-    environment = side_variables(plan, cell.side, plan.cell_folder(cell), (REPOSITORY_ROOT,))
-    return {**environment, **_by_scale(cell)}
+    return {**_inherited(), **cell_variables(plan, cell)}
 
 
 def cell_variables(plan: Plan, cell: PlannedCell) -> dict[str, str]:
     """What of a cell's environment we set, whatever the caller's shell holds."""
-    return {**_own_variables(plan, cell.side, plan.cell_folder(cell), (REPOSITORY_ROOT,)), **_by_scale(cell)}
-
-
-def _by_scale(cell: PlannedCell) -> dict[str, str]:
-    return {"XLA_FLAGS": SMOKE_XLA_FLAGS} if cell.scale == "smoke" else {}
+    variables = _own_variables(plan, cell.side, plan.cell_folder(cell), (REPOSITORY_ROOT,))
+    return {**variables, "XLA_FLAGS": SMOKE_XLA_FLAGS} if cell.scale == "smoke" else variables
 
 
 def side_variables(plan: Plan, side: Side, folder: Path, also_import: tuple[Path, ...]) -> dict[str, str]:
@@ -155,9 +151,12 @@ def side_variables(plan: Plan, side: Side, folder: Path, also_import: tuple[Path
     also_import
         Folders to import from beside the side's packages.
     """
+    return {**_inherited(), **_own_variables(plan, side, folder, also_import)}
+
+
+def _inherited() -> dict[str, str]:
     steering = ("JAX_", "XLA_", "PYAUTO_", "PYTHON", "VIRTUAL_ENV", "NUMBA_", "MPL")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
-    return {**inherited, **_own_variables(plan, side, folder, also_import)}
+    return {name: value for name, value in os.environ.items() if not name.startswith(steering)}
 
 
 def _own_variables(plan: Plan, side: Side, folder: Path, also_import: tuple[Path, ...]) -> dict[str, str]:
