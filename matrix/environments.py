@@ -15,8 +15,10 @@ from filelock import FileLock
 from matrix.errors import EnvironmentFailure, UsageError
 from matrix.files import write_json
 from matrix.hashing import digest, tree_hash
+from matrix.interpreters import Interpreter, interpreter_for, interpreters
 from matrix.layout import Layout
 from matrix.process import Completed, run
+from matrix.releases import WITHOUT_DEADLOCK, newest_known, pythons_for
 
 ACCELERATORS = ("cpu", "cuda12", "cuda13")
 REPLACED_PACKAGE = "jaxnnls"
@@ -77,30 +79,43 @@ class Recipe:
     @property
     def requirements(self) -> tuple[str, ...]:
         """What is asked of the package index."""
-        stack = (f"autolens[jax]=={self.release}", "numba")
+        stack = (f"autolens[jax]=={self.release}", "numba", *WITHOUT_DEADLOCK)
         return stack if self.accelerator == "cpu" else (*stack, f"jax[{self.accelerator}]")
 
 
+def interpreter_of(release: str) -> Interpreter:
+    """The interpreter of this machine that environments of a release are built with.
+
+    Raises
+    ------
+    UsageError
+        The release runs on none that is here.
+    """
+    return interpreter_for(pythons_for(release), interpreters())
+
+
 def newest_release() -> str:
-    """The newest release of the stack on the package index that installs on the running Python.
+    """The newest release of the stack on the package index that a Python of this machine can run.
 
     Raises
     ------
     EnvironmentFailure
         The package index could not be asked.
     """
+    known = newest_known([found.minor for found in interpreters()])
+    interpreter = interpreter_of(known.release)
     with tempfile.TemporaryDirectory() as scratch:
         wanted = Path(scratch) / "requirements.in"
         wanted.write_text("autolens\n")
         words = ("pip", "compile", "--quiet", "--no-deps", "--no-header", "--no-annotate")
         # Wheels alone: for a Python no longer supported, upstream has a source archive that only refuses.
-        done = _uv(*words, "--only-binary", "autolens", "--python", sys.executable, wanted)
+        done = _uv(*words, "--only-binary", "autolens", "--python", interpreter.path, wanted)
     return done.stdout.strip().rpartition("==")[2]
 
 
 def stock_environment(layout: Layout, recipe: Recipe) -> SideEnvironment:
     """The release as it is published, with nothing of ours: it simulates the embedded datasets."""
-    return _built(layout, "stock", recipe, _key("stock", recipe, ""), lambda _: None)
+    return _built(layout, "stock", recipe, "", lambda _: None)
 
 
 def side_environment(
@@ -131,7 +146,7 @@ def side_environment(
         if side == "candidate":
             _check_absent(python)
 
-    return _built(layout, side, recipe, _key(side, recipe, library_hash), finish)
+    return _built(layout, side, recipe, library_hash, finish)
 
 
 def packages_of(python: Path) -> dict[str, str]:
@@ -139,15 +154,17 @@ def packages_of(python: Path) -> dict[str, str]:
     return dict(json.loads(run([python, "-c", DESCRIBE]).stdout)["packages"])
 
 
-def _key(side: str, recipe: Recipe, library_hash: str) -> str:
+def _key(side: str, recipe: Recipe, python: str, library_hash: str) -> str:
     # How an environment is made is part of what it is: this file counts too.
     made_by = Path(__file__).read_text(encoding="utf-8")
-    return digest((side, sys.version, sys.platform, *recipe.requirements, library_hash, made_by))[:16]
+    return digest((side, python, sys.platform, *recipe.requirements, library_hash, made_by))[:16]
 
 
 def _built(
-    layout: Layout, name: str, recipe: Recipe, key: str, finish: Callable[[Path], None]
+    layout: Layout, name: str, recipe: Recipe, library_hash: str, finish: Callable[[Path], None]
 ) -> SideEnvironment:
+    interpreter = interpreter_of(recipe.release)
+    key = _key(name, recipe, interpreter.version, library_hash)
     folder = layout.environments / f"{name}-{key}"
     python = folder / "bin" / "python"
     ready = folder / "ready.json"
@@ -155,7 +172,7 @@ def _built(
     with FileLock(layout.locks / f"environment-{name}-{key}.lock"):
         if not ready.exists():
             shutil.rmtree(folder, ignore_errors=True)
-            _uv("venv", "--quiet", "--python", sys.executable, folder)
+            _uv("venv", "--quiet", "--python", interpreter.path, folder)
             _uv("pip", "install", "--python", python, *recipe.requirements)
             finish(python)
             write_json(ready, {"requirements": recipe.requirements, "key": key})
@@ -167,7 +184,7 @@ def _prepared(
 ) -> SideEnvironment:
     if not os.access(base_python, os.X_OK):
         raise UsageError(f"--base-python {base_python}: no such interpreter, or it may not be executed.")
-    key = _key(side, recipe, f"{base_python}{library_hash}")
+    key = _key(side, recipe, str(base_python), library_hash)
     folder = layout.environments / f"{side}-{key}"
     with FileLock(layout.locks / f"environment-{side}-{key}.lock"):
         if not (folder / "ready.json").exists():

@@ -19,7 +19,7 @@ from matrix.judging import judge_run
 from matrix.layout import REPOSITORY_ROOT, open_layout
 from matrix.plan import Plan
 from matrix.planning import make_plan
-from matrix.preparing import Options, announced_source, manifest_for, prepare_sides
+from matrix.preparing import Options, announced_release, announced_source, manifest_for, prepare_sides
 from matrix.process import run
 from matrix.report import write_files, write_report
 from matrix.report.progress import Progress
@@ -65,6 +65,7 @@ def plan_matrix(console: Console, options: Options) -> Plan:
     layout = open_layout(options.root)
     # Before the fold, which would hide it: the first line says where the repositories come from.
     source = announced_source(console, manifest)
+    announced_release(console, manifest, options)
     with folded(console, "checkouts and environments"):
         told = Console(quiet=True) if QUIET.intersection(options.pytest_arguments) else console
         prepared = prepare_sides(told, layout, manifest, source, options)

@@ -23,6 +23,7 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from matrix.errors import ManifestError, UsageError
+from matrix.releases import AUTO, order_of
 
 RELEASE_PLACEHOLDER = "{release}"
 
@@ -54,6 +55,10 @@ def _release(text: str) -> str:
     except ValueError as error:
         raise ValueError(f"{text!r} is not a release: {error}") from error
     return text
+
+
+def _release_or_auto(text: str) -> str:
+    return text if text == AUTO else _release(text)
 
 
 def _ref_name(text: str) -> str:
@@ -94,6 +99,7 @@ def _not_empty(refs: tuple[str, ...]) -> tuple[str, ...]:
 
 ReleaseName = Annotated[str, AfterValidator(_release)]
 RefName = Annotated[str, AfterValidator(_ref_name)]
+Refs = Annotated[tuple[RefName, ...], BeforeValidator(_listed), AfterValidator(_not_empty)]
 
 
 class _Model(BaseModel):
@@ -118,8 +124,11 @@ class Repository(_Model):
     url: Annotated[str, AfterValidator(_url)] = Field(
         description="address Git can read, as https://github.com/PyAutoLabs/PyAutoArray"
     )
-    ref: Annotated[tuple[RefName, ...], BeforeValidator(_listed), AfterValidator(_not_empty)] = Field(
+    ref: Refs = Field(
         ("main",), description="branch, tag or commit, or a list: the first that exists is taken"
+    )
+    since: Mapping[ReleaseName, Refs] = Field(
+        {}, description="mapping of a release to the `ref` that replaces the one above from there on"
     )
     base: RefName = Field("main", description="branch the pull request goes to, as main")
     formerly: tuple[Annotated[str, Field(pattern=r"^[^/\s]+/[^/\s]+$")], ...] = Field(
@@ -149,7 +158,9 @@ class Manifest(_Model):
     schema_version: Literal[1] = Field(alias="schema", description="version of this format: 1")
     task: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="short name, as nnls-vmap-speedup")
     branch: RefName = Field(description="branch of the three pull requests, as feature/nnls-vmap-speedup")
-    release: ReleaseName = Field(description="PyAuto release of the rest of the stack, as 2026.7.9.1")
+    release: Annotated[str, AfterValidator(_release_or_auto)] = Field(
+        AUTO, description="PyAuto release of the rest of the stack, as 2026.7.9.1, or auto"
+    )
     source: SourceKind = Field(SourceKind.AUTO, description="auto, git, mirror or embedded")
     mirror: Path | None = Field(None, description="folder that holds clones, or null")
     git_timeout: PositiveFloat = Field(5.0, description="seconds the network has to answer, as 5")
@@ -164,7 +175,9 @@ class Manifest(_Model):
 
     def refs(self, repository: Repository) -> tuple[str, ...]:
         """Return the refs to try for a repository, in order, with the release filled in."""
-        return tuple(ref.replace(RELEASE_PLACEHOLDER, self.release) for ref in repository.ref)
+        reached = [since for since in repository.since if order_of(since) <= order_of(self.release)]
+        refs = repository.since[max(reached, key=order_of)] if reached else repository.ref
+        return tuple(ref.replace(RELEASE_PLACEHOLDER, self.release) for ref in refs)
 
 
 def load_manifest(path: Path) -> Manifest:
@@ -243,7 +256,7 @@ def _with_refs(repositories: Sequence[Repository], refs: Mapping[str, str]) -> t
             raise UsageError(f"--ref {name}={ref}: no such repository.{_near(name, names)}")
         _checked(f"--ref {name}", _ref_name, ref)
     return tuple(
-        repository.model_copy(update={"ref": (refs[repository.name],)})
+        repository.model_copy(update={"ref": (refs[repository.name],), "since": {}})
         if repository.name in refs
         else repository
         for repository in repositories

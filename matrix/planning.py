@@ -48,6 +48,7 @@ CELL_CODE = (
     "matrix/arrays.py",
     "matrix/precision.py",
     "matrix/machine.py",
+    "matrix/releases.py",
     "matrix/pipelines",
     # The variables that a process is started with: precision, XLA's flags, threads.
     "matrix/execute/local.py",

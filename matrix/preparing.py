@@ -18,21 +18,25 @@ from matrix.checkout import (
     prepare,
     resolve_source,
 )
+from matrix.embedded.generations import CONSTANTS, generation_of, write_generation
 from matrix.environments import (
     Recipe,
     SideEnvironment,
+    interpreter_of,
     newest_release,
+    packages_of,
     side_environment,
     stock_environment,
 )
 from matrix.hashing import digest, tree_hash
+from matrix.interpreters import interpreters
 from matrix.layout import REPOSITORY_ROOT, SOLVER, Layout
 from matrix.manifest import Manifest, Role, SourceKind, load_manifest, override
 from matrix.plan import Side
 from matrix.process import run
+from matrix.releases import AUTO, LATEST, Choice, newest_known
 from matrix.vendor import residual_dependencies, vendor_library
 
-LATEST = "latest"
 EMBEDDED = REPOSITORY_ROOT / "matrix" / "embedded"
 
 
@@ -99,14 +103,36 @@ def obtain(
 
 
 def manifest_for(options: Options) -> Manifest:
-    """The manifest with what the command line replaces."""
-    return override(
+    """The manifest with what the command line replaces, its release a definite one."""
+    manifest = override(
         load_manifest(options.manifest),
-        release=newest_release() if options.release == LATEST else options.release,
+        release=None if options.release in (AUTO, LATEST) else options.release,
         source=options.source,
         mirror=options.mirror,
         refs=options.refs,
     )
+    if options.release == LATEST:
+        return override(manifest, release=newest_release())
+    if AUTO in (options.release, manifest.release):
+        return override(manifest, release=_chosen_release(options).release)
+    return manifest
+
+
+def announced_release(console: Console, manifest: Manifest, options: Options) -> None:
+    """Say which release is validated on which Python, and why."""
+    asked = options.release or load_manifest(options.manifest).release
+    reason = {
+        AUTO: _chosen_release(options).reason if asked == AUTO else "",
+        LATEST: "the newest on the package index",
+    }.get(asked, "as asked for")
+    python = options.base_python or f"{(made := interpreter_of(manifest.release)).version} at {made.path}"
+    console.print(f"release     {manifest.release} ({reason}), Python {python}")
+
+
+def _chosen_release(options: Options) -> Choice:
+    if options.base_python is not None and "autolens" in (held := packages_of(options.base_python)):
+        return Choice(held["autolens"], "what --base-python holds")
+    return newest_known(sorted({found.minor for found in interpreters()}))
 
 
 def prepare_sides(
@@ -146,7 +172,10 @@ def prepare_sides(
 def _embedded_origins(
     console: Console, layout: Layout, manifest: Manifest, recipe: Recipe, options: Options
 ) -> dict[str, Path]:
-    def simulate(workspace: Path) -> None:
+    generation = generation_of(manifest.release)
+
+    def complete(workspace: Path) -> None:
+        write_generation(workspace, generation)
         with console.status("simulating the embedded datasets (once, about a minute)"):
             python = options.base_python or stock_environment(layout, recipe).python
             variables = {
@@ -158,8 +187,8 @@ def _embedded_origins(
             run([python, "-m", "matrix.embedded.datasets", "--workspace", workspace], env=variables)
 
     simulator = (EMBEDDED / "datasets.py").read_text()
-    made_from = digest((*recipe.requirements, simulator))
-    return build_origins(manifest, layout.root, templates=EMBEDDED, simulate=simulate, recipe=made_from)
+    made_from = digest((*recipe.requirements, simulator, repr(generation), CONSTANTS.read_text()))
+    return build_origins(manifest, layout.root, templates=EMBEDDED, complete=complete, recipe=made_from)
 
 
 def _say(console: Console, checkout: Checkout) -> None:

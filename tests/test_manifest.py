@@ -54,7 +54,7 @@ def test_the_shipped_manifest(manifest: Manifest) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "starts", "words"),
     [
-        ("release: 2", "relase: 2", "relase", "relase: unknown key. Did you mean 'release'?"),
+        ("release: auto", "relase: auto", "relase", "relase: unknown key. Did you mean 'release'?"),
         (
             "  mp: 1e-2",
             "  pm: 1e-2",
@@ -69,11 +69,16 @@ def test_the_shipped_manifest(manifest: Manifest) -> None:
         ),
         ("schema: 1", "schema: 2", "schema", "schema: 2 will not do: Input should be 1"),
         ("role: library", "role: libary", "role: libary", "repositories[0].role: 'libary' will not do"),
-        ("2026.7.9.1", "2026.7", "release", "release: 2026.7 is not text; put it in quotes"),
-        ("2026.7.9.1", "2026.07.9.1", "release", "release: '2026.07.9.1' is not a release: write YYYY.M.D.N"),
+        ("release: auto", "release: 2026.7", "release", "release: 2026.7 is not text; put it in quotes"),
         (
-            "2026.7.9.1",
-            "2026.2.30.1",
+            "release: auto",
+            "release: 2026.07.9.1",
+            "release",
+            "release: '2026.07.9.1' is not a release: write YYYY.M.D.N",
+        ),
+        (
+            "release: auto",
+            "release: 2026.2.30.1",
             "release",
             "release: '2026.2.30.1' is not a release: day is out of range",
         ),
@@ -138,11 +143,10 @@ def test_a_missing_key_points_at_the_repository_that_lacks_it(tmp_path: Path) ->
 
 
 def test_every_mistake_is_reported_at_once(tmp_path: Path) -> None:
-    path = changed(tmp_path, "release: 2026.7.9.1", "relase: 2026.7.9.1\ngit_timout: 3")
+    path = changed(tmp_path, "release: auto", "relase: 2026.7.9.1\ngit_timout: 3")
     with pytest.raises(ManifestError) as caught:
         load_manifest(path)
     assert [line.split(": ")[1] for line in str(caught.value).splitlines()] == [
-        "release",
         "relase",
         "git_timout",
     ]
@@ -175,7 +179,7 @@ def test_a_relative_mirror_starts_at_the_manifest(tmp_path: Path) -> None:
 
 def test_one_ref_may_stand_without_a_list(tmp_path: Path) -> None:
     path = changed(tmp_path, '["{release}", main]', '"v{release}"')
-    manifest = load_manifest(path)
+    manifest = override(load_manifest(path), release="2026.7.9.1")
     assert manifest.refs(manifest.repositories[0]) == ("v2026.7.9.1",)
 
 
@@ -188,6 +192,20 @@ class TestOverride:
     def test_the_release_reaches_the_refs(self, manifest: Manifest) -> None:
         new = override(manifest, release="2026.5.8.2")
         assert new.refs(new.repositories[0]) == ("2026.5.8.2", "main")
+
+    @pytest.mark.parametrize(
+        ("release", "commit"),
+        [("2026.7.9.1", "f9efa14"), ("2026.8.23.1", "f9efa14"), ("2026.10.26.1", "08cbaa4")],
+    )
+    def test_refs_follow_the_release(self, manifest: Manifest, release: str, commit: str) -> None:
+        new = override(manifest, release=release)
+        pinned, fallback = new.refs(new.of_role(Role.DEVELOPER))
+        assert (pinned[:7], fallback) == (commit, "main")
+
+    def test_a_ref_replaces_what_follows_the_release_too(self, manifest: Manifest) -> None:
+        refs = {"autolens_workspace_developer": "feature/x"}
+        new = override(manifest, release="2026.10.26.1", refs=refs)
+        assert new.refs(new.of_role(Role.DEVELOPER)) == ("feature/x",)
 
     def test_a_ref_replaces_the_list_of_one_repository(self, manifest: Manifest) -> None:
         new = override(manifest, refs={"autolens_workspace_test": "main"})

@@ -24,7 +24,7 @@ def build_origins(
     root: Path,
     *,
     templates: Path,
-    simulate: Callable[[Path], None],
+    complete: Callable[[Path], None],
     recipe: str,
 ) -> dict[str, Path]:
     """Make a bare repository for every repository in the manifest, once per content.
@@ -41,10 +41,10 @@ def build_origins(
         Our folder, `.matrix`; the origins are `root/embedded/RELEASE/KEY/NAME.git`.
     templates
         Holds a folder per workspace, by name.
-    simulate
-        Puts the datasets into the working folder of the developer workspace.
+    complete
+        Puts constants and datasets into the working folder of the developer workspace.
     recipe
-        Identifies what `simulate` would write: another recipe, another origin.
+        Identifies what `complete` would write: another recipe, another origin.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def build_origins(
         return {
             repository.name: _from_index(repository, manifest.release, root)
             if repository.role in (Role.LIBRARY, Role.DEPENDENCY)
-            else _from_template(repository, manifest.release, root, templates, simulate, recipe)
+            else _from_template(repository, manifest.release, root, templates, complete, recipe)
             for repository in manifest.repositories
         }
 
@@ -81,7 +81,7 @@ def _from_template(
     release: str,
     root: Path,
     templates: Path,
-    simulate: Callable[[Path], None],
+    complete: Callable[[Path], None],
     recipe: str,
 ) -> Path:
     template = templates / repository.name
@@ -94,7 +94,7 @@ def _from_template(
     def fill(folder: Path) -> None:
         shutil.copytree(template, folder, ignore=_NOT_CONTENT)
         if has_datasets:
-            simulate(folder)
+            complete(folder)
 
     key = _tree_key(template, recipe if has_datasets else "")
     return _origin(repository.name, release, key, root, fill)

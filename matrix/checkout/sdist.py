@@ -10,6 +10,7 @@ from matrix import process
 from matrix.checkout.git import redact
 from matrix.checkout.locks import locked
 from matrix.errors import EnvironmentFailure, NetworkError, UsageError
+from matrix.releases import pythons_for
 
 _TIMEOUT = 600.0
 # The first that is set is the index; PyPI when none is.
@@ -47,7 +48,8 @@ def fetch_sdist(distribution: str, release: str, cache: Path) -> Path:
     archive = cache / f"{distribution}-{release}.tar.gz"
     with locked(cache / f"{archive.name}.lock", archive.name):
         if not archive.is_file():
-            _download(f"{distribution}=={release}", archive)
+            # For a Python of the release's, which need not be the one that runs this.
+            _download(f"{distribution}=={release}", archive, f"{pythons_for(release)[0]}.0")
     return archive
 
 
@@ -72,13 +74,15 @@ def unpack_sdist(archive: Path, folder: Path) -> None:
         top.rename(folder)
 
 
-def _download(requirement: str, archive: Path) -> None:
+def _download(requirement: str, archive: Path, python: str) -> None:
     with tempfile.TemporaryDirectory(dir=archive.parent) as aside:
         command = [
             sys.executable,
             "-m",
             "unearth",
             "--no-binary",
+            "--python-version",
+            python,
             "--download",
             aside,
             *_indexes(),

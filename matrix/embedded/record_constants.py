@@ -1,26 +1,24 @@
 """The stand-in's constants, recorded from the NumPy path, which is independent of every JAX solver.
 
 `python -m matrix.embedded.record_constants --workspace DIR [--write]`, in an environment with the autolens
-stack and JAX_ENABLE_X64=True. `DIR` is a copy of the stand-in; its datasets are simulated where missing. With
-`--write` its data become the recorded ones and the constants go into the stand-in's scripts; without, they
-are only shown.
+stack, JAX_ENABLE_X64=True and AUTOARRAY_NNLS_WARM_START=0. `DIR` is a copy of the stand-in; its datasets are
+simulated where missing. With `--write` its data become the recorded ones, and the constants those of the
+installed release's generation; without, they are only shown.
 """
 
 import argparse
 import importlib
-import re
+import importlib.metadata
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
 from matrix.embedded.datasets import ensure_datasets, record_statistics, simulate_missing
-from matrix.errors import MatrixError, UsageError
-from matrix.files import write_text
+from matrix.embedded.generations import generation_of, record_constants, use_words
+from matrix.errors import MatrixError
 from matrix.pipelines.catalogue import PIPELINES, Pipeline
 from matrix.record import Scale
-
-STAND_IN = Path(__file__).with_name("autolens_workspace_developer")
 
 
 def exact_value(pipeline: Pipeline, scale: Scale, workspace: Path) -> float:
@@ -33,32 +31,17 @@ def exact_value(pipeline: Pipeline, scale: Scale, workspace: Path) -> float:
     return float(getattr(likelihood.eager(likelihood.medians()), pipeline.quantity))
 
 
-def with_constant(text: str, pipeline: Pipeline, scale: Scale, value: float) -> str:
-    """Put a constant into the text of a script, in whichever of the two forms it is written there.
-
-    Raises
-    ------
-    UsageError
-        The script has no such constant.
-    """
-    instrument = pipeline.instrument + ("_smoke" if scale == "smoke" else "")
-    kind = "LIKELIHOOD" if pipeline.quantity == "log_likelihood" else "EVIDENCE"
-    names = (rf"^EXPECTED_LOG_{kind}_{instrument.upper()} = ", rf'^    "{instrument}": ')
-    for name in names:
-        changed, count = re.subn(rf"({name})[-+.\deE]+", rf"\g<1>{value!r}", text, flags=re.MULTILINE)
-        if count == 1:
-            return changed
-    raise UsageError(f"{pipeline.script} holds no constant for {instrument}.")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluate all constants at both scales, print them, and with `--write` record them."""
     parser = argparse.ArgumentParser(prog="python -m matrix.embedded.record_constants", description=__doc__)
     parser.add_argument("--workspace", required=True, type=Path, help="a copy of the stand-in, with data")
-    parser.add_argument("--write", action="store_true", help="record data and constants in the stand-in")
+    parser.add_argument("--write", action="store_true", help="record data and constants")
     options = parser.parse_args(arguments)
     workspace = options.workspace.resolve()
+    generation = generation_of(importlib.metadata.version("autolens"))
+    values: dict[str, dict[Scale, float]] = {}
     try:
+        use_words(workspace, generation)
         if options.write:
             simulate_missing(workspace)
             record_statistics(workspace)
@@ -67,9 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for scale in get_args(Scale):
                 value = exact_value(pipeline, scale, workspace)
                 print(f"{pipeline.name} {scale}: {value!r}", flush=True)
-                if options.write:
-                    script = STAND_IN / pipeline.script
-                    write_text(script, with_constant(script.read_text("utf-8"), pipeline, scale, value))
+                values.setdefault(pipeline.name, {})[scale] = value
+        if options.write:
+            record_constants(generation, values)
     except MatrixError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

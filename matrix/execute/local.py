@@ -168,6 +168,8 @@ def _own_variables(plan: Plan, side: Side, folder: Path, also_import: tuple[Path
         # Not beside the sources, which may be a checkout; kept, since compiling the stack takes seconds.
         "PYTHONPYCACHEPREFIX": str(plan.cache / "bytecode"),
         "JAX_ENABLE_X64": "True",
+        # The NumPy path's memo of earlier solutions: with it, values depend on what was evaluated before.
+        "AUTOARRAY_NNLS_WARM_START": "0",
         **PLATFORM_VARIABLES[plan.platform],
         "XLA_FLAGS": XLA_FLAGS,
         "NUMBA_CACHE_DIR": str(plan.cache / "numba" / environment.key),

@@ -18,8 +18,9 @@ from matrix.checkout import Checkout, store
 from matrix.checkout.git import git
 from matrix.checkout.refs import is_full_sha
 from matrix.cli import matrix_options
-from matrix.environments import Recipe
+from matrix.environments import Recipe, interpreter_of
 from matrix.errors import EnvironmentFailure, exit_code_of
+from matrix.interpreters import Interpreter
 from matrix.layout import REPOSITORY_ROOT, open_layout
 from matrix.options import add_root
 from matrix.preparing import announced_source, manifest_for, obtain
@@ -46,16 +47,24 @@ def _pack(known: argparse.Namespace, rest: Sequence[str]) -> int:
     source = announced_source(console, manifest)
     _, checkouts = obtain(console, open_layout(options.root), manifest, source, options)
     recipe = Recipe(manifest.release, options.accelerator)
+    python = interpreter_of(manifest.release)
     again = ["--release", manifest.release]
     again += [word for name, ref in options.refs.items() for word in ("--ref", f"{name}={ref}")]
-    pack(known.file, REPOSITORY_ROOT, recipe.requirements, list(checkouts.values()), again)
+    pack(known.file, REPOSITORY_ROOT, recipe.requirements, list(checkouts.values()), again, python)
     console.print(f"packed      {known.file} ({known.file.stat().st_size / 1e6:.0f} MB)")
-    console.print(f"over there  tar -xf {known.file.name} && python3 {known.file.stem}/unpack.py")
+    console.print(
+        f"over there  tar -xf {known.file.name} && python{python.minor} {known.file.stem}/unpack.py"
+    )
     return 0
 
 
 def pack(
-    file: Path, code: Path, stack: Sequence[str], checkouts: Sequence[Checkout], options: Sequence[str]
+    file: Path,
+    code: Path,
+    stack: Sequence[str],
+    checkouts: Sequence[Checkout],
+    options: Sequence[str],
+    python: Interpreter,
 ) -> None:
     """Write the tar file.
 
@@ -74,6 +83,8 @@ def pack(
         The repositories, at the commits to validate.
     options
         What the matrix must be told over there, since it was told here: release and refs.
+    python
+        The wheels are for its version, of both environments alike: over there one Python is enough.
 
     Raises
     ------
@@ -85,10 +96,10 @@ def pack(
         shutil.copytree(code, folder / "code", ignore=LEFT_OUT)
         for checkout in checkouts:
             _clone(checkout, folder / "mirror" / f"{checkout.name}.git")
-        _build_wheels(folder / "wheels" / "driver", [str(code)])
-        _build_wheels(folder / "wheels" / "stack", stack)
+        _build_wheels(folder / "wheels" / "driver", [str(code)], python)
+        _build_wheels(folder / "wheels" / "stack", stack, python)
         about = {
-            "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+            "python": python.minor,
             "machine": f"{platform.system()} {platform.machine()}",
             "stack": list(stack),
             "options": list(options),
@@ -111,8 +122,8 @@ def _clone(checkout: Checkout, target: Path) -> None:
     git("update-ref", f"refs/heads/{branch}", checkout.commit, at=target)
 
 
-def _build_wheels(folder: Path, requirements: Sequence[str]) -> None:
-    pip = ["tool", "run", "--python", sys.executable, "pip", "wheel", "--quiet", "--wheel-dir", str(folder)]
+def _build_wheels(folder: Path, requirements: Sequence[str], python: Interpreter) -> None:
+    pip = ["tool", "run", "--python", str(python.path), "pip", "wheel", "--quiet", "--wheel-dir", str(folder)]
     done = run([uv.find_uv_bin(), *pip, *requirements], timeout=BUILD_SECONDS, check=False)
     if done.exit_code != 0:
         raise EnvironmentFailure(f"cannot have {', '.join(requirements)} as wheels:\n{done.stderr.strip()}")

@@ -20,6 +20,7 @@ from matrix.pipelines.catalogue import (
     Rectangular,
     Settings,
 )
+from matrix.pipelines.conventions import Rings, mesh_name_from, rings_from
 from matrix.pipelines.model import mesh_grid_from, model_from
 from matrix.record import Scale
 
@@ -141,12 +142,13 @@ def likelihood_from(pipeline: Pipeline, scale: Scale, workspace: Path, mixed: bo
     Raises
     ------
     UsageError
-        A data file is missing, or the release lacks a class that the pipeline is defined with.
+        A data file is missing, the workspace's script is not understood, or the release lacks the mesh.
     """
     settings = pipeline.settings[scale]
     folder = _dataset_folder(pipeline, workspace)
+    script = workspace / pipeline.script
     if pipeline.data == "imaging":
-        dataset = _imaging_dataset(pipeline, settings, folder)
+        dataset = _imaging_dataset(pipeline, settings, folder, rings_from(script, al.__version__))
         mask = dataset.mask
         analysis_class = al.AnalysisImaging
     else:
@@ -156,7 +158,10 @@ def likelihood_from(pipeline: Pipeline, scale: Scale, workspace: Path, mixed: bo
     mesh_grid = None
     if isinstance(settings.source, Delaunay):
         mesh_grid = mesh_grid_from(settings.source, mask, settings.mask_radius)
-    model = model_from(settings, mesh_grid)
+    mesh = None
+    if isinstance(settings.source, Rectangular):
+        mesh = mesh_name_from(settings.source.mesh, script, al.__version__, dir(al.mesh))
+    model = model_from(settings, mesh_grid, mesh)
     register_model(model)
     library_settings = al.Settings(use_mixed_precision=mixed)
     medians = model.instance_from_vector(vector=model.physical_values_from_prior_medians)
@@ -186,7 +191,7 @@ def _dataset_folder(pipeline: Pipeline, workspace: Path) -> Path:
     return folder
 
 
-def _imaging_dataset(pipeline: Pipeline, settings: Settings, folder: Path) -> Any:
+def _imaging_dataset(pipeline: Pipeline, settings: Settings, folder: Path, rings: Rings) -> Any:
     dataset = al.Imaging.from_fits(
         data_path=folder / "data.fits",
         noise_map_path=folder / "noise_map.fits",
@@ -200,7 +205,10 @@ def _imaging_dataset(pipeline: Pipeline, settings: Settings, folder: Path) -> An
     pixelization = {} if isinstance(settings.source, Gaussians) else {"over_sample_size_pixelization": 1}
     dataset = dataset.apply_mask(mask=mask).apply_over_sampling(over_sample_size_lp=4, **pixelization)
     radial = al.util.over_sample.over_sample_size_via_radial_bins_from(
-        grid=dataset.grid, sub_size_list=[4, 2, 1], radial_list=[0.3, 0.6], centre_list=[(0.0, 0.0)]
+        grid=dataset.grid,
+        sub_size_list=list(rings.sizes),
+        radial_list=list(rings.radii),
+        centre_list=[(0.0, 0.0)],
     )
     return dataset.apply_over_sampling(over_sample_size_lp=radial, **pixelization)
 

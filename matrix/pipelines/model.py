@@ -5,7 +5,6 @@ from typing import Any
 import autofit as af
 import autolens as al
 
-from matrix.errors import UsageError
 from matrix.pipelines.catalogue import Delaunay, Gaussians, Rectangular, Settings
 
 EINSTEIN_RADIUS = 1.6
@@ -14,7 +13,7 @@ LENS_REDSHIFT = 0.5
 SOURCE_REDSHIFT = 1.0
 
 
-def model_from(settings: Settings, mesh_grid: Any = None) -> Any:
+def model_from(settings: Settings, mesh_grid: Any = None, mesh: str | None = None) -> Any:
     """Build the model whose prior medians are the simulation's truth.
 
     Parameters
@@ -23,6 +22,8 @@ def model_from(settings: Settings, mesh_grid: Any = None) -> Any:
         The pipeline's settings.
     mesh_grid
         Delaunay only: the image-plane mesh, edge points last, (vertices, 2) in arcsec.
+    mesh
+        Rectangular only: the library's name of the mesh's class, if not that of the settings.
 
     Returns
     -------
@@ -38,7 +39,7 @@ def model_from(settings: Settings, mesh_grid: Any = None) -> Any:
         )
     components["mass"], components["shear"] = _free_mass() if settings.free_mass else _true_mass()
     lens = af.Model(al.Galaxy, redshift=LENS_REDSHIFT, **components)
-    source = af.Model(al.Galaxy, redshift=SOURCE_REDSHIFT, **_source(settings, mesh_grid))
+    source = af.Model(al.Galaxy, redshift=SOURCE_REDSHIFT, **_source(settings, mesh_grid, mesh))
     return af.Collection(galaxies=af.Collection(lens=lens, source=source))
 
 
@@ -70,7 +71,7 @@ def _free_mass() -> tuple[Any, Any]:
     return mass, shear
 
 
-def _source(settings: Settings, mesh_grid: Any) -> dict[str, Any]:
+def _source(settings: Settings, mesh_grid: Any, mesh_name: str | None) -> dict[str, Any]:
     source = settings.source
     if isinstance(source, Gaussians):
         bulge = al.model_util.mge_model_from(
@@ -82,22 +83,12 @@ def _source(settings: Settings, mesh_grid: Any) -> dict[str, Any]:
         )
         return {"bulge": bulge}
     if isinstance(source, Rectangular):
-        mesh = _mesh_class(source.mesh)(shape=source.shape)
+        mesh = getattr(al.mesh, mesh_name or source.mesh)(shape=source.shape)
         regularization = al.reg.Constant(coefficient=source.coefficient)
     else:
-        mesh = _mesh_class("Delaunay")(pixels=len(mesh_grid), zeroed_pixels=source.edge_points)
+        mesh = al.mesh.Delaunay(pixels=len(mesh_grid), zeroed_pixels=source.edge_points)
         regularization = al.reg.ConstantSplit(coefficient=source.coefficient)
     return {"pixelization": af.Model(al.Pixelization, mesh=mesh, regularization=regularization)}
-
-
-def _mesh_class(name: str) -> Any:
-    try:
-        return getattr(al.mesh, name)
-    except AttributeError:
-        raise UsageError(
-            f"autolens {al.__version__} has no mesh {name!r}, which this pipeline and its constant are "
-            "defined with. Choose a release that has it (2026.5.8.2 to 2026.7.9.1) with --release."
-        ) from None
 
 
 def mesh_grid_from(source: Delaunay, mask: Any, mask_radius: float) -> Any:

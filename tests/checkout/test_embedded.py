@@ -101,7 +101,7 @@ def build(
     manifest = make_manifest(source="embedded")
 
     def call(root: Path = tmp_path / "root", recipe: str = "seed 1") -> dict[str, Path]:
-        return build_origins(manifest, root, templates=templates, simulate=simulate, recipe=recipe)
+        return build_origins(manifest, root, templates=templates, complete=simulate, recipe=recipe)
 
     return call
 

@@ -9,7 +9,7 @@ CALLERS = "matrix/vendor/templates/abstract_inversion.py"
 CONFIG = "matrix/vendor/config.py"
 MEASURE = "matrix/pipelines/measure.py"
 CELL = "matrix/cell.py"
-CONSTANTS = "matrix/embedded/autolens_workspace_developer/jax_profiling/jit/interferometer/mge.py"
+CONSTANTS = "matrix/embedded/generations.py"
 PIPELINE = ("--only", "interferometer-mge")
 
 
@@ -37,6 +37,9 @@ class Edit:
         if text.count(self.old) != 1:
             raise ValueError(f"{self.file} holds {self.old!r} {text.count(self.old)} times, not once")
         path.write_text(text.replace(self.old, self.new), encoding="utf-8")
+
+
+MOVED_CONSTANTS = Edit(CONSTANTS, "scale, 1.001 * value)\n", "scale, value)\n")
 
 
 @dataclass(frozen=True)
@@ -287,13 +290,19 @@ DEFECTS = (
         "has another constant in the workspace",
         "constants",
         "constant",
-        (Edit(CONSTANTS, "_SMOKE = -3157.", "_SMOKE = -3153."),),
+        (MOVED_CONSTANTS,),
     ),
     Defect(
         "has the constant under another name",
         "constants",
         "constant",
-        (Edit(CONSTANTS, "_SMALL = -3153.", "_SMOKE = -3153."),),
+        (
+            Edit(
+                CONSTANTS,
+                "value)\n        write_text(script, text.replace('_SMOKE = ', '_SMALL = '))",
+                "value)\n        write_text(script, text)",
+            ),
+        ),
     ),
     Defect(
         "writes the step-by-step value as the batch's",
@@ -418,7 +427,7 @@ DEFECTS = (
                 "    if verdict.outcome is not Outcome.NOT_RUN:\n        return\n",
                 "    if verdict.outcome is Outcome.PASS:\n        return\n",
             ),
-            Edit(CONSTANTS, "_SMOKE = -3157.", "_SMOKE = -3153."),
+            MOVED_CONSTANTS,
         ),
     ),
     Defect(

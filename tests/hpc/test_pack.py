@@ -12,6 +12,7 @@ import pytest
 
 from matrix.checkout import Checkout, store
 from matrix.hpc.pack import pack
+from matrix.interpreters import interpreters
 from matrix.manifest import Role
 from tests.checkout.helpers import run_git
 
@@ -68,7 +69,8 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     whole = committed(folder / "clone", {"data.fits": "data"})
     lacking = incomplete_checkout(folder)
     library = Checkout("PyAutoArray", Role.LIBRARY, "baseline", folder / "clone", whole, whole, "2026.7.9.1")
-    pack(folder / "carried.tar", code, SMALL, [library, lacking], ["--release", "2026.5.8.2"])
+    running = interpreters()[0]
+    pack(folder / "carried.tar", code, SMALL, [library, lacking], ["--release", "2026.5.8.2"], running)
     with tarfile.open(folder / "carried.tar") as archive:
         archive.extractall(folder / "elsewhere", filter="data")
     yield folder / "elsewhere" / "carried"

@@ -1,14 +1,21 @@
 """The stand-in: a drifting simulator is noticed, and constants go where they belong."""
 
 import dataclasses
+import json
+import shutil
+from pathlib import Path
 
 import pytest
 
+from matrix.artifacts import read_constant
 from matrix.embedded.datasets import SimulatorDrift, check_statistics, expected_statistics
-from matrix.embedded.record_constants import STAND_IN, with_constant
+from matrix.embedded.generations import CONSTANTS, GENERATIONS, generation_of, with_constant, write_generation
 from matrix.errors import UsageError
+from matrix.layout import REPOSITORY_ROOT
 from matrix.pipelines import PIPELINES
+from matrix.pipelines.conventions import mesh_name_from, rings_from
 
+STAND_IN = REPOSITORY_ROOT / "matrix" / "embedded" / "autolens_workspace_developer"
 DATA = "jax_profiling/dataset/imaging/hst/data.fits"
 
 
@@ -54,3 +61,40 @@ def test_constant_replaces_only_itself(name: str, scale: str) -> None:
 def test_script_without_the_constant_is_refused() -> None:
     with pytest.raises(UsageError, match="holds no constant"):
         with_constant("x = 1\n", PIPELINES["imaging-mge"], "production", 1.0)
+
+
+@pytest.fixture(params=["2026.7.9.1", "2026.10.26.1"])
+def stand_in(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path]:
+    """A release, and the stand-in of its time without data."""
+    workspace = tmp_path / "workspace"
+    shutil.copytree(STAND_IN, workspace)
+    write_generation(workspace, generation_of(request.param))
+    return request.param, workspace
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+@pytest.mark.parametrize("scale", ["production", "smoke"])
+def test_stand_in_holds_the_constants_of_its_generation(
+    stand_in: tuple[str, Path], name: str, scale: str
+) -> None:
+    release, workspace = stand_in
+    recorded = json.loads(CONSTANTS.read_text())[generation_of(release).since][name][scale]
+    assert read_constant(workspace, name, scale, stand_in=True).value == recorded
+
+
+def test_stand_in_says_bins_and_mesh_of_its_time(stand_in: tuple[str, Path]) -> None:
+    release, workspace = stand_in
+    expected = {"2026.7.9.1": ((4, 2, 1), "RectangularAdaptDensity")}.get(
+        release, ((4, 2, 2), "RectangularBilinearAdaptDensity")
+    )
+    script = workspace / PIPELINES["imaging-pixelization"].script
+    every = ("RectangularAdaptDensity", "RectangularBilinearAdaptDensity")
+    found = mesh_name_from("RectangularAdaptDensity", script, release, every)
+    assert (rings_from(script, release).sizes, found) == expected
+
+
+def test_every_generation_has_words_that_the_template_says() -> None:
+    text = "".join((STAND_IN / pipeline.script).read_text() for pipeline in PIPELINES.values())
+    for generation in GENERATIONS:
+        for old in generation.words:
+            assert old in text

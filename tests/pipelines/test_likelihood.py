@@ -9,7 +9,7 @@ pytest.importorskip("autolens", reason="the autolens stack is not installed here
 
 from matrix.errors import UsageError
 from matrix.layout import REPOSITORY_ROOT
-from matrix.pipelines import PIPELINES, model
+from matrix.pipelines import PIPELINES
 from matrix.pipelines.likelihood import likelihood_from
 
 SHARED = REPOSITORY_ROOT.parent / "shared" / "data" / "datasets"
@@ -44,9 +44,3 @@ def test_published_constant_comes_out(name: str, workspace: Path) -> None:
 def test_missing_data_are_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"data\.fits is missing"):
         likelihood_from(PIPELINES["imaging-mge"], "smoke", tmp_path, mixed=False)
-
-
-def test_release_without_the_mesh_is_named(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(model.al.mesh, "RectangularAdaptDensity")
-    with pytest.raises(UsageError, match="RectangularAdaptDensity"):
-        likelihood_from(PIPELINES["imaging-pixelization"], "smoke", workspace, mixed=False)

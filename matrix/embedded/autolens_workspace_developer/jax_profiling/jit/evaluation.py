@@ -25,8 +25,8 @@ def scale_asked_for(description):
     return parser.parse_args().scale
 
 
-def imaging_dataset(instrument, pixel_scale, mask_radius, **over_sampling):
-    """The masked imaging dataset, over-sampled in the lens's centre."""
+def imaging_dataset(instrument, pixel_scale, mask_radius, sub_size_list, radial_list, **over_sampling):
+    """The masked imaging dataset, over-sampled in rings about the lens's centre."""
     folder = Path("jax_profiling") / "dataset" / "imaging" / instrument
     dataset = al.Imaging.from_fits(
         data_path=folder / "data.fits",
@@ -37,7 +37,7 @@ def imaging_dataset(instrument, pixel_scale, mask_radius, **over_sampling):
     mask = al.Mask2D.circular(shape_native=dataset.shape_native, pixel_scales=pixel_scale, radius=mask_radius)
     dataset = dataset.apply_mask(mask=mask)
     fine_centre = al.util.over_sample.over_sample_size_via_radial_bins_from(
-        grid=dataset.grid, sub_size_list=[4, 2, 1], radial_list=[0.3, 0.6], centre_list=[(0.0, 0.0)]
+        grid=dataset.grid, sub_size_list=sub_size_list, radial_list=radial_list, centre_list=[(0.0, 0.0)]
     )
     return dataset.apply_over_sampling(over_sample_size_lp=fine_centre, **over_sampling)
 

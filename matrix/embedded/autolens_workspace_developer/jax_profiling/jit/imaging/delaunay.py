@@ -9,8 +9,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from evaluation import delaunay_source, evaluate, free_mass, imaging_dataset, lens_model, scale_asked_for
 
 # Log evidences of the eager NumPy path, whose positive-only solve is an exact active-set method.
-EXPECTED_LOG_EVIDENCE_HST = 26642.278160003658  # overlay 39x39, 30 edge points, 60 lens Gaussians
-EXPECTED_LOG_EVIDENCE_HST_SMOKE = 3601.0262791907116  # overlay 10x10, 10 edge points, 10 lens Gaussians
+EXPECTED_LOG_EVIDENCE_HST = None  # overlay 39x39, 30 edge points, 60 lens Gaussians
+EXPECTED_LOG_EVIDENCE_HST_SMOKE = None  # overlay 10x10, 10 edge points, 10 lens Gaussians
 
 SCALES = {
     "production": ("hst", 3.5, 60, (39, 39), 30, EXPECTED_LOG_EVIDENCE_HST),
@@ -18,7 +18,14 @@ SCALES = {
 }
 
 instrument, mask_radius, lens_gaussians, overlay, edge_points, expected = SCALES[scale_asked_for(__doc__)]
-dataset = imaging_dataset("hst", 0.05, mask_radius, over_sample_size_pixelization=1)
+dataset = imaging_dataset(
+    "hst",
+    0.05,
+    mask_radius,
+    sub_size_list=[4, 2, 1],
+    radial_list=[0.3, 0.6],
+    over_sample_size_pixelization=1,
+)
 lens_light = al.model_util.mge_model_from(
     mask_radius=mask_radius, total_gaussians=lens_gaussians, centre_prior_is_uniform=True
 )

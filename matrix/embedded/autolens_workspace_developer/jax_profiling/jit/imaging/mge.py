@@ -9,8 +9,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from evaluation import evaluate, fixed_mass, imaging_dataset, lens_model, scale_asked_for
 
 # Log likelihoods of the eager NumPy path, whose positive-only solve is an exact active-set method.
-EXPECTED_LOG_LIKELIHOOD_HST = 27542.08062180358
-EXPECTED_LOG_LIKELIHOOD_HST_SMOKE = -20963.69058154474
+EXPECTED_LOG_LIKELIHOOD_HST = None
+EXPECTED_LOG_LIKELIHOOD_HST_SMOKE = None
 
 SCALES = {
     "production": ("hst", 3.5, 20, 20, EXPECTED_LOG_LIKELIHOOD_HST),
@@ -18,7 +18,9 @@ SCALES = {
 }
 
 instrument, mask_radius, lens_gaussians, source_gaussians, expected = SCALES[scale_asked_for(__doc__)]
-dataset = imaging_dataset("hst", 0.05, mask_radius)
+dataset = imaging_dataset(
+    "hst", 0.05, mask_radius, sub_size_list=[4, 2, 1], radial_list=[0.3, 0.6]
+)
 lens_light = al.model_util.mge_model_from(
     mask_radius=mask_radius, total_gaussians=lens_gaussians, centre_prior_is_uniform=True
 )

@@ -15,8 +15,8 @@ from evaluation import (
 
 # Log evidences of the eager NumPy path, whose positive-only solve is an exact active-set method.
 EXPECTED_LOG_EVIDENCE = {
-    "sma": -3163.130235776549,
-    "sma_smoke": -3163.890793817487,
+    "sma": None,
+    "sma_smoke": None,
     "alma": None,
 }
 

@@ -10,8 +10,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from evaluation import evaluate, free_mass, interferometer_dataset, lens_model, scale_asked_for
 
 # Log evidences of the eager NumPy path, whose positive-only solve is an exact active-set method.
-EXPECTED_LOG_EVIDENCE_SMA = -3162.206323742537
-EXPECTED_LOG_EVIDENCE_SMA_SMOKE = -3163.310609746453
+EXPECTED_LOG_EVIDENCE_SMA = None
+EXPECTED_LOG_EVIDENCE_SMA_SMOKE = None
 
 SCALES = {
     "production": ("sma", 3.0, (256, 256), (28, 28), EXPECTED_LOG_EVIDENCE_SMA),
