@@ -14,6 +14,9 @@ from matrix.typed_json import RecordError as RecordError
 SCHEMA = "nnls-matrix/cell-record"
 VERSION = 2
 
+# The solver's package in a library that it was vendored into.
+VENDORED = "autoarray.inversion.nnls"
+
 Precision = Literal["fp64", "mp"]
 Side = Literal["baseline", "candidate"]
 Scale = Literal["production", "smoke"]
@@ -188,25 +191,30 @@ class LaneSolve:
     size
         K, the number of unknowns of the system that was solved.
     iterations, converged
-        What the side's solver says of the very same system when asked for its diagnostics.
+        What the library states of that solve; a library that states nothing has its solver asked about the
+        very same system. None where neither says it. Iterations of the "certified" solver are its passes.
     zeros
         Unknowns at the bound: at most 1e-9 of the largest, in scaled variables.
     matrix_norm, vector_norm
         Frobenius norm of the scaled matrix, and Euclidean norm of the scaled q: equal on both sides if their
         call sites hand over the same system, scaled already or not.
+    certified
+        Whether a solver that carries a certificate says it was reached; None of others, and in records made
+        before this was noted. Without it, the library's "certified" solver hands over to its fallback.
     """
 
     __pydantic_config__ = CLOSED
 
     size: int
-    iterations: int
-    converged: bool
+    iterations: int | None
+    converged: bool | None
     primal_infeasibility: float
     dual_infeasibility: float
     complementarity: float
     zeros: int
     matrix_norm: float
     vector_norm: float
+    certified: bool | None = None
 
     @property
     def kkt_residual(self) -> float:
@@ -217,12 +225,28 @@ class LaneSolve:
 
 @dataclasses.dataclass(frozen=True)
 class Solver:
-    """Which solver answered, and the options that were in force at the call site."""
+    """Which solver answered, and the options that were in force at the call site.
+
+    Attributes
+    ----------
+    name
+        The package that was called, or what the library's `stats` name: "pdip", "certified".
+    options
+        By name, as text.
+    stated
+        Names in the `stats` of the library's call site; None where it has none.
+    """
 
     __pydantic_config__ = CLOSED
 
     name: str
     options: dict[str, str]
+    stated: tuple[str, ...] | None = None
+
+    @property
+    def said(self) -> str:
+        """The solver in a few words: its name, and how it scales the system where the library says so."""
+        return ", ".join(filter(None, (self.name, self.options.get("preconditioning"))))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -310,6 +334,8 @@ class Record:
     convergence
         Iterations and KKT residual of the first lane's system on the way to its answer. Empty in records made
         before this was noted.
+    convergence_note
+        How that curve was had, where it needs saying; or why there is none.
     """
 
     __pydantic_config__ = CLOSED
@@ -325,6 +351,7 @@ class Record:
     precision: PrecisionFacts
     provenance: Provenance
     convergence: tuple[tuple[int, float], ...] = ()
+    convergence_note: str = ""
 
 
 def to_json(record: Record) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from matrix.pipelines import PIPELINES
 from matrix.plan import SIDES, CheckedOut, Constant, Plan, PlannedCell, PlannedEnvironment, Tolerances
 from matrix.record import (
+    VENDORED,
     Cell,
     EagerEvaluation,
     Evaluation,
@@ -57,7 +58,7 @@ def make_record(
         evaluations=dataclasses.replace(recorded, **(evaluations or {})),
         timings=Timings(10.5, timing, timing, 3),
         memory=Memory(3 * 1024**3, None, XlaMemory(1, 24, 3, 0)),
-        solver=Solver("solver", {}),
+        solver=Solver(VENDORED if side == "candidate" else "jaxnnls", {}),
         nnls=(LaneSolve(1285, 2, True, 0.0, 1e-15, 1e-16, 362, 50.0, 7.0),) * 3,
         precision=PrecisionFacts(True, "True", False, "float64"),
         provenance=Provenance(

@@ -7,7 +7,7 @@ import pytest
 
 from matrix.gates import Blame, Outcome, Verdict, judge, judged_in
 from matrix.plan import Constant, Tolerances
-from matrix.record import EagerEvaluation, LaneSolve, PrecisionFacts, Record, Solver
+from matrix.record import VENDORED, EagerEvaluation, LaneSolve, PrecisionFacts, Record, Solver
 from tests.factory import EVIDENCE, LANES, evaluation, make_plan, make_record
 
 PIPELINE = "imaging-pixelization"
@@ -120,7 +120,7 @@ def test_another_linear_system_is_seen_where_the_evidence_hides_it(norms: tuple[
 
 @pytest.mark.parametrize(("used", "red"), [("pdip", set()), ("auto", {("solver", "candidate")})])
 def test_an_algorithm_asked_for_is_the_one_that_solved(used: str, red: set[tuple[str, str]]) -> None:
-    record = make_record(solver=Solver("solver", {"algorithm": used}))
+    record = make_record(solver=Solver(VENDORED, {"algorithm": used}))
     assert failed(verdicts(record, algorithm="pdip")) == red
     assert not failed(verdicts(record))
 

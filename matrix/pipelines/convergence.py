@@ -3,56 +3,80 @@
 import importlib
 import sys
 import traceback
-from collections.abc import Mapping
-from types import ModuleType
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
 
+from matrix.pipelines.audit import REPLACED, Inner, Solve
 from matrix.pipelines.kkt import kkt_residuals
-from matrix.record import LaneSolve, Side
+from matrix.record import VENDORED, LaneSolve
 
-# The vendored solver is compiled anew for each limit, which costs seconds: more points are not worth it.
+# A solver is compiled anew for each limit, which costs seconds: more points are not worth it.
 MOST_LIMITS = 3
 
-Curve = tuple[tuple[int, float], ...]
+# How each solver is told its limit.
+_LIMITED: dict[str, Callable[[int], dict[str, dict[str, Any]]]] = {
+    VENDORED: lambda limit: {"options": {"max_iter": limit}},
+    "pdip": lambda limit: {"settings": {"nnls_max_iter": limit}},
+    "certified": lambda limit: {"settings": {"certified_pass_budget": limit, "certified_fallback": "none"}},
+}
+_POLISHED = "the library polishes each answer of the raw mode, at every limit"
 
 
-def convergence(
-    side: Side, solver: ModuleType, options: Mapping[str, Any], Q: np.ndarray, q: np.ndarray, lane: LaneSolve
-) -> Curve:
+@dataclass(frozen=True)
+class Curve:
+    """(iteration, KKT residual) pairs, and how they were had or why there are none."""
+
+    points: tuple[tuple[int, float], ...]
+    note: str = ""
+
+
+def convergence(solve: Solve, Q: np.ndarray, q: np.ndarray, lane: LaneSolve) -> Curve:
     """Iterations and KKT residual, until the answer that the likelihood used.
+
+    jaxnnls, where the call site calls it itself, is stepped. The others are asked for their answer under
+    lower limits: the vendored solver by its option, the library's own through the library's settings.
 
     Parameters
     ----------
-    side
-        jaxnnls, at baseline, is stepped; the vendored solver is asked for its answer under lower limits.
-    solver
-        From `solver_module`.
-    options
-        What the call site passes to the solver.
+    solve
+        How the call site was called.
     Q, q
-        (K, K) and (K,), the system as handed to the solver.
+        (K, K) and (K,), the system of the first lane.
     lane
         The judged solve of that system, which is the last point.
 
     Returns
     -------
-    tuple
-        (iteration, residual) pairs. Empty where the solver would not be looked at: the reason is then on
-        standard error, since no curve is worth losing a measurement.
+    Curve
+        Without points where the solver would not be looked at: no curve is worth losing a measurement. The
+        reason is then on standard error as well.
     """
+    if lane.iterations is None:
+        return Curve((), "no curve: the library does not state how many iterations its solve took")
     try:
-        if side == "baseline":
-            before = _stepped(Q, q, lane.iterations - 1)
-        else:
-            before = _limited(solver, options, Q, q, lane.iterations)
-    except Exception:
+        return _curve(solve, Q, q, lane, lane.iterations)
+    except Exception as error:
         print("no convergence curve of this cell:", file=sys.stderr)
         traceback.print_exc()
-        return ()
-    return (*before, (lane.iterations, lane.kkt_residual))
+        return Curve((), f"no curve: {type(error).__name__} while the solver was looked at, see the log")
+
+
+def _curve(solve: Solve, Q: np.ndarray, q: np.ndarray, lane: LaneSolve, iterations: int) -> Curve:
+    last = (iterations, lane.kkt_residual)
+    if solve.solver == REPLACED:
+        return Curve((*_stepped(solve.handed(Q, q), iterations - 1), last))
+    if solve.solver == "certified" and not lane.certified:
+        return Curve((), "no curve: the passes did not certify, and what answered instead states no count")
+    if solve.solver not in _LIMITED:
+        return Curve((), f"no curve: it is not known how to limit {solve.solver}")
+    limits = limits_below(iterations)
+    answers = [solve.asked(Q, q, **_LIMITED[solve.solver](limit))[0] for limit in limits]
+    before = ((limit, _residual(Q, q, x)) for limit, x in zip(limits, answers, strict=True))
+    return Curve((*before, last), _POLISHED if solve.words.get("preconditioning") == "raw" else "")
 
 
 def limits_below(iterations: int) -> list[int]:
@@ -61,27 +85,17 @@ def limits_below(iterations: int) -> list[int]:
     return [round(limit) for limit in np.linspace(1, iterations - 1, count)] if count > 0 else []
 
 
-def _stepped(Q: np.ndarray, q: np.ndarray, steps: int) -> list[tuple[int, float]]:
+def _stepped(handed: Inner, steps: int) -> list[tuple[int, float]]:
     # The one step that its loop repeats, as jaxnnls 1.0.1 has it: Q, q, x, s, z, tolerance, converged, count.
     pdip = importlib.import_module("jaxnnls.pdip")
     step = jax.jit(pdip.pdip_pc_step)
+    Q, q = handed.Q, handed.q
     state = (Q, q, *pdip.initialize(Q, q), 0.0, 0, 0)
     curve = []
     for number in range(1, steps + 1):
         state = step(state)
         curve.append((number, _residual(Q, q, state[2])))
     return curve
-
-
-def _limited(
-    solver: ModuleType, options: Mapping[str, Any], Q: np.ndarray, q: np.ndarray, iterations: int
-) -> list[tuple[int, float]]:
-    # The backward pass's option means nothing to a solve that is not differentiated.
-    kept = {name: value for name, value in options.items() if name not in ("target_kappa", "max_iter")}
-    return [
-        (limit, _residual(Q, q, solver.solve_nnls(Q, q, max_iter=limit, **kept)[0]))
-        for limit in limits_below(iterations)
-    ]
 
 
 def _residual(Q: np.ndarray, q: np.ndarray, x: Any) -> float:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import jax
@@ -14,7 +13,7 @@ import numpy as np
 from autoarray.inversion.inversion import inversion_util
 
 from matrix.machine import peak_rss_bytes
-from matrix.pipelines.audit import lane_solves, solver_facts, solver_module, tapped
+from matrix.pipelines.audit import lane_solves, need_vendored, solver_facts, tapped
 from matrix.pipelines.catalogue import pipeline_named
 from matrix.pipelines.convergence import Curve, convergence
 from matrix.pipelines.likelihood import Likelihood, likelihood_from, values_of
@@ -29,7 +28,6 @@ from matrix.record import (
     Memory,
     PrecisionFacts,
     Record,
-    Side,
     Solver,
     Timings,
 )
@@ -96,7 +94,7 @@ def measure(
     started = _now()
     # Nobody reads times at smoke scale.
     steady_s = STEADY_SECONDS if cell.scale == "production" else 0.0
-    solver = solver_module(cell.side)
+    need_vendored(cell.side)
     stage("load the data and build the model")
     pipeline = pipeline_named(cell.pipeline)
     likelihood = likelihood_from(pipeline, cell.scale, workspace, mixed=cell.precision == "mp")
@@ -129,7 +127,7 @@ def measure(
     vmap_equal = batched(likelihood.batch([medians] * LANES))
 
     stage("audit the solver")
-    audit = _audit(likelihood, cell.side, solver, batch)
+    audit = _audit(likelihood, batch)
 
     stage("write the record")
     record = Record(
@@ -165,7 +163,8 @@ def measure(
             started=started,
             finished=_now(),
         ),
-        convergence=audit.curve,
+        convergence=audit.curve.points,
+        convergence_note=audit.curve.note,
     )
     return Measurement(record, frame, audit.Q, audit.x)
 
@@ -192,15 +191,15 @@ def lanes_from(seed: int, parameters: int, lanes: int = LANES) -> tuple[tuple[fl
     return ((0.5,) * parameters, *(tuple(map(float, draw)) for draw in draws))
 
 
-def _audit(likelihood: Likelihood, side: Side, solver: ModuleType, batch: Any) -> _Audit:
-    function, seen = tapped(likelihood.traced, solver, inversion_util)
-    values, systems, vectors, answers = compiled(jax.vmap(function), batch)(batch)
-    lanes = lane_solves(solver, seen[0], systems, vectors, answers)
+def _audit(likelihood: Likelihood, batch: Any) -> _Audit:
+    function, seen = tapped(likelihood.traced, inversion_util)
+    values, systems, vectors, answers, numbers = compiled(jax.vmap(function), batch)(batch)
+    lanes = lane_solves(seen[0], systems, vectors, answers, numbers)
     return _Audit(
         values,
-        solver_facts(solver, seen[0]),
+        solver_facts(seen[0]),
         lanes,
-        convergence(side, solver, seen[0].options, systems[0], vectors[0], lanes[0]),
+        convergence(seen[0], systems[0], vectors[0], lanes[0]),
         np.asarray(systems).dtype.name,
         np.asarray(systems[0], dtype=np.float64),
         np.asarray(answers[0], dtype=np.float64),

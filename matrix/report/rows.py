@@ -69,6 +69,22 @@ def overall(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdic
     return word + ": " + ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
 
 
+def iterations_of(record: Record) -> list[str]:
+    """The solver's iterations in each lane, as far as they are known."""
+    return [MISSING if lane.iterations is None else str(lane.iterations) for lane in record.nnls]
+
+
+def convergence_of(record: Record) -> str:
+    """In how many lanes the solver says that it converged."""
+    said = {lane.converged for lane in record.nnls}
+    if said == {True}:
+        return "all lanes"
+    if False in said:
+        return "NOT all lanes"
+    certified = sum(bool(lane.certified) for lane in record.nnls)
+    return f"{certified} of {len(record.nnls)} lanes certified, the others are the fallback's"
+
+
 def _row(plan: Plan, pipeline: str, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> Row:
     baseline = records.get(plan.cell(pipeline, "baseline").name)
     candidate = records.get(plan.cell(pipeline, "candidate").name)

@@ -8,7 +8,15 @@ from matrix.plan import SIDES, Plan
 from matrix.record import Record
 from matrix.report.change import HEADINGS as CHANGE_HEADINGS
 from matrix.report.change import change_rows
-from matrix.report.rows import HEADINGS, MISSING, caption, concerned, overall, table_rows
+from matrix.report.rows import (
+    HEADINGS,
+    MISSING,
+    caption,
+    concerned,
+    iterations_of,
+    overall,
+    table_rows,
+)
 
 
 def write_summary(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> None:
@@ -36,6 +44,7 @@ def write_summary(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[
                 "vmap compile s",
                 "vmap ms/lane",
                 "peak GiB",
+                "solver",
                 "K",
                 "iterations",
                 "KKT residual",
@@ -79,7 +88,7 @@ def _cell_rows(plan: Plan, records: Mapping[str, Record]) -> Iterable[tuple[str,
     for cell in concerned(plan, records).cells:
         record = records.get(cell.name)
         if record is None:
-            yield (cell.name, *[MISSING] * 9)
+            yield (cell.name, *[MISSING] * 10)
             continue
         timings = record.timings
         yield (
@@ -90,8 +99,9 @@ def _cell_rows(plan: Plan, records: Mapping[str, Record]) -> Iterable[tuple[str,
             f"{timings.vmap.compile_s:.1f}",
             f"{timings.vmap_lane_s * 1e3:.1f}",
             f"{record.memory.peak_rss_bytes / 1024**3:.2f}",
+            record.solver.said,
             str(record.nnls[0].size),
-            "/".join(str(lane.iterations) for lane in record.nnls),
+            "/".join(iterations_of(record)),
             f"{max(lane.kkt_residual for lane in record.nnls):.1e}",
         )
 

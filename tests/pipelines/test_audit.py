@@ -1,95 +1,191 @@
-"""The tap: it sees the one solve that is made, changes nothing, and lets go."""
+"""The tap: it sees the one solve that is made, by whatever solver, changes nothing, and lets go."""
 
 from collections.abc import Callable
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 jax = pytest.importorskip("jax")
+pytest.importorskip("jaxnnls")
+
+import jax.numpy as jnp  # noqa: E402
 
 from matrix.errors import MatrixError, UsageError  # noqa: E402
-from matrix.pipelines.audit import lane_solves, solver_facts, solver_module, tapped  # noqa: E402
+from matrix.pipelines.audit import CALL_SITE, lane_solves, need_vendored, solver_facts, tapped  # noqa: E402
+from matrix.record import VENDORED, LaneSolve, Solver  # noqa: E402
+from tests.pipelines import call_sites  # noqa: E402
 
-DIAGONAL = np.asarray([1.0, 2.0, 4.0])
-VECTOR = np.asarray([1.0, -1.0, 2.0])
-ITERATIONS = 7
-
-
-def diagonal_solver(early_stop: float = 0.0) -> ModuleType:
-    """A solver for diagonal Q, which has a closed form; `early_stop` is added to its answer."""
-
-    def solve_nnls_primal(Q: Any, q: Any, target_kappa: float = 1e-3, max_iter: int = 1) -> Any:
-        del target_kappa, max_iter
-        return jax.numpy.maximum(q / jax.numpy.diagonal(Q), 0.0) + early_stop
-
-    def solve_nnls(Q: Any, q: Any, max_iter: int = 1) -> Any:
-        x = solve_nnls_primal(Q, q)
-        return x, x, Q @ x - q, max_iter > 1, ITERATIONS
-
-    module = ModuleType("diagonal_solver")
-    vars(module).update(solve_nnls_primal=solve_nnls_primal, solve_nnls=solve_nnls)
-    return module
+SHIFTS = np.asarray([0.0, 0.5, 2.0])
 
 
-def likelihood_through(holder: ModuleType) -> Callable[[Any], Any]:
-    """A scalar through one solve, found in `holder` at the time of the call, as a call site does."""
+def system(K: int = 12) -> tuple[np.ndarray, np.ndarray]:
+    """A positive definite system with a diagonal far from one, whose optimum has zeros."""
+    generator = np.random.default_rng(3)
+    A = (generator.normal(size=(2 * K, K)) + 1.0) * np.geomspace(1.0, 100.0, K)
+    return A.T @ A, A.T @ generator.normal(size=2 * K)
+
+
+def likelihood_through(site: ModuleType, settings: SimpleNamespace | None = None) -> Callable[[Any], Any]:
+    """A scalar through one solve, looked up in `site` at the time of the call, as the library does."""
+    Q, q = system()
+    in_force = settings or call_sites.settings()
 
     def likelihood(shift: Any) -> Any:
-        solve = vars(holder)["solve_nnls_primal"]
-        return solve(jax.numpy.diag(DIAGONAL), VECTOR + shift, target_kappa=1e-11, max_iter=40).sum()
+        solve = vars(site)[CALL_SITE]
+        x = solve(data_vector=q + shift, curvature_reg_matrix=jnp.asarray(Q), settings=in_force, xp=jnp)
+        return x.sum()
 
     return likelihood
 
 
-def test_batched_solves_are_seen_and_judged() -> None:
-    solver = diagonal_solver()
-    original = vars(solver)["solve_nnls_primal"]
-    likelihood = likelihood_through(solver)
-    shifts = jax.numpy.asarray([0.0, 0.5, 2.0])
-    function, seen = tapped(likelihood, solver, ModuleType("call_site"))
-    values, systems, vectors, answers = jax.jit(jax.vmap(function))(shifts)
-    assert vars(solver)["solve_nnls_primal"] is original
-    np.testing.assert_array_equal(values, jax.jit(jax.vmap(likelihood))(shifts))
-    np.testing.assert_array_equal(systems, [np.diag(DIAGONAL)] * 3)
-    np.testing.assert_array_equal(vectors, VECTOR + np.asarray(shifts)[:, None])
-    facts = solver_facts(solver, seen[0])
-    assert facts.name == "diagonal_solver"
-    assert facts.options == {"entry_point": "solve_nnls_primal", "target_kappa": "1e-11", "max_iter": "40"}
-    lanes = lane_solves(solver, seen[0], systems, vectors, answers)
-    assert [(lane.size, lane.iterations, lane.converged) for lane in lanes] == [(3, ITERATIONS, True)] * 3
-    assert [lane.zeros for lane in lanes] == [1, 1, 0]
-    assert all(lane.kkt_residual < 1e-6 for lane in lanes)
+def audited(site: ModuleType, **settings: Any) -> tuple[Solver, tuple[LaneSolve, ...]]:
+    """What the audit finds in a batch of different lanes, having left the values as they are."""
+    original = vars(site)[CALL_SITE]
+    likelihood = likelihood_through(site, call_sites.settings(**settings))
+    function, seen = tapped(likelihood, site)
+    found = jax.jit(jax.vmap(function))(SHIFTS)
+    assert vars(site)[CALL_SITE] is original
+    np.testing.assert_allclose(found.value, jax.jit(jax.vmap(likelihood))(SHIFTS), rtol=1e-12)
+    np.testing.assert_array_equal(found.Q, [system()[0]] * 3)
+    np.testing.assert_array_equal(found.q, system()[1] + SHIFTS[:, None])
+    np.testing.assert_array_equal(found.value, found.x.sum(axis=1))
+    facts, lanes = solver_facts(seen[0]), lane_solves(seen[0], *found[1:])
+    assert [lane.size for lane in lanes] == [12] * 3
+    assert all(0 < lane.zeros < 12 for lane in lanes)
+    return facts, lanes
 
 
-def test_answer_that_was_returned_is_judged_not_a_better_one() -> None:
-    solver = diagonal_solver(early_stop=0.1)
-    function, seen = tapped(likelihood_through(solver), solver, ModuleType("call_site"))
-    _, *system = jax.vmap(function)(jax.numpy.zeros(1))
-    (lane,) = lane_solves(solver, seen[0], *system)
-    assert lane.complementarity > 0.05
+def test_jaxnnls_without_stats_is_asked_about_the_very_systems() -> None:
+    facts, lanes = audited(call_sites.without_stats())
+    assert facts == Solver("jaxnnls", {"entry_point": "solve_nnls_primal", "target_kappa": "1e-11"}, None)
+    assert all(lane.converged and lane.iterations > 3 and lane.kkt_residual < 1e-6 for lane in lanes)
+    assert [lane.certified for lane in lanes] == [None] * 3
 
 
-def test_call_by_name_is_seen_too() -> None:
-    solver, call_site = diagonal_solver(), ModuleType("call_site")
-    vars(call_site)["solve_nnls_primal"] = vars(solver)["solve_nnls_primal"]
-    function, seen = tapped(likelihood_through(call_site), solver, call_site)
+def test_vendored_without_stats_is_named_as_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts, lanes = audited(call_sites.vendored_without_stats(monkeypatch, max_iter=40))
+    assert (facts.name, facts.stated) == (VENDORED, None)
+    assert facts.options["algorithm"] == "auto"
+    assert facts.options["max_iter"] == "40"
+    assert all(lane.converged and lane.kkt_residual < 1e-13 for lane in lanes)
+
+
+@pytest.mark.parametrize("preconditioning", ["raw", "jacobi"])
+def test_pdip_is_named_as_the_library_states_it(preconditioning: str) -> None:
+    facts, lanes = audited(call_sites.pdip(preconditioning), nnls_max_iter=40)
+    assert facts == Solver(
+        "pdip",
+        {
+            "solver": "pdip",
+            "preconditioning": preconditioning,
+            "nnls_solver_tol": "None",
+            "nnls_max_iter": "40",
+        },
+        ("converged", "iterations", "preconditioning", "solver"),
+    )
+    assert all(lane.converged and 3 < lane.iterations < 40 for lane in lanes)
+
+
+def test_each_lane_has_its_own_status() -> None:
+    _, lanes = audited(call_sites.pdip())
+    *_, most = sorted(lane.iterations for lane in lanes)
+    _, limited = audited(call_sites.pdip(), nnls_max_iter=most - 1)
+    assert [lane.converged for lane in limited] == [lane.iterations < most - 1 for lane in lanes]
+    assert False in [lane.converged for lane in limited]
+
+
+@pytest.mark.parametrize(
+    ("certifies", "fallback", "converged"),
+    [(True, "pdip", True), (False, "pdip", None), (True, "none", True), (False, "none", False)],
+)
+def test_certified_says_so_and_not_how_its_fallback_went(
+    certifies: bool, fallback: str, converged: bool | None
+) -> None:
+    facts, lanes = audited(call_sites.certified(certifies), certified_fallback=fallback)
+    assert facts.name == "certified"
+    assert facts.options["certified_fallback"] == fallback
+    assert [(lane.certified, lane.converged) for lane in lanes] == [(certifies, converged)] * 3
+    assert [lane.iterations for lane in lanes] == [4 if certifies else call_sites.BUDGET] * 3
+
+
+def test_third_value_is_named_by_the_package_that_was_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts, lanes = audited(call_sites.vendored_with_stats(monkeypatch))
+    assert (facts.name, facts.options["solver"]) == (VENDORED, "nnls")
+    assert facts.options["entry_point"] == "solve_nnls_primal + solve_nnls"
+    assert facts.options["algorithm"] == "pdip"
+    assert all(lane.converged and lane.kkt_residual < 1e-9 for lane in lanes)
+
+
+def test_what_the_stats_leave_out_is_not_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts, lanes = audited(call_sites.vendored_with_stats(monkeypatch, solver=0, iterations=0))
+    assert facts.stated == ("converged",)
+    assert [(lane.iterations, lane.converged) for lane in lanes] == [(None, True)] * 3
+
+
+def test_call_site_that_names_nobody_is_not_guessed() -> None:
+    facts, lanes = audited(call_sites.with_stats(lambda Q, q, _: (jnp.maximum(q, 0.0) + 0 * Q[0], {})))
+    assert facts == Solver("not stated", {}, ())
+    assert all(lane.converged is None and lane.kkt_residual > 0.1 for lane in lanes)
+
+
+def test_stats_of_the_caller_are_filled_too() -> None:
+    site, own = call_sites.pdip(), {}
+    Q, q = system()
+    function, _ = tapped(
+        lambda _: vars(site)[CALL_SITE](q, Q, call_sites.settings(), jnp, stats=own).sum(), site
+    )
+    assert set(function(0.0).numbers) == {"converged", "iterations"}
+    assert own["solver"] == "pdip"
+
+
+def test_gradient_goes_through_the_tap() -> None:
+    site = call_sites.without_stats()
+    likelihood = likelihood_through(site)
+    function, seen = tapped(likelihood, site)
+    expected = jax.grad(likelihood)(0.25)
+    assert jax.grad(lambda shift: function(shift).value)(0.25) == pytest.approx(expected, rel=1e-12)
+    Q, q = system()
+    again = jax.grad(lambda shift: seen[0].again(Q, q + shift).sum())(0.25)
+    assert again == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("made", ["without_stats", "pdip"])
+def test_the_call_can_be_made_again_on_another_system(made: str) -> None:
+    site = getattr(call_sites, made)()
+    function, seen = tapped(likelihood_through(site), site)
+    found = jax.jit(function)(0.0)
+    Q, q = system()
+    x, said = jax.jit(seen[0].asked)(Q, q)
+    np.testing.assert_allclose(x, found.x, rtol=1e-9, atol=1e-12)
+    assert set(said) == {"converged", "iterations"}
+    cut, said = seen[0].asked(Q, q, settings={"nnls_max_iter": 2}) if made == "pdip" else (None, None)
+    assert cut is None or (int(said["iterations"]) == 2 and np.abs(cut - x).max() > 1e-6)
+
+
+def test_likelihoods_own_settings_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_force, site = call_sites.settings(), call_sites.vendored_with_stats(monkeypatch)
+    function, seen = tapped(likelihood_through(site, in_force), site)
     function(0.0)
-    assert len(seen) == 1
+    Q, q = system()
+    _, limited = seen[0].asked(Q, q, options={"max_iter": 1})
+    assert int(limited["iterations"]) == 1
+    assert vars(in_force) == vars(call_sites.settings())
+    with pytest.raises(MatrixError, match="nnls_patience"):
+        seen[0].asked(Q, q, settings={"nnls_patience": 1})
 
 
 @pytest.mark.parametrize("calls", [0, 2])
 def test_other_than_one_solve_is_refused(calls: int) -> None:
-    solver = diagonal_solver()
-    likelihood = likelihood_through(solver)
-    function, _ = tapped(
-        lambda shift: sum(likelihood(shift) for _ in range(calls)), solver, ModuleType("site")
-    )
+    site = call_sites.without_stats()
+    likelihood = likelihood_through(site)
+    function, _ = tapped(lambda shift: sum(likelihood(shift) for _ in range(calls)), site)
     with pytest.raises(MatrixError, match=f"saw {calls}"):
         function(0.0)
 
 
-def test_missing_solver_names_the_side() -> None:
-    with pytest.raises(UsageError, match="candidate"):
-        solver_module("candidate")
+def test_missing_package_is_named() -> None:
+    need_vendored("baseline")
+    with pytest.raises(UsageError, match=f"the candidate side needs {VENDORED}"):
+        need_vendored("candidate")

@@ -45,7 +45,7 @@ def _systems(
     from autoarray.inversion.inversion import inversion_util
 
     from matrix.diagnose.systems import System
-    from matrix.pipelines.audit import solver_module, tapped
+    from matrix.pipelines.audit import need_vendored, tapped
     from matrix.pipelines.catalogue import pipeline_named
     from matrix.pipelines.likelihood import likelihood_from
     from matrix.pipelines.programs import compiled
@@ -56,13 +56,14 @@ def _systems(
     settings = {cell.scale: variation.applied(pipeline.settings[cell.scale])}
     varied = dataclasses.replace(pipeline, settings=settings)
     likelihood = likelihood_from(varied, cell.scale, request.workspace, mixed=False)
-    function, seen = tapped(likelihood.traced, solver_module(cell.side), inversion_util)
+    need_vendored(cell.side)
+    function, seen = tapped(likelihood.traced, inversion_util)
     stage(f"{label}: compile")
     program = compiled(function, likelihood.parameters(likelihood.medians()))
-    dense = tuple(seen[0].options["dense_columns"] or ())
+    dense = tuple(seen[0].options.get("dense_columns") or ())
     for number, unit in enumerate(_units(request.seed, likelihood.model.prior_count, draws), 1):
         stage(f"{label}: draw {number} of {draws}")
-        _, Q, q, x = program(likelihood.parameters(likelihood.vector_from_unit(unit)))
+        _, Q, q, x, _ = program(likelihood.parameters(likelihood.vector_from_unit(unit)))
         yield unit, System("", np.asarray(Q), np.asarray(q), dense), int(np.sum(np.asarray(x) == 0))
 
 

@@ -1,5 +1,6 @@
 """Run a likelihood in another arithmetic: `python -m matrix.diagnose.float32.cell`, at the baseline."""
 
+import functools
 import math
 import sys
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ def compare(request: Request, stage: Callable[[str], None]) -> None:
     from autoarray.inversion.inversion import inversion_util
 
     from matrix.diagnose.sides.record import write_diagnosis
-    from matrix.pipelines.audit import lane_solves, solver_module, tapped
+    from matrix.pipelines.audit import CALL_SITE, lane_solves, tapped
     from matrix.pipelines.catalogue import pipeline_named
     from matrix.pipelines.likelihood import likelihood_from
     from matrix.pipelines.measure import lanes_from
@@ -33,23 +34,20 @@ def compare(request: Request, stage: Callable[[str], None]) -> None:
     started = now()
     cell, arithmetic = request.cell, request.details["arithmetic"]
     lanes, repeats = int(request.details["lanes"]), int(request.details["repeats"])
-    solver = solver_module(cell.side)
     stage("load the data and build the model")
     likelihood = likelihood_from(
         pipeline_named(cell.pipeline), cell.scale, request.workspace, mixed=cell.precision == "mp"
     )
     units = lanes_from(request.seed, likelihood.model.prior_count, lanes)
     vectors = [likelihood.medians(), *(likelihood.vector_from_unit(unit) for unit in units[1:])]
-    function, seen = tapped(likelihood.traced, solver, inversion_util)
+    function, seen = tapped(likelihood.traced, inversion_util)
+    call_site = vars(inversion_util)[CALL_SITE]
     with ExitStack() as stack:
         if arithmetic in TF32:
             # One of the two products, the solver's or the others', is rounded.
             in_solver = arithmetic == "tf32-solver"
             stack.enter_context(products(rounded=not in_solver))
-            stack.enter_context(
-                patch.object(solver, "solve_nnls_primal", _within(in_solver, solver.solve_nnls_primal))
-            )
-            stack.enter_context(patch.object(solver, "solve_nnls", _within(in_solver, solver.solve_nnls)))
+            stack.enter_context(patch.object(inversion_util, CALL_SITE, _within(in_solver, call_site)))
         stage("alone")
         parameters = [likelihood.parameters(vector) for vector in vectors]
         single = compiled(function, parameters[0])
@@ -61,16 +59,17 @@ def compare(request: Request, stage: Callable[[str], None]) -> None:
         batched, batch_timing = timed(program, batch, repeats)
         equal = program(likelihood.batch(vectors[:1] * lanes))
         stage("the solver itself")
-        systems: Any = list(zip(*alone, strict=True))[1:]
-        solves_alone = lane_solves(solver, seen[0], *systems)
-        solves_batched = lane_solves(solver, seen[0], *batched[1:])
+        apart = jax.tree_util.tree_map(lambda *lanes: np.stack(lanes), *alone)
+        solves_alone = lane_solves(seen[0], *apart[1:])
+        solves_batched = lane_solves(seen[0], *batched[1:])
     pdip = sys.modules["jaxnnls.pdip"]
+    raw = seen[0].words.get("preconditioning") == "raw"
     write_diagnosis(
         request.folder / "record.json",
         Float32Record(
             cell=cell,
             arithmetic=arithmetic,
-            tolerance=min(batched[2].shape[1] * float(pdip.EPSILON), 1e-2),
+            tolerance=None if raw else min(batched.q.shape[1] * float(pdip.EPSILON), 1e-2),
             alone=_finite([lane[0] for lane in alone]),
             batched=_finite(np.asarray(batched[0])),
             equal=_finite(np.asarray(equal[0])),
@@ -108,6 +107,7 @@ def _tf32(operand: Any) -> Any:
 
 
 def _within(rounded: bool, function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
     def within(*arguments: Any, **options: Any) -> Any:
         with products(rounded):
             return function(*arguments, **options)

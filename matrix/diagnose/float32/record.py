@@ -19,7 +19,8 @@ class Float32Record:
     Attributes
     ----------
     tolerance
-        On the residual, as jaxnnls sets it: min(K times its EPSILON, 1e-2).
+        On the residual, as jaxnnls sets it: min(K times its EPSILON, 1e-2). None where the library scales it
+        with the data, in its raw mode.
     alone, batched
         Log evidence of each lane, by the single program and as a lane of the batch; None if not finite.
     equal
@@ -36,7 +37,7 @@ class Float32Record:
 
     cell: Cell
     arithmetic: Arithmetic
-    tolerance: float
+    tolerance: float | None
     alone: tuple[float | None, ...]
     batched: tuple[float | None, ...]
     equal: tuple[float | None, ...]

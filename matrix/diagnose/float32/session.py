@@ -61,7 +61,7 @@ def float32_table(records: Sequence[Float32Record]) -> str:
     for record in records:
         single, lane = 1e3 * min(record.single_s), 1e3 * record.lane_s
         lines.append(
-            f"{record.arithmetic}: tolerance {record.tolerance:.1e}; {single:.1f} ms alone, {lane:.1f} ms "
+            f"{record.arithmetic}: {_tolerance(record)}; {single:.1f} ms alone, {lane:.1f} ms "
             f"per lane of {len(record.batched)}, ratio {lane / single:.2f}"
         )
         for word, values, solves in (
@@ -76,6 +76,12 @@ def float32_table(records: Sequence[Float32Record]) -> str:
             )
         lines.append(f" {'equal lanes':14s} Δ log evidence {_change(record.equal[0], exact[0])}")
     return "\n".join(lines)
+
+
+def _tolerance(record: Float32Record) -> str:
+    if record.tolerance is None:
+        return "tolerance scaled with the data"
+    return f"tolerance {record.tolerance:.1e}"
 
 
 def _each(words: object) -> str:

@@ -19,31 +19,32 @@ def count(request: Request, stage: Callable[[str], None]) -> None:
 
     from matrix.diagnose.hlo.record import HloRecord
     from matrix.diagnose.sides.record import write_diagnosis
-    from matrix.pipelines.audit import solver_module, tapped
+    from matrix.pipelines.audit import need_vendored, tapped
     from matrix.pipelines.catalogue import pipeline_named
     from matrix.pipelines.likelihood import likelihood_from
 
     started = now()
     cell = request.cell
-    solver = solver_module(cell.side)
+    need_vendored(cell.side)
     stage("load the data and build the model")
     likelihood = likelihood_from(pipeline_named(cell.pipeline), cell.scale, request.workspace, mixed=False)
     medians = likelihood.medians()
     stage("trace")
-    function, seen = tapped(likelihood.traced, solver, inversion_util)
-    _, Q, q, _ = jax.eval_shape(function, likelihood.parameters(medians))
-    system = [jax.ShapeDtypeStruct((LANES, *shaped.shape), shaped.dtype) for shaped in (Q, q)]
+    function, seen = tapped(likelihood.traced, inversion_util)
+    audited = jax.eval_shape(function, likelihood.parameters(medians))
+    shapes = (audited.Q, audited.q)
+    system = [jax.ShapeDtypeStruct((LANES, *shaped.shape), shaped.dtype) for shaped in shapes]
     programs = {}
     stage("compile the likelihood")
     programs["likelihood"] = _counted(
         request, "likelihood", likelihood.traced, likelihood.batch([medians] * LANES)
     )
-    for name, solve in _solves(solver, seen[0]):
+    for name, solve in _solves(seen[0]):
         stage(f"compile: {name}")
         programs[name] = _counted(request, name, solve, *system)
     record = HloRecord(
         cell=cell,
-        size=int(q.shape[0]),
+        size=int(audited.q.shape[0]),
         programs=programs,
         precision=precision_facts(cell),
         provenance=provenance_of(request, (), started, now()),
@@ -51,19 +52,14 @@ def count(request: Request, stage: Callable[[str], None]) -> None:
     write_diagnosis(request.folder / "record.json", record)
 
 
-def _solves(solver: Any, seen: Any) -> Iterator[tuple[str, Callable[[Any, Any], Any]]]:
-    """The solver as the call site calls it; without any gradient machinery; its gradient."""
+def _solves(solve: Any) -> Iterator[tuple[str, Callable[[Any, Any], Any]]]:
+    """The call site as the likelihood calls it; without any gradient machinery; its gradient."""
     import jax
     import jax.numpy as jnp
 
-    forward = {name: value for name, value in seen.options.items() if name != "target_kappa"}
-
-    def called(Q: Any, q: Any) -> Any:
-        return getattr(solver, seen.entry_point)(Q, q, **seen.options)
-
-    yield "solver", called
-    yield "forward-only", lambda Q, q: solver.solve_nnls(Q, q, **forward)[0]
-    yield "gradient", jax.grad(lambda Q, q: jnp.sum(called(Q, q)), argnums=(0, 1))
+    yield "solver", solve.again
+    yield "forward-only", lambda Q, q: solve.asked(Q, q)[0]
+    yield "gradient", jax.grad(lambda Q, q: jnp.sum(solve.again(Q, q)), argnums=(0, 1))
 
 
 def _counted(request: Request, name: str, function: Callable[..., Any], *arguments: Any) -> Any:

@@ -8,9 +8,7 @@ import functools
 import importlib
 import math
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from types import ModuleType
+from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
 
@@ -23,6 +21,8 @@ from matrix.diagnose.sides.process import (
     side_main,
 )
 from matrix.diagnose.sweep.record import Setting, SweepPoint, SweepRecord
+from matrix.errors import UsageError
+from matrix.record import VENDORED
 
 REFERENCE = "reference.npz"
 
@@ -39,7 +39,7 @@ def sweep(request: Request, stage: Callable[[str], None]) -> None:
     from autoarray.inversion.inversion import inversion_util
 
     from matrix.diagnose.sides.record import write_diagnosis
-    from matrix.pipelines.audit import solver_module, tapped
+    from matrix.pipelines.audit import CALL_SITE, need_vendored, tapped
     from matrix.pipelines.catalogue import pipeline_named
     from matrix.pipelines.likelihood import likelihood_from
     from matrix.pipelines.programs import compiled, timed
@@ -47,24 +47,25 @@ def sweep(request: Request, stage: Callable[[str], None]) -> None:
     started = now()
     cell = request.cell
     repeats = int(request.details["repeats"])
-    solver = solver_module(cell.side)
+    need_vendored(cell.side)
     stage("load the data and build the model")
     likelihood = likelihood_from(
         pipeline_named(cell.pipeline), cell.scale, request.workspace, mixed=cell.precision == "mp"
     )
     parameters = likelihood.parameters(likelihood.medians())
-    function, seen = tapped(likelihood.traced, solver, inversion_util)
+    function, seen = tapped(likelihood.traced, inversion_util)
     stage("the likelihood as it is")
-    (value, Q, q, x), whole = timed(compiled(function, parameters), parameters, repeats)
+    (value, Q, q, x, _), whole = timed(compiled(function, parameters), parameters, repeats)
+    (solve,) = seen
 
     def answered(given: tuple[Any, Any]) -> Any:
-        with _answer(given[1], solver, inversion_util):
+        with patch.object(inversion_util, CALL_SITE, _giving(given[1], solve.function)):
             return function(given[0])[:3]
 
     stage("the likelihood with the answer given")
     rest = compiled(answered, (parameters, x))
     _, rest_timing = timed(rest, (parameters, x), repeats)
-    prepared = (_candidate if cell.side == "candidate" else _jaxnnls)(solver, seen[0].options, (Q, q))
+    prepared = _prepared(solve, (Q, q))
     scale = np.sqrt(np.diagonal(Q))
     kept = request.details.get("reference")
     reference = None if kept is None else np.load(kept)["y"]
@@ -109,45 +110,61 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-@contextmanager
-def _answer(x: Any, *holders: ModuleType) -> Iterator[None]:
-    """Have the solver's entry points hand out `x` while the context lasts."""
-    from matrix.pipelines.audit import ENTRY_POINTS
+def _giving(x: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+    """In place of the library's positive-only solve `function`: its answer is `x`."""
 
-    with ExitStack() as stack:
-        for holder in holders:
-            for name in ENTRY_POINTS:
-                if name in vars(holder):
-                    stack.enter_context(patch.object(holder, name, lambda *_, **__: x))
-        yield
+    @functools.wraps(function)
+    def given(*_: Any, **__: Any) -> Any:
+        return x
+
+    return given
 
 
-def _candidate(
-    solver: ModuleType, options: dict[str, Any], system: Any
+def _prepared(solve: Any, system: Any) -> Callable[[Setting], Callable[[], _Solved]]:
+    """What makes of a setting a compiled call of the library's call site on `system`."""
+    from matrix.pipelines.audit import REPLACED
+
+    if solve.solver == REPLACED:
+        return _jaxnnls(solve, system)
+    if solve.solver == VENDORED:
+        return _each_compiled(solve, system, _vendored_options)
+    if solve.solver == "pdip":
+        return _each_compiled(solve, system, _library_settings)
+    raise UsageError(
+        f"the sweep turns iteration limits and tolerances of an interior-point method; the library solved by "
+        f"{solve.solver!r}, which has others. Sweep a run whose baseline has its default setting."
+    )
+
+
+def _vendored_options(setting: Setting) -> dict[str, dict[str, Any]]:
+    chosen = {
+        "algorithm": setting.algorithm,
+        "max_iter": setting.max_iter,
+        "solver_tol": setting.solver_tol,
+    }
+    return {"options": chosen}
+
+
+def _library_settings(setting: Setting) -> dict[str, dict[str, Any]]:
+    return {"settings": {"nnls_max_iter": setting.max_iter, "nnls_solver_tol": setting.solver_tol}}
+
+
+def _each_compiled(
+    solve: Any, system: Any, changes: Callable[[Setting], dict[str, dict[str, Any]]]
 ) -> Callable[[Setting], Callable[[], _Solved]]:
-    """The vendored solver under the options of the call site; a program per setting, which are static."""
+    """A program per setting, which is static in it."""
     from matrix.pipelines.programs import compiled
 
     def prepared(setting: Setting) -> Callable[[], _Solved]:
-        choices = {
-            **{name: value for name, value in options.items() if name != "target_kappa"},
-            "algorithm": setting.algorithm,
-            "max_iter": setting.max_iter,
-            "solver_tol": setting.solver_tol,
-        }
-
         def once(given: Any) -> Any:
-            x, *_, converged, iterations = solver.solve_nnls(*given, **choices)
-            return x, converged, iterations
+            return _solved(solve.asked(*given, **changes(setting)))
 
         return functools.partial(compiled(once, system), system)
 
     return prepared
 
 
-def _jaxnnls(
-    solver: ModuleType, _options: dict[str, Any], system: Any
-) -> Callable[[Setting], Callable[[], _Solved]]:
+def _jaxnnls(solve: Any, system: Any) -> Callable[[Setting], Callable[[], _Solved]]:
     """One program for all settings: jaxnnls' constants are arguments while it is traced."""
     import jax
 
@@ -161,8 +178,7 @@ def _jaxnnls(
     def once(given: Any) -> Any:
         Q, q, limit, epsilon = given
         with patch.object(pdip, "MAX_ITER", limit), patch.object(pdip, "EPSILON", epsilon):
-            x, *_, converged, iterations = solver.solve_nnls(Q, q)
-        return x, converged, iterations
+            return _solved(solve.asked(Q, q))
 
     def arguments(setting: Setting) -> Any:
         limit = pdip.MAX_ITER if setting.max_iter is None else setting.max_iter
@@ -177,6 +193,11 @@ def _jaxnnls(
         return functools.partial(program, arguments(setting))
 
     return prepared
+
+
+def _solved(asked: tuple[Any, dict[str, Any]]) -> _Solved:
+    x, numbers = asked
+    return x, numbers["converged"], numbers["iterations"]
 
 
 def main() -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import jinja2
 
 from matrix.files import write_text
+from matrix.report.rows import convergence_of, iterations_of
 
 _FOLDER = importlib.resources.files("matrix.report.html") / "templates"
 
@@ -30,7 +31,7 @@ def write_page(path: Path, template: str, **context: Any) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["digits"] = digits
+    environment.filters |= {"digits": digits, "iterations": iterations_of, "convergence": convergence_of}
     style, script = (_FOLDER.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     write_text(path, environment.get_template(template).render(style=style, script=script, **context))
 
