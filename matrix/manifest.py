@@ -38,11 +38,15 @@ class SourceKind(StrEnum):
 
 
 class Role(StrEnum):
-    """What a repository is to the change: one library, one of each workspace, any number of dependencies."""
+    """What a repository is to the change.
+
+    One library, one of each workspace, at most one of `profiling`, any number of dependencies.
+    """
 
     LIBRARY = "library"
     DEVELOPER = "developer"
     TEST = "test"
+    PROFILING = "profiling"
     DEPENDENCY = "dependency"
 
 
@@ -120,7 +124,7 @@ class Repository(_Model):
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the repository, as PyAutoArray"
     )
-    role: Role = Field(description="library, developer, test or dependency")
+    role: Role = Field(description="library, developer, test, profiling or dependency")
     url: Annotated[str, AfterValidator(_url)] = Field(
         description="address Git can read, as https://github.com/PyAutoLabs/PyAutoArray"
     )
@@ -142,6 +146,9 @@ def _one_of_each(repositories: tuple[Repository, ...]) -> tuple[Repository, ...]
         if len(names) != 1:
             found = f"{len(names)} do ({', '.join(names)})" if names else "none does"
             raise ValueError(f"exactly one must have `role: {role.value}`, {found}")
+    profiling = [repository.name for repository in repositories if repository.role is Role.PROFILING]
+    if len(profiling) > 1:
+        raise ValueError(f"at most one may have `role: profiling`, {', '.join(profiling)} do")
     names = [repository.name for repository in repositories]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -157,7 +164,7 @@ class Manifest(_Model):
 
     schema_version: Literal[1] = Field(alias="schema", description="version of this format: 1")
     task: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="short name, as nnls-vmap-speedup")
-    branch: RefName = Field(description="branch of the three pull requests, as feature/nnls-vmap-speedup")
+    branch: RefName = Field(description="branch of the pull requests, as feature/nnls-vmap-speedup")
     release: Annotated[str, AfterValidator(_release_or_auto)] = Field(
         AUTO, description="PyAuto release of the rest of the stack, as 2026.7.9.1, or auto"
     )
@@ -170,7 +177,7 @@ class Manifest(_Model):
     )
 
     def of_role(self, role: Role) -> Repository:
-        """Return the repository of a role that occurs once (not `Role.DEPENDENCY`)."""
+        """Return the repository of a role that every manifest has: the library, a workspace."""
         return next(repository for repository in self.repositories if repository.role is role)
 
     def refs(self, repository: Repository) -> tuple[str, ...]:

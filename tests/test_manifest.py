@@ -114,6 +114,13 @@ def test_the_shipped_manifest(manifest: Manifest) -> None:
         ("https://github", "ext::sh -c", "url", "is no address of a repository"),
         ("role: test", "role: library", "repositories", "exactly one must have `role: library`, 2 do"),
         ("role: test", "role: dependency", "repositories", "exactly one must have `role: test`, none does"),
+        (
+            "  - name: PyAutoArray",
+            "\n".join(f"  - {{name: {name}, role: profiling, url: /x}}" for name in "ab")
+            + "\n  - name: PyAutoArray",
+            "repositories",
+            "at most one may have `role: profiling`, a, b do",
+        ),
         ("name: autolens_workspace_test", "name: PyAutoArray", "repositories", "'PyAutoArray' is used twice"),
         ("name: PyAutoArray", "name: ../x", "- name", "repositories[0].name: '../x' will not do"),
         ("task: n", "task: a\ntask: n", "task: n", 'found duplicate key "task"'),

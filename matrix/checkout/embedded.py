@@ -1,4 +1,4 @@
-"""Local origins that stand in for the three repositories where no network is."""
+"""Local origins that stand in for the repositories where no network is; none for role `profiling`."""
 
 import hashlib
 import logging
@@ -65,6 +65,7 @@ def build_origins(
             if repository.role in (Role.LIBRARY, Role.DEPENDENCY)
             else _from_template(repository, manifest.release, root, templates, complete, recipe)
             for repository in manifest.repositories
+            if repository.role is not Role.PROFILING
         }
 
 

@@ -82,7 +82,8 @@ def prepare(manifest: Manifest, source: Source, root: Path) -> dict[str, Checkou
     Returns
     -------
     dict
-        Repository name to checkout, in the manifest's order.
+        Repository name to checkout, in the manifest's order; without that of role `profiling` where the
+        source has none, as the embedded one.
 
     Raises
     ------
@@ -104,6 +105,7 @@ def prepare(manifest: Manifest, source: Source, root: Path) -> dict[str, Checkou
                 root,
             )
             for repository in manifest.repositories
+            if repository.role is not Role.PROFILING or repository.name in source.locations
         }
 
 

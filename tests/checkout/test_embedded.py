@@ -13,7 +13,7 @@ import pytest
 from matrix.checkout import build_origins, prepare, resolve_source
 from matrix.checkout.sdist import fetch_sdist, unpack_sdist
 from matrix.errors import EnvironmentFailure, NetworkError, UsageError
-from matrix.manifest import Manifest
+from matrix.manifest import Manifest, Repository, Role
 from tests.checkout.helpers import NAMES, RELEASE, fingerprint, run_git
 
 LIBRARY, DEVELOPER, _ = NAMES
@@ -98,9 +98,11 @@ def build(
     index: str,  # noqa: ARG001
 ) -> Build:
     """Return `build_origins` with everything given."""
-    manifest = make_manifest(source="embedded")
+    trio = make_manifest(source="embedded")
 
-    def call(root: Path = tmp_path / "root", recipe: str = "seed 1") -> dict[str, Path]:
+    def call(
+        root: Path = tmp_path / "root", recipe: str = "seed 1", manifest: Manifest = trio
+    ) -> dict[str, Path]:
         return build_origins(manifest, root, templates=templates, complete=simulate, recipe=recipe)
 
     return call
@@ -120,6 +122,17 @@ def test_the_origins_can_be_checked_out(
     assert (checkouts[DEVELOPER].path / "dataset" / "data.fits").read_bytes() == b"SIMPLE"
     assert not (checkouts[DEVELOPER].path / "scripts" / "__pycache__").exists()
     assert not (checkouts[NAMES[2]].path / "dataset").exists()
+
+
+def test_profiling_has_no_stand_in_and_is_left_out(
+    build: Build, make_manifest: Callable[..., Manifest], tmp_path: Path
+) -> None:
+    manifest = make_manifest(source="embedded")
+    studied = Repository(name="studies", role=Role.PROFILING, url="https://forge.invalid/o/studies")
+    manifest = manifest.model_copy(update={"repositories": (*manifest.repositories, studied)})
+    assert set(build(manifest=manifest)) == set(NAMES)
+    source = resolve_source(manifest).at(build(manifest=manifest))
+    assert set(prepare(manifest, source, tmp_path / "root")) == set(NAMES)
 
 
 def test_each_has_one_commit_on_main_and_the_release_as_tag(build: Build) -> None:
