@@ -78,7 +78,7 @@ def test_forms(tmp_path: Path, pipeline: str, scale: str, text: str, name: str, 
 
 
 def test_script_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="holds the six pipelines"):
+    with pytest.raises(UsageError, match="is the checkout's ref one that holds this script"):
         read_constant(tmp_path, "imaging-mge", "production")
 
 

@@ -17,19 +17,31 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class _Entry(NamedTuple):
-    """One value among a script's constants: its label, the dict key it has (None for a scalar), its node."""
+    """One value among a script's constants.
+
+    Its label as Python says it, what stands behind `EXPECTED_LOG_EVIDENCE_`, the keys that lead to it in a
+    dict (none for a number by itself), and its node.
+    """
 
     label: str
-    key: str | None
+    suffix: str | None
+    keys: tuple[str, ...]
     node: ast.expr
+
+    def is_of(self, instrument: str) -> bool:
+        """Whether it is this instrument's evidence, and not another quantity's that is pinned beside it."""
+        if self.keys:
+            return self.suffix is None and self.keys[0] == instrument
+        return self.suffix == instrument.upper()
 
 
 def read_constant(workspace: Path, name: str, scale: str, *, stand_in: bool = False) -> Constant:
     """The constant recorded for the pipeline `name` at `scale`.
 
     The scripts hold it as `EXPECTED_LOG_EVIDENCE_HST = <float>` (or `..._LIKELIHOOD_...`), or as a dict
-    `EXPECTED_LOG_EVIDENCE = {"sma": <float or None>, ...}`; at smoke scale the instrument is
-    called `HST_SMOKE` or `"sma_smoke"`.
+    `EXPECTED_LOG_EVIDENCE = {"sma": <float or None>, ...}`, which may be nested; at smoke scale the
+    instrument is called `HST_SMOKE` or `"sma_smoke"`. Other suffixes, as `_HST_STEP_BY_STEP`, are other
+    quantities.
 
     Parameters
     ----------
@@ -45,21 +57,28 @@ def read_constant(workspace: Path, name: str, scale: str, *, stand_in: bool = Fa
     """
     pipeline = pipeline_named(name)
     instrument = pipeline.instrument + ("_smoke" if scale == "smoke" else "")
-    path = workspace / pipeline.script
-    found = [
-        entry
-        for entry in _entries(_read(path), path)
-        if instrument == entry.key or (entry.key is None and entry.label.endswith(f"_{instrument.upper()}"))
-    ]
-    if len(found) > 1:
-        names = ", ".join(f"{entry.label} (line {entry.node.lineno})" for entry in found)
-        raise UsageError(f"{path} records more than one constant of {instrument}: {names}. Keep one of them.")
+    label, value = constant_in(workspace / pipeline.script, instrument)
     return Constant(
-        name=found[0].label if found else f"EXPECTED_LOG_EVIDENCE_{instrument.upper()}",
-        value=_value(found[0], path) if found else None,
+        name=label or f"EXPECTED_LOG_EVIDENCE_{instrument.upper()}",
+        value=value,
         script=str(pipeline.script),
         required=scale == "production" or stand_in,
     )
+
+
+def constant_in(path: Path, instrument: str) -> tuple[str, float | None]:
+    """An instrument's constant in a script: its name, empty without one, and its value.
+
+    Raises
+    ------
+    UsageError
+        There is no such script, it is not Python, its constant is no number or is there twice.
+    """
+    found = [entry for entry in _entries(_read(path), path) if entry.is_of(instrument)]
+    if len(found) > 1:
+        names = ", ".join(f"{entry.label} (line {entry.node.lineno})" for entry in found)
+        raise UsageError(f"{path} records more than one constant of {instrument}: {names}. Keep one of them.")
+    return (found[0].label, _value(found[0], path)) if found else ("", None)
 
 
 def rewrite_constant(path: Path, name: str, value: float) -> bytes:
@@ -103,9 +122,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise UsageError(
-            f"the developer workspace has no {path}: is its ref one that holds the six pipelines?"
-        ) from error
+        raise UsageError(f"there is no {path}: is the checkout's ref one that holds this script?") from error
 
 
 def _entries(content: bytes, path: Path) -> Iterator[_Entry]:
@@ -114,20 +131,28 @@ def _entries(content: bytes, path: Path) -> Iterator[_Entry]:
         module = ast.parse(content)
     except SyntaxError as error:
         raise UsageError(f"{path}, line {error.lineno}: not valid Python ({error.msg})") from error
+    for name, value in _assignments(module):
+        match = CONSTANT.fullmatch(name)
+        if match:
+            yield from _assigned(_Entry(name, match["suffix"], (), value))
+
+
+def _assignments(module: ast.Module) -> Iterator[tuple[str, ast.expr]]:
     for statement in module.body:
-        targets = statement.targets if isinstance(statement, ast.Assign) else []
-        for target in targets:
-            if isinstance(target, ast.Name) and CONSTANT.fullmatch(target.id):
-                yield from _assigned(target.id, statement.value)  # type: ignore[attr-defined]
+        if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            yield from ((target.id, statement.value) for target in targets if isinstance(target, ast.Name))
 
 
-def _assigned(name: str, node: ast.expr) -> Iterator[_Entry]:
-    if not isinstance(node, ast.Dict):
-        yield _Entry(name, None, node)
+def _assigned(entry: _Entry) -> Iterator[_Entry]:
+    """Yield an entry, or where it is a dict every value in it."""
+    if not isinstance(entry.node, ast.Dict):
+        yield entry
         return
-    for key, value in zip(node.keys, node.values, strict=True):
+    for key, value in zip(entry.node.keys, entry.node.values, strict=True):
         if isinstance(key, ast.Constant):
-            yield _Entry(f"{name}[{key.value!r}]", str(key.value), value)
+            inner = (*entry.keys, str(key.value))
+            yield from _assigned(_Entry(f"{entry.label}[{key.value!r}]", entry.suffix, inner, value))
 
 
 def _value(entry: _Entry, path: Path) -> float | None:

@@ -36,6 +36,16 @@ VALUE = 25200.295438368128
             '"""é"""; EXPECTED_LOG_EVIDENCE = {{"sma": {}, "alma": None, "hannah": -2.5}}\n',
         ),
         (
+            'EXPECTED_LOG_EVIDENCE = {\n    "hst": {"adapt": -1.5, "split": None},\n}\n',
+            "EXPECTED_LOG_EVIDENCE['hst']['split']",
+            'EXPECTED_LOG_EVIDENCE = {{\n    "hst": {{"adapt": -1.5, "split": {}}},\n}}\n',
+        ),
+        (
+            "EXPECTED_LOG_EVIDENCE_HST: float = (\n    -1.5  # old\n)\nEXPECTED_LOG_EVIDENCE_HST_X = 2.5\n",
+            "EXPECTED_LOG_EVIDENCE_HST",
+            "EXPECTED_LOG_EVIDENCE_HST: float = (\n    {}  # old\n)\nEXPECTED_LOG_EVIDENCE_HST_X = 2.5\n",
+        ),
+        (
             '\ufeffEXPECTED_LOG_EVIDENCE = {"sma": None}',
             "EXPECTED_LOG_EVIDENCE['sma']",
             '\ufeffEXPECTED_LOG_EVIDENCE = {{"sma": {}}}',
@@ -84,8 +94,49 @@ def test_constant_that_is_no_number_is_named_with_its_line(tmp_path: Path, text:
 
 
 @pytest.mark.parametrize(
+    ("text", "name", "value"),
+    [
+        (
+            "EXPECTED_LOG_EVIDENCE_HST = (\n    26927.5\n)\nEXPECTED_LOG_EVIDENCE_HST_STEP_BY_STEP = 1.0\n",
+            "EXPECTED_LOG_EVIDENCE_HST",
+            26927.5,
+        ),
+        (
+            "EXPECTED_LOG_EVIDENCE_STEP_BY_STEP_HST = 1.0\nEXPECTED_LOG_EVIDENCE_HST = 2.0\n",
+            "EXPECTED_LOG_EVIDENCE_HST",
+            2.0,
+        ),
+        (
+            'EXPECTED_LOG_EVIDENCE_STEPS = {"hst": 1.0}\nEXPECTED_LOG_EVIDENCE = {"hst": 2.0, "ao": None}\n',
+            "EXPECTED_LOG_EVIDENCE['hst']",
+            2.0,
+        ),
+        ("EXPECTED_LOG_EVIDENCE_HST: float | None = None\n", "EXPECTED_LOG_EVIDENCE_HST", None),
+        (
+            'EXPECTED_LOG_EVIDENCE = {"hst": {"split": 2.0}, "jwst": {"split": 3.0}}\n',
+            "EXPECTED_LOG_EVIDENCE['hst']['split']",
+            2.0,
+        ),
+        ("EXPECTED_LOG_EVIDENCE_HST: float\n", "EXPECTED_LOG_EVIDENCE_HST", None),
+    ],
+)
+def test_the_evidence_is_told_from_what_is_pinned_beside_it(
+    tmp_path: Path, text: str, name: str, value: float | None
+) -> None:
+    script = tmp_path / PIPELINES["imaging-pixelization"].script
+    script.parent.mkdir(parents=True)
+    script.write_text(text)
+    constant = read_constant(tmp_path, "imaging-pixelization", "production")
+    assert (constant.name, constant.value) == (name, value)
+
+
+@pytest.mark.parametrize(
     "text",
-    ["EXPECTED_LOG_EVIDENCE_SMA = -1.0\n" * 2, 'EXPECTED_LOG_EVIDENCE = {"sma": -1.0, "sma": -2.0}\n'],
+    [
+        "EXPECTED_LOG_EVIDENCE_SMA = -1.0\n" * 2,
+        'EXPECTED_LOG_EVIDENCE = {"sma": -1.0, "sma": -2.0}\n',
+        'EXPECTED_LOG_EVIDENCE = {"sma": {"adapt": -1.0, "split": -2.0}}\n',
+    ],
 )
 def test_constant_that_is_there_twice_is_refused(tmp_path: Path, text: str) -> None:
     script = tmp_path / PIPELINES["interferometer-mge"].script
