@@ -14,15 +14,16 @@ from rich.console import Console
 from matrix.artifacts.consolidate import check_foreign, read_foreign
 from matrix.artifacts.drift import Drift, Ruling, measure_drift
 from matrix.artifacts.probes import PROBES, kept_probe, new_probe
-from matrix.artifacts.results import config_name
+from matrix.artifacts.results import RESULTS, config_name
 from matrix.artifacts.runs import NoRunError, Run, newest_run, unfinished_run
 from matrix.artifacts.steps import steps_from
+from matrix.branches.assertions import takes_solver
 from matrix.branches.forge import open_forge
 from matrix.branches.identity import read_identity
 from matrix.branches.publish import Publisher
 from matrix.branches.push import check_branch
 from matrix.branches.state import State, read_state
-from matrix.branches.steps import Content
+from matrix.branches.steps import Content, Notes
 from matrix.branches.texts import Texts, drift_table
 from matrix.branches.trio import Branch, build_branches
 from matrix.checkout.git import git, redact
@@ -31,7 +32,7 @@ from matrix.cli import matrix_options
 from matrix.errors import EnvironmentFailure, MatrixError, UsageError
 from matrix.flow import carry_out, run_matrix
 from matrix.layout import MANIFEST, REPOSITORY_ROOT, SOLVER, Layout, open_layout
-from matrix.manifest import Manifest, SourceKind, load_manifest
+from matrix.manifest import Manifest, Role, SourceKind, load_manifest
 from matrix.pipelines import PIPELINES
 from matrix.plan import Plan
 from matrix.planning import selected_checks
@@ -102,13 +103,14 @@ def refresh(options: Options) -> int:
         if _refused(drifts):
             return DRIFT_REFUSED
         results = _results(run, manifest, options)
-        steps, without = _steps(run.plan, results, layout, options)
+        steps, without = _steps(run.plan, results, layout, options) if _keeps_results(run.plan) else ({}, [])
         content = Content(run.plan, results, steps, drifts, SOLVER)
         state_path = layout.root / "trio" / "state.json"
         state = read_state(state_path)
         branches, notes = build_branches(manifest, content, layout.root, _trees(layout), identity, state)
         folder = layout.root / "trio" / run.plan.run
-        texts = Texts(run, branches, state, drifts, notes, without)
+        choice = takes_solver(branches[0].at.worktree)
+        texts = Texts(run, branches, state, drifts, notes, without, choice, ())
         there = [branch for branch in branches if branch.at.commits]
         addresses = {branch.at.name: _address(branch, layout, run) for branch in there}
         publisher = Publisher(there, addresses, state, state_path)
@@ -183,6 +185,11 @@ def _steps(
     return {which: steps_from(probe) for which, probe in probes.items() if probe is not None}, without
 
 
+def _keeps_results(plan: Plan) -> bool:
+    """Whether the developer workspace has the folder of result files; what is gone cannot be asked."""
+    return not plan.workspace.is_dir() or (plan.workspace / RESULTS).is_dir()
+
+
 def _probing_seconds(record: Record) -> float:
     """About what its probe will take, from what the cell took."""
     begin, end = map(datetime.fromisoformat, (record.provenance.started, record.provenance.finished))
@@ -240,9 +247,12 @@ def _address(branch: Branch, layout: Layout, run: Run) -> str:
     raise UsageError(f"the embedded origin of {branch.at.name} is gone: run nox -s matrix-fp64 again")
 
 
-def _say_all(branches: Sequence[Branch], folder: Path, texts: Sequence[Path], notes: Sequence[str]) -> None:
-    for note in notes:
-        print(f"note        {note}")
+def _say_all(
+    branches: Sequence[Branch], folder: Path, texts: Sequence[Path], notes: Mapping[Role, Notes]
+) -> None:
+    for role, found in notes.items():
+        for note in (*(f"left out: {one}" for one in found.left_out), *found.to_look_at):
+            print(f"note        {role}: {note}")
     for branch in branches:
         at = branch.at
         size = f"{len(at.commits)} commits on {at.start[:12]}"

@@ -52,10 +52,11 @@ _SUMMARY_CONFIGURATION: _Keys = {**_CONFIGURATION, "imaging-delaunay": (*_IMAGIN
 
 @dataclass(frozen=True)
 class Written:
-    """What was written below the workspace, and what a reader of the comparisons should know."""
+    """What was written below a repository, what readers of it should know, and what was left out and why."""
 
     paths: tuple[Path, ...]
     notes: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def config_name(record: Record) -> str:
@@ -127,7 +128,7 @@ def config_document(record: Record, config: str) -> dict[str, Any]:
         more = {"transformer": TRANSFORMER} if pipeline.source == "mge" else {}
         return {
             "autolens_version": record.provenance.packages["autolens"],
-            "device": _device(record),
+            "device": device_of(record),
             **_flat_facts(record, pipeline, _CONFIGURATION, **more),
         }
     return {
@@ -135,12 +136,12 @@ def config_document(record: Record, config: str) -> dict[str, Any]:
         "use_mixed_precision": record.precision.mixed,
         "autolens_version": record.provenance.packages["autolens"],
         "instrument": pipeline.instrument,
-        "configuration": _configuration(record, _CONFIGURATION),
-        "device": _device(record),
+        "configuration": configuration_of(record),
+        "device": device_of(record),
         "log_likelihood": _imaging_values(record),
         "full_pipeline_per_call": record.timings.jit.median_s,
-        "vmap": _vmap(record, digits=2),
-        **_memory(record),
+        "vmap": vmap_of(record, digits=2),
+        **memory_of(record),
     }
 
 
@@ -230,7 +231,7 @@ def _flat_facts(record: Record, pipeline: Pipeline, keys: _Keys, **more: str) ->
         "model": pipeline.source,
         **more,
         "use_mixed_precision": record.precision.mixed,
-        "configuration": _configuration(record, keys),
+        "configuration": configuration_of(record, keys),
         "log_likelihood_eager": eager.log_likelihood.values[0],
     }
     if pipeline.source == "mge":
@@ -239,7 +240,7 @@ def _flat_facts(record: Record, pipeline: Pipeline, keys: _Keys, **more: str) ->
         facts["figure_of_merit_eager"] = eager.figure_of_merit.values[0]
         facts["log_evidence_jit"] = record.evaluations.jit.values[0]
     facts["full_pipeline_single_jit"] = record.timings.jit.median_s
-    return {**facts, "vmap": _vmap(record, digits=1), **_memory(record)}
+    return {**facts, "vmap": vmap_of(record, digits=1), **memory_of(record)}
 
 
 def _imaging_values(record: Record) -> dict[str, float]:
@@ -252,7 +253,14 @@ def _imaging_values(record: Record) -> dict[str, float]:
     return values
 
 
-def _configuration(record: Record, keys: _Keys) -> dict[str, Any]:
+def configuration_of(record: Record, keys: _Keys = _CONFIGURATION) -> dict[str, Any]:
+    """What sets the size of a record's likelihood, under the workspace's names.
+
+    Raises
+    ------
+    UsageError
+        The record lacks one of the facts.
+    """
     facts = record.configuration
     wanted = keys[record.cell.pipeline]
     missing = [key for _, key in wanted if key not in facts]
@@ -261,7 +269,8 @@ def _configuration(record: Record, keys: _Keys) -> dict[str, Any]:
     return {name: facts[key] for name, key in wanted}
 
 
-def _device(record: Record) -> dict[str, str]:
+def device_of(record: Record) -> dict[str, str]:
+    """The device a record was measured on, as the workspace's files name it."""
     facts = record.provenance
     device = {"backend": facts.device_platform, "device": facts.device_kind}
     if facts.device_platform == "gpu" and facts.accelerators:
@@ -270,7 +279,8 @@ def _device(record: Record) -> dict[str, str]:
     return device
 
 
-def _vmap(record: Record, digits: int) -> dict[str, Any]:
+def vmap_of(record: Record, digits: int) -> dict[str, Any]:
+    """The batched likelihood's times in seconds, and its gain over the single one to `digits` digits."""
     timings = record.timings
     return {
         "batch_size": timings.batch,
@@ -280,7 +290,7 @@ def _vmap(record: Record, digits: int) -> dict[str, Any]:
     }
 
 
-def _memory(record: Record) -> dict[str, Any]:
+def memory_of(record: Record) -> dict[str, Any]:
     """What XLA says of the vmapped program, in MiB; nothing where it said nothing."""
     memory = record.memory.vmap
     if memory is None:

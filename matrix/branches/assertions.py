@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from matrix.errors import UsageError
@@ -11,7 +11,12 @@ SCRIPT = "scripts/jax_assertions/nnls.py"
 OLD = "jaxnnls"
 NEW = "autoarray.inversion.nnls"
 
-_TEMPLATE = Path(__file__).parent / "templates" / "nnls_cases.py.txt"
+CALL_SITE = "reconstruction_positive_only_from"
+_CALL_SITE_FILE = "autoarray/inversion/inversion/inversion_util.py"
+_KEYWORD = "solver"
+_VALUE = "nnls"
+
+_TEMPLATES = Path(__file__).parent / "templates"
 _FIRST = "# --- Matrix of cases: begin ---"
 _LAST = "# --- Matrix of cases: end ---"
 _CASES = re.compile(f"{re.escape(_FIRST)}.*?{re.escape(_LAST)}\n", re.DOTALL)
@@ -22,10 +27,38 @@ _IN_WORDS = (
 )
 
 
-def switch_import(script: str) -> str:
+def takes_solver(library: Path) -> bool:
+    """Whether the library's call site takes the name of a solver, as it does since release 2026.9.26.1.
+
+    Parameters
+    ----------
+    library
+        A tree of the library.
+
+    Raises
+    ------
+    UsageError
+        There is no such function where it is in every release.
+    """
+    path = library / _CALL_SITE_FILE
+    tree = ast.parse(path.read_bytes()) if path.is_file() else ast.Module([], [])
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == CALL_SITE:
+            return _KEYWORD in [each.arg for each in (*node.args.args, *node.args.kwonlyargs)]
+    raise UsageError(f"{path} has no function {CALL_SITE}: is it a tree of PyAutoArray?")
+
+
+def switch_import(script: str, named: bool) -> str:
     """Return the assertion script with our solver in jaxnnls's place.
 
     Sentences that name the function called are made true; what is said of jaxnnls's own history stays.
+
+    Parameters
+    ----------
+    script
+        As the workspace has it, or as this function left it.
+    named
+        Whether the call site takes a solver's name: then each of its calls gives ours.
 
     Raises
     ------
@@ -46,18 +79,49 @@ def switch_import(script: str) -> str:
             raise UsageError(
                 f"{SCRIPT}, line {node.lineno}: the name `nnls`, which the import needs, is taken"
             )
-    if not edits:
-        return script
     switched = _edited(script, edits)
-    for pattern, word in _IN_WORDS:
-        switched = pattern.sub(word, switched)
-    _refuse_leftovers(switched)
-    return switched
+    if edits:
+        for pattern, word in _IN_WORDS:
+            switched = pattern.sub(word, switched)
+        _refuse_leftovers(switched)
+    return with_solver(switched) if named else switched
 
 
-def with_cases(script: str) -> str:
-    """Return the assertion script with the matrix of cases before its last word, in place of an older one."""
-    cases = f"{_FIRST}\n{_TEMPLATE.read_text(encoding='utf-8').strip()}\n{_LAST}\n"
+def with_solver(script: str) -> str:
+    """Return a script whose calls of the library's call site name our solver, where they name none yet."""
+    lines = script.encode().splitlines(keepends=True)
+    for line, end, column in sorted(_unnamed_calls(_parsed(script), lines), reverse=True):
+        between = ", " if column is None else ",\n" + " " * column
+        added = f'{between}{_KEYWORD}="{_VALUE}"'.encode()
+        lines[line] = lines[line][:end] + added + lines[line][end:]
+    return b"".join(lines).decode()
+
+
+def _unnamed_calls(tree: ast.Module, lines: list[bytes]) -> Iterator[tuple[int, int, int | None]]:
+    """Where the last argument of each call ends, and its column where it begins a line of its own."""
+    for call in ast.walk(tree):
+        if not (isinstance(call, ast.Call) and ast.unparse(call.func).split(".")[-1] == CALL_SITE):
+            continue
+        if _KEYWORD in [word.arg for word in call.keywords]:
+            continue
+        places = [(each.lineno, each.col_offset, each) for each in call.args]
+        places += [(word.lineno, word.col_offset, word.value) for word in call.keywords]
+        first, column, last = max(places, key=lambda place: place[:2])
+        assert last.end_lineno is not None
+        assert last.end_col_offset is not None
+        alone = not lines[first - 1][:column].strip()
+        yield last.end_lineno - 1, last.end_col_offset, column if alone else None
+
+
+def with_cases(script: str, named: bool) -> str:
+    """Return the assertion script with the matrix of cases before its last word, in place of an older one.
+
+    Where the call site takes a solver's name (`named`), the cases give ours, and ask which one ran.
+    """
+    text = _template("nnls_cases")
+    if named:
+        text = with_solver(f"{text}\n\n{_template('nnls_named')}")
+    cases = f"{_FIRST}\n{text}\n{_LAST}\n"
     if _CASES.search(script):
         return _CASES.sub(lambda _: cases, script, count=1)
     last = _parsed(script).body[-1]
@@ -65,6 +129,10 @@ def with_cases(script: str) -> str:
         return f"{script.rstrip()}\n\n{cases}"
     lines = script.splitlines(keepends=True)
     return "".join([*lines[: last.lineno - 1], cases, "\n", *lines[last.lineno - 1 :]])
+
+
+def _template(name: str) -> str:
+    return (_TEMPLATES / f"{name}.py.txt").read_text(encoding="utf-8").strip()
 
 
 def _import(node: ast.Import) -> str:

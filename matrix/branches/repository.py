@@ -1,4 +1,4 @@
-"""One repository of the trio: a private bare repository and the working tree in which its branch grows."""
+"""One repository of several: a private bare repository and the working tree in which its branch grows."""
 
 import logging
 import shutil

@@ -1,13 +1,15 @@
 """What each repository's branch changes, and how that falls into commits."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from matrix.artifacts.constants import read_constant, rewrite_constant
 from matrix.artifacts.drift import Drift
-from matrix.artifacts.results import write_results
-from matrix.branches.assertions import SCRIPT, switch_import, with_cases
+from matrix.artifacts.results import RESULTS, Written, write_results
+from matrix.artifacts.runtime import PIPELINE, write_runtime
+from matrix.branches import study
+from matrix.branches.assertions import SCRIPT, switch_import, takes_solver, with_cases
 from matrix.branches.repository import Commit, Edit
 from matrix.errors import UsageError
 from matrix.files import write_text
@@ -44,6 +46,11 @@ _IMPORT = """Take the positive-only solver from autoarray in the NNLS assertions
 
 The solver is part of the library now, and jaxnnls need not be installed."""
 
+_CANDIDATE = f"""Add the library's own solver to the solver study, as {study.NAME}
+
+Composed of library functions alone ({study.FUNCTION}), with its row in the table of candidates.
+What the study measures of it, the study's own program writes."""
+
 _CASES = """Assert the positive-only solver on a matrix of cases
 
 Sizes, condition numbers, units of the columns and active sets, each against an answer known without the
@@ -75,6 +82,27 @@ class Content:
     solver: Path
 
 
+@dataclass(frozen=True)
+class Notes:
+    """What readers of a branch should know, filled in as it is built.
+
+    Attributes
+    ----------
+    left_out
+        What the branch does not have, and why.
+    to_look_at
+        What a person should measure again, or remove.
+    """
+
+    left_out: list[str] = field(default_factory=list)
+    to_look_at: list[str] = field(default_factory=list)
+
+    def add(self, written: Written) -> None:
+        """Take over what was noted as files were written."""
+        self.left_out.extend(written.left_out)
+        self.to_look_at.extend(written.notes)
+
+
 def library_edit(solver: Path) -> Edit:
     """Vendor the solver: package, call site with configuration and docs, dependency, tests."""
 
@@ -92,20 +120,63 @@ def library_edit(solver: Path) -> Edit:
     return edit
 
 
-def developer_edit(content: Content, notes: list[str]) -> Edit:
-    """Write the result files and the constants that moved; what readers should know is added to `notes`."""
+def developer_edit(content: Content, notes: Notes) -> Edit:
+    """Write the constants that moved, and the result files where the workspace keeps them.
+
+    What readers should know is added to `notes`.
+    """
     plan = content.plan
 
     def edit(tree: Path) -> Iterator[Commit]:
-        written = write_results(tree, content.results, content.steps)
-        notes.extend(written.notes)
-        paths = tuple(path.relative_to(tree).as_posix() for path in written.paths)
-        yield Commit(_results_message(plan, content.results), paths)
+        if (tree / RESULTS).is_dir():
+            written = write_results(tree, content.results, content.steps)
+            notes.add(written)
+            yield Commit(_results_message(plan, content.results), _below(tree, written.paths))
+        else:
+            notes.left_out.append(
+                f"result files: this ref keeps none in {RESULTS.as_posix()}; since July 2026 they go to "
+                "autolens_profiling, which the manifest may list with `role: profiling`"
+            )
         moved = [drift for drift in content.drifts if _rewritten(tree, drift)]
         scripts = tuple(drift.constant.script for drift in moved)
         yield Commit(_constants_message(plan, moved), scripts)
 
     return edit
+
+
+def profiling_edit(content: Content, notes: Notes) -> Edit:
+    """Make our solver a candidate of the solver study, and write the run-time results that both have.
+
+    What is left out, and what readers should know, is added to `notes`.
+    """
+
+    def edit(tree: Path) -> Iterator[Commit]:
+        registry, readme = tree / study.REGISTRY, tree / study.README
+        if registry.is_file():
+            candidate = study.with_candidate(_text(registry))
+            row = study.with_row(_text(readme))
+            write_text(registry, candidate)
+            write_text(readme, row)
+            yield Commit(_CANDIDATE, (study.REGISTRY, study.README))
+        else:
+            notes.left_out.append(f"the candidate: this ref has no solver study ({study.REGISTRY})")
+        results = content.results.get(PIPELINE, {})
+        written = write_runtime(tree, results)
+        notes.add(written)
+        yield Commit(_runtime_message(content.plan, results), _below(tree, written.paths))
+
+    return edit
+
+
+def _below(tree: Path, paths: Iterable[Path]) -> tuple[str, ...]:
+    return tuple(path.relative_to(tree).as_posix() for path in paths)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8")
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no {path}: is the checkout's ref one that holds it?") from error
 
 
 def _rewritten(tree: Path, drift: Drift) -> bool:
@@ -118,18 +189,23 @@ def _rewritten(tree: Path, drift: Drift) -> bool:
     return True
 
 
-def assertions_edit(tree: Path) -> Iterator[Commit]:
-    """Switch the assertion script to the library's solver, then append the matrix of cases."""
-    path = tree / SCRIPT
-    try:
-        script = path.read_bytes().decode("utf-8")
-    except FileNotFoundError as error:
-        raise UsageError(f"the test workspace has no {SCRIPT}: is its ref one that holds it?") from error
-    switched = switch_import(script)
-    write_text(path, switched)
-    yield Commit(_IMPORT, (SCRIPT,))
-    write_text(path, with_cases(switched))
-    yield Commit(_CASES, (SCRIPT,))
+def assertions_edit(library: Path) -> Edit:
+    """Switch the assertion script to the library's solver, then append the matrix of cases.
+
+    `library` is the library's tree as its branch has it: where its call site takes the solver's name, the
+    script names ours.
+    """
+
+    def edit(tree: Path) -> Iterator[Commit]:
+        path = tree / SCRIPT
+        named = takes_solver(library)
+        switched = switch_import(_text(path), named)
+        write_text(path, switched)
+        yield Commit(_IMPORT, (SCRIPT,))
+        write_text(path, with_cases(switched, named))
+        yield Commit(_CASES, (SCRIPT,))
+
+    return edit
 
 
 def dependency_edit(tree: Path) -> Iterator[Commit]:
@@ -149,6 +225,15 @@ def _results_message(plan: Plan, results: Mapping[str, Mapping[str, Record]]) ->
         f"Refresh the NNLS result files: {', '.join(configs)}\n\n"
         f"From validation run {plan.run}: PyAuto release {plan.release}, {_commit(plan)}.\n"
         "Comparisons are made anew from every config that is there."
+    )
+
+
+def _runtime_message(plan: Plan, results: Mapping[str, Record]) -> str:
+    return (
+        f"Run-time results of imaging/mge with the library's own solver: {', '.join(sorted(results))}\n\n"
+        f"From validation run {plan.run}: PyAuto release {plan.release}, {_commit(plan)}.\n"
+        "The other likelihoods of the two repositories differ. Comparisons and tables are left to the\n"
+        "repository's own programs."
     )
 
 

@@ -9,6 +9,7 @@ from matrix.artifacts.runs import Run
 from matrix.branches.hosting import hosted
 from matrix.branches.repository import BranchRepository
 from matrix.branches.state import State
+from matrix.branches.steps import Notes
 from matrix.branches.trio import Branch
 from matrix.files import write_text
 from matrix.gates import CHANGE, Outcome
@@ -20,7 +21,15 @@ TITLES: Mapping[Role, str] = {
     Role.LIBRARY: "A non-negative least squares solver of our own, in place of jaxnnls",
     Role.DEVELOPER: "NNLS result files and recorded log evidences, refreshed",
     Role.TEST: "NNLS assertions: the library's own solver, on a matrix of cases",
+    Role.PROFILING: "The library's own solver in the solver study and the run-time results",
     Role.DEPENDENCY: "Drop the requirement on jaxnnls",
+}
+
+# What is said otherwise where the library lets its callers choose a solver, as since release 2026.9.26.1.
+CHOICE_TITLES: Mapping[Role, str] = {
+    **TITLES,
+    Role.LIBRARY: "A third positive-only solver: non-negative least squares with a certificate",
+    Role.DEPENDENCY: "Require jaxnnls only where it is chosen",
 }
 
 # Why each has its place, by role.
@@ -28,6 +37,7 @@ _ORDER: Mapping[Role, str] = {
     Role.LIBRARY: "First: the others use what it adds. It needs none of them.",
     Role.DEVELOPER: "After the library, since its numbers are that code's. Nothing depends on it.",
     Role.TEST: "After the library: the script imports `autoarray.inversion.nnls`, which is not there before.",
+    Role.PROFILING: "After the library, whose new module the candidate imports. Nothing depends on it.",
     Role.DEPENDENCY: "Last: older releases of the library still import jaxnnls.",
 }
 
@@ -42,7 +52,30 @@ _DECISIONS: Mapping[Role, tuple[str, ...]] = {
     ),
     Role.DEVELOPER: ("The machines in the comparisons are the ones to publish.",),
     Role.TEST: ("Whether `nnls.py` should be listed in `smoke_tests.txt`.",),
+    Role.PROFILING: (
+        "Whether the candidate stays beside the pre-registered set, or is judged by its rule.",
+        "The machine behind the run-time results is one to publish.",
+    ),
     Role.DEPENDENCY: ("Which release of PyAutoArray must be out before this is merged.",),
+}
+
+_CHOICE_DECISIONS: Mapping[Role, tuple[str, ...]] = {
+    **_DECISIONS,
+    Role.LIBRARY: (
+        "Whether `nnls` becomes the default, or the series stops before that commit.",
+        "Whether autonerves' requirement on jaxnnls goes now or with a later release.",
+        "The licence notices in `autoarray/inversion/nnls/LICENSE.txt` are in order.",
+    ),
+}
+
+# Programs of the profiling repository that measure, or write pages from results; none is run by us.
+_PROGRAMS = {
+    "scripts/lens/solver/accuracy.py": "the candidate's rows in the study",
+    "scripts/misc/likelihood_runtime/aggregate.py": "comparisons of run times",
+    "scripts/misc/tooling/build_readme.py": "tables of the README files",
+    "scripts/misc/tooling/build_catalogue.py": "the catalogue",
+    "scripts/misc/tooling/build_setup_wiki.py": "pages of the wiki",
+    "scripts/misc/tooling/build_dashboard.py": "the dashboard",
 }
 
 
@@ -58,18 +91,26 @@ class Texts:
         In merge order.
     state
         What was pushed and opened; the texts say what is not there yet.
-    drifts, notes
-        The constants, and what readers of the result files should know.
+    drifts
+        The constants.
+    notes
+        By role, what readers of a branch should know.
     without_steps
         The result files that have no step timings, as `PIPELINE CONFIG`.
+    choice
+        Whether the library lets its callers choose a solver, so that ours is one more and replaces none.
+    measured
+        What records beside the run's own say of the solvers, in paragraphs; empty where there are none.
     """
 
     run: Run
     branches: Sequence[Branch]
     state: State
     drifts: Sequence[Drift]
-    notes: Sequence[str]
+    notes: Mapping[Role, Notes]
     without_steps: Sequence[str]
+    choice: bool
+    measured: Sequence[str]
 
     @property
     def _there(self) -> list[Branch]:
@@ -77,23 +118,25 @@ class Texts:
 
     def title(self, branch: Branch) -> str:
         """Title of a branch's pull request."""
-        return TITLES[branch.repository.role]
+        return (CHOICE_TITLES if self.choice else TITLES)[branch.repository.role]
 
     def body(self, branch: Branch) -> str:
         """Text of a branch's pull request, in Markdown."""
         role, plan = branch.repository.role, self.run.plan
         parts = [
-            _wording(role.value),
+            *self._opening(role),
             *self._judged(),
             _merge_order(branch, self._there, self.state),
             _commits(branch.at),
             *(self._result_files() if role is Role.DEVELOPER else ()),
+            *(_programs(branch.at.worktree) if role is Role.PROFILING else ()),
+            *_listed("Left out", self.notes[role].left_out),
             f"## Why it is safe\n\n{_wording('why_safe')}",
             _numbers(self.run),
             _all_verdicts(self.run),
             *(_residual(plan) if role in (Role.LIBRARY, Role.DEPENDENCY) else ()),
             _reproduce(plan, branch.at),
-            _decisions(branch.repository, self.drifts, self.notes),
+            self._decisions(role),
         ]
         return "\n\n".join(parts) + "\n"
 
@@ -106,6 +149,29 @@ class Texts:
             paths.append(path)
         return paths
 
+    def _opening(self, role: Role) -> list[str]:
+        """What the branch is, and what was found; where there is a choice the finding comes first."""
+        run, plan = self.run, self.run.plan
+        found = (
+            f"**{overall(plan, run.records, run.verdicts)}**, judged from run `{plan.run}`: "
+            f"{len(plan.pipelines)} likelihoods, PyAuto release {plan.release}."
+        )
+        if not self.choice:
+            return [self._wording(role), found]
+        largest = max(self.drifts, key=lambda drift: drift.relative_change)
+        drift = (
+            f"Largest drift from a recorded log evidence: {largest.relative_change:.1e} ({largest.pipeline})."
+        )
+        since = [_wording("since"), *self.measured] if role in (Role.LIBRARY, Role.PROFILING) else []
+        # Two spaces at the end of a line are Markdown's line break.
+        return [f"{found}  \n{drift}", self._wording(role), *since]
+
+    def _wording(self, role: Role) -> str:
+        if role is Role.DEVELOPER and self.notes[role].left_out:
+            return _wording("developer_constants")
+        of_choice = self.choice and role in (Role.LIBRARY, Role.DEPENDENCY)
+        return _wording(f"{role.value}_choice" if of_choice else role.value)
+
     def _result_files(self) -> list[str]:
         """What a reader of the developer workspace's files should know."""
         parts = ["## Recorded log evidences", drift_table(self.drifts)]
@@ -113,18 +179,14 @@ class Texts:
             "`new` and `baseline` are the NumPy path's values of what the constant records. eager, jit and "
             "vmap are the candidate's figure of merit, which for the two MGE likelihoods is another quantity."
         )
-        if self.without_steps:
+        if self.without_steps and not self.notes[Role.DEVELOPER].left_out:
             parts.append(f"No step timings, for want of a probe: {', '.join(self.without_steps)}.")
-        if self.notes:
-            parts += [
-                "Not from this run, and to be looked at:",
-                "\n".join(f"- {note}" for note in self.notes),
-            ]
-        return parts
+        notes = self.notes[Role.DEVELOPER].to_look_at
+        return [*parts, *_listed("Not from this run, and to be looked at", notes)]
 
     def _judged(self) -> list[str]:
-        """What was found in one line, then gate by gate of the change, then whatever else is no pass."""
-        run, verdicts = self.run, self.run.verdicts
+        """What was found gate by gate of the change, then whatever else is no pass."""
+        verdicts = self.run.verdicts
         change = [
             (verdict.gate, str(verdict.outcome), verdict.message)
             for verdict in verdicts
@@ -137,11 +199,22 @@ class Texts:
             if verdict.pipeline != CHANGE and verdict.outcome is not Outcome.PASS
         ]
         return [
-            f"**{overall(run.plan, run.records, verdicts)}**, judged from run `{run.plan.run}`: "
-            f"{len(run.plan.pipelines)} likelihoods, PyAuto release {run.plan.release}.",
             *([markdown_table(("gate", "verdict", "what was found"), change)] if change else []),
             *(["\n".join(others)] if others else []),
         ]
+
+    def _decisions(self, role: Role) -> str:
+        items = list((_CHOICE_DECISIONS if self.choice else _DECISIONS)[role])
+        if role is Role.DEVELOPER:
+            items += [
+                f"`{drift.constant.name}` of {drift.pipeline} moves by {drift.relative_change:.1e}"
+                + (f", because: {drift.because}." if drift.because else ", within the tolerance.")
+                for drift in self.drifts
+                if drift.rewrites
+            ]
+        items += [f"Measure again, or remove: {note}." for note in self.notes[role].to_look_at]
+        items.append("The gates above have been read, and those that did not run may stay so.")
+        return "\n".join(["## For a person to decide", "", *(f"- [ ] {item}" for item in items)])
 
 
 def drift_table(drifts: Sequence[Drift]) -> str:
@@ -177,6 +250,16 @@ def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> st
 
 def _wording(name: str) -> str:
     return (_TEMPLATES / f"{name}.md").read_text(encoding="utf-8").strip()
+
+
+def _listed(heading: str, items: Sequence[str]) -> list[str]:
+    return [f"{heading}:", "\n".join(f"- {item}" for item in items)] if items else []
+
+
+def _programs(repository: Path) -> list[str]:
+    """Which of the profiling repository's own programs a person should run after taking the branch."""
+    there = [f"`{name}`: {what}" for name, what in _PROGRAMS.items() if (repository / name).is_file()]
+    return _listed("To be run by a person afterwards, since they are programs of this repository", there)
 
 
 def _residual(plan: Plan) -> list[str]:
@@ -259,17 +342,3 @@ def _reproduce(plan: Plan, at: BranchRepository) -> str:
         f"```\nnox -s matrix-fp64 -- {source}\n```\n\n"
         f"This branch grows from `{at.start}`, which was validated."
     )
-
-
-def _decisions(repository: Repository, drifts: Sequence[Drift], notes: Sequence[str]) -> str:
-    items = list(_DECISIONS[repository.role])
-    if repository.role is Role.DEVELOPER:
-        items += [
-            f"`{drift.constant.name}` of {drift.pipeline} moves by {drift.relative_change:.1e}"
-            + (f", because: {drift.because}." if drift.because else ", within the tolerance.")
-            for drift in drifts
-            if drift.rewrites
-        ]
-        items += [f"Measure again, or remove: {note}." for note in notes]
-    items.append("The gates above have been read, and those that did not run may stay so.")
-    return "\n".join(["## For a person to decide", "", *(f"- [ ] {item}" for item in items)])

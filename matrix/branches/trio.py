@@ -1,24 +1,32 @@
 """The branches that belong together, built or brought up to date in merge order."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from matrix.branches.identity import Identity
 from matrix.branches.repository import BranchRepository, Edit, branch_repository
 from matrix.branches.state import State
-from matrix.branches.steps import Content, assertions_edit, dependency_edit, developer_edit, library_edit
+from matrix.branches.steps import (
+    Content,
+    Notes,
+    assertions_edit,
+    dependency_edit,
+    developer_edit,
+    library_edit,
+    profiling_edit,
+)
 from matrix.errors import UsageError
 from matrix.hashing import tree_hash
-from matrix.manifest import Manifest, Repository, Role
+from matrix.manifest import Manifest, Repository, Role, SourceKind
 from matrix.plan import Plan
 
-MERGE_ORDER = (Role.LIBRARY, Role.DEVELOPER, Role.TEST, Role.DEPENDENCY)
+MERGE_ORDER = (Role.LIBRARY, Role.DEVELOPER, Role.TEST, Role.PROFILING, Role.DEPENDENCY)
 
 
 @dataclass(frozen=True)
 class Branch:
-    """One branch of the trio as it stands."""
+    """One of the branches that belong together, as it stands."""
 
     repository: Repository
     at: BranchRepository
@@ -26,7 +34,7 @@ class Branch:
 
 def build_branches(
     manifest: Manifest, content: Content, root: Path, trees: Path, identity: Identity, state: State
-) -> tuple[list[Branch], list[str]]:
+) -> tuple[list[Branch], Mapping[Role, Notes]]:
     """Make every branch, or bring it up to date by commits on top; nothing leaves this machine.
 
     Parameters
@@ -47,7 +55,7 @@ def build_branches(
     Returns
     -------
     tuple
-        The branches in merge order, and notes for readers of the result files.
+        The branches in merge order, and by role what their readers should know.
 
     Raises
     ------
@@ -58,15 +66,18 @@ def build_branches(
         raise UsageError(
             f"{content.solver} has changed since run {content.plan.run}: run nox -s matrix-fp64 again"
         )
-    notes: list[str] = []
+    notes = {role: Notes() for role in Role}
+    library = trees / manifest.of_role(Role.LIBRARY).name
     edits: Mapping[Role, Edit] = {
         Role.LIBRARY: library_edit(content.solver),
-        Role.DEVELOPER: developer_edit(content, notes),
-        Role.TEST: assertions_edit,
+        Role.DEVELOPER: developer_edit(content, notes[Role.DEVELOPER]),
+        Role.TEST: assertions_edit(library),
+        Role.PROFILING: profiling_edit(content, notes[Role.PROFILING]),
         Role.DEPENDENCY: dependency_edit,
     }
     branches = []
-    for repository in sorted(manifest.repositories, key=lambda one: MERGE_ORDER.index(one.role)):
+    concerned = _concerned(manifest, content.plan, notes)
+    for repository in sorted(concerned, key=lambda one: MERGE_ORDER.index(one.role)):
         start = _validated_commit(content.plan, repository)
         at = branch_repository(root, repository.name, manifest.branch, start, trees)
         at.open(pushed=state.pushed(repository.name, manifest.branch) is not None)
@@ -74,6 +85,17 @@ def build_branches(
         branches.append(Branch(repository, at))
     _check_library(content.plan, branches[0].at)
     return branches, notes
+
+
+def _concerned(manifest: Manifest, plan: Plan, notes: Mapping[Role, Notes]) -> Iterator[Repository]:
+    """The repositories that get a branch; the embedded source has none for profiling, which is noted."""
+    for repository in manifest.repositories:
+        if repository.role is Role.PROFILING and plan.source == SourceKind.EMBEDDED:
+            notes[Role.PROFILING].left_out.append(
+                f"the branch of {repository.name}: the embedded source has no such repository"
+            )
+        else:
+            yield repository
 
 
 def _validated_commit(plan: Plan, repository: Repository) -> str:

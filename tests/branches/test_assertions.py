@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix.branches.assertions import switch_import, with_cases
+from matrix.branches.assertions import switch_import, takes_solver, with_cases, with_solver
 from matrix.errors import UsageError
 from matrix.layout import REPOSITORY_ROOT
 from tests.branches.world import ASSERTIONS, STAND_INS, TEST
@@ -17,26 +17,34 @@ SCRIPT = (STAND_INS / TEST / ASSERTIONS).read_text()
 # The library as far as the script calls it: our solver under its future name, and a call site.
 HARNESS = """
 import importlib, sys, types
-solver = importlib.import_module("solver")
+ours = importlib.import_module("solver")
 inversion = types.ModuleType("autoarray.inversion")
-inversion.nnls = solver
+inversion.nnls = ours
 autoarray = types.ModuleType("autoarray")
 autoarray.inversion = inversion
 
-def reconstruction_positive_only_from(data_vector, curvature_reg_matrix, xp):
+def reconstruction_positive_only_from(data_vector, curvature_reg_matrix, xp{more}):
     {call}
 
 autoarray.util = types.SimpleNamespace(
     inversion=types.SimpleNamespace(reconstruction_positive_only_from=reconstruction_positive_only_from)
 )
-modules = {{"autoarray": autoarray, "autoarray.inversion": inversion, "autoarray.inversion.nnls": solver}}
+modules = {{"autoarray": autoarray, "autoarray.inversion": inversion, "autoarray.inversion.nnls": ours}}
 sys.modules.update(modules)
 sys.modules["jaxnnls"] = None
 exec(compile(open(sys.argv[1]).read(), "nnls.py", "exec"))
 """
-RIGHT = "return solver.solve_nnls_primal(curvature_reg_matrix, data_vector, target_kappa=1e-11)"
+RIGHT = "return ours.solve_nnls_primal(curvature_reg_matrix, data_vector, target_kappa=1e-11)"
 # Close enough for the assertions that were there before.
 LOOSE = f"{RIGHT} * (1 + 1e-7)"
+# As since release 2026.9.26.1: the caller chooses, and may ask what ran.
+CHOICE = ', solver="pdip", stats=None'
+CHOSEN = f"""
+    if stats is not None:
+        stats["solver"] = solver
+    assert solver == "nnls"
+    {RIGHT}"""
+NOT_FOLLOWED = CHOSEN.replace("= solver", '= "pdip"')
 
 
 @pytest.mark.parametrize(
@@ -61,8 +69,8 @@ LOOSE = f"{RIGHT} * (1 + 1e-7)"
     ],
 )
 def test_switched(before: str, after: str) -> None:
-    assert switch_import(before) == after
-    assert switch_import(after) == after
+    assert switch_import(before, named=False) == after
+    assert switch_import(after, named=False) == after
 
 
 @pytest.mark.parametrize(
@@ -78,46 +86,92 @@ def test_switched(before: str, after: str) -> None:
 )
 def test_unknown_use_is_refused(script: str, complaint: str) -> None:
     with pytest.raises(UsageError, match=complaint):
-        switch_import(script)
+        switch_import(script, named=False)
 
 
-def test_cases_come_before_the_last_word_and_once() -> None:
-    once = with_cases(switch_import(SCRIPT))
+@pytest.mark.parametrize("named", [False, True])
+def test_cases_come_before_the_last_word_and_once(named: bool) -> None:
+    once = with_cases(switch_import(SCRIPT, named), named)
     assert once.rstrip().endswith('print("nnls: all assertions passed")')
-    assert with_cases(once) == once
+    assert with_cases(switch_import(once, named), named) == once
     older = once.replace("__Matrix of Cases__", "__An older matrix__")
-    assert with_cases(older) == once
+    assert with_cases(older, named) == once
 
 
 def test_script_without_a_last_word() -> None:
-    script = with_cases("import jax\n")
+    script = with_cases("import jax\n", named=False)
     assert script.startswith("import jax\n\n# --- Matrix of cases: begin ---\n")
-    assert with_cases(script) == script
+    assert with_cases(script, named=False) == script
 
 
-def outcome(tmp_path: Path, call: str) -> subprocess.CompletedProcess[str]:
-    """Run the extended script on a library whose call site is `call`."""
+def outcome(tmp_path: Path, call: str, more: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the extended script on a library whose call site is `call`, with `more` parameters."""
     script = tmp_path / "nnls.py"
-    script.write_text(with_cases(switch_import(SCRIPT)))
+    named = bool(more)
+    script.write_text(with_cases(switch_import(SCRIPT, named), named))
     environment = {
         **os.environ,
         "JAX_ENABLE_X64": "True",
         "JAX_PLATFORM_NAME": "cpu",
         "PYTHONPATH": str(REPOSITORY_ROOT),
     }
-    command = [sys.executable, "-c", HARNESS.format(call=call), str(script)]
+    command = [sys.executable, "-c", HARNESS.format(call=call, more=more), str(script)]
     return subprocess.run(command, env=environment, capture_output=True, text=True)
 
 
-def test_our_solver_passes(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("call", "more"), [(RIGHT, ""), (CHOSEN, CHOICE)])
+def test_our_solver_passes(tmp_path: Path, call: str, more: str) -> None:
     pytest.importorskip("jax")
-    done = outcome(tmp_path, RIGHT)
+    done = outcome(tmp_path, call, more)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout == "nnls: all assertions passed\n"
 
 
-def test_loose_answer_fails(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("call", "more", "complaint"), [(LOOSE, "", "KKT residual"), (NOT_FOLLOWED, CHOICE, "pdip ran")]
+)
+def test_wrong_library_fails(tmp_path: Path, call: str, more: str, complaint: str) -> None:
     pytest.importorskip("jax")
-    done = outcome(tmp_path, LOOSE)
+    done = outcome(tmp_path, call, more)
     assert done.returncode != 0
-    assert "KKT residual" in done.stderr
+    assert complaint in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            "f.reconstruction_positive_only_from(q, Q)\n",
+            'f.reconstruction_positive_only_from(q, Q, solver="nnls")\n',
+        ),
+        (
+            "x = reconstruction_positive_only_from(\n    q,\n    xp=jnp,  # é\n)\n",
+            'x = reconstruction_positive_only_from(\n    q,\n    xp=jnp,\n    solver="nnls",  # é\n)\n',
+        ),
+        (
+            "x = reconstruction_positive_only_from(\n    xp=f(\n        1\n    )\n)\n",
+            'x = reconstruction_positive_only_from(\n    xp=f(\n        1\n    ),\n    solver="nnls"\n)\n',
+        ),
+        (
+            'reconstruction_positive_only_from(q, solver="pdip")\n',
+            'reconstruction_positive_only_from(q, solver="pdip")\n',
+        ),
+        ("other(q)\n", "other(q)\n"),
+    ],
+)
+def test_calls_name_the_solver(before: str, after: str) -> None:
+    assert with_solver(before) == after
+    assert with_solver(after) == after
+
+
+@pytest.mark.parametrize(
+    ("parameters", "takes"), [("data_vector, xp", False), ("data_vector, *, solver='pdip'", True)]
+)
+def test_whether_the_library_lets_its_callers_choose(tmp_path: Path, parameters: str, takes: bool) -> None:
+    path = tmp_path / "autoarray" / "inversion" / "inversion" / "inversion_util.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(f"x = 1\n\ndef reconstruction_positive_only_from({parameters}):\n    pass\n")
+    assert takes_solver(tmp_path) is takes
+    path.write_text("def another():\n    pass\n")
+    with pytest.raises(UsageError, match="no function reconstruction_positive_only_from"):
+        takes_solver(tmp_path)

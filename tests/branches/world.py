@@ -8,6 +8,7 @@ from pathlib import Path
 
 from matrix import refresh
 from matrix.artifacts import read_constant
+from matrix.artifacts.results import RESULTS
 from matrix.checkout import candidate_of, commit_candidate, prepare, resolve_source
 from matrix.hashing import tree_hash
 from matrix.layout import REPOSITORY_ROOT
@@ -124,6 +125,7 @@ def make_world(
         line = f"EXPECTED_LOG_{quantity}_{pipeline.instrument.upper()} = {value!r}  # as recorded\n"
         write(sources / DEVELOPER / pipeline.script, f'"""A pipeline."""\n\n{line}')
     write(sources / DEVELOPER / ".gitignore", "*.png\n")
+    write(sources / DEVELOPER / RESULTS / "README.md", "Results.\n")
     write(sources / TEST / ASSERTIONS, (STAND_INS / TEST / ASSERTIONS).read_text())
     pin = '[project]\nname = "autoconf"\n\n[project.optional-dependencies]\njax = ["jax", "jaxnnls==1.0.1"]\n'
     # The real one has Windows line ends.
