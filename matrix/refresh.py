@@ -20,6 +20,7 @@ from matrix.artifacts.steps import steps_from
 from matrix.branches.assertions import takes_solver
 from matrix.branches.forge import open_forge
 from matrix.branches.identity import read_identity
+from matrix.branches.measured import measured_paragraphs
 from matrix.branches.publish import Publisher
 from matrix.branches.push import check_branch
 from matrix.branches.state import State, read_state
@@ -110,7 +111,7 @@ def refresh(options: Options) -> int:
         branches, notes = build_branches(manifest, content, layout.root, _trees(layout), identity, state)
         folder = layout.root / "trio" / run.plan.run
         choice = takes_solver(branches[0].at.worktree)
-        texts = Texts(run, branches, state, drifts, notes, without, choice, ())
+        texts = Texts(run, branches, state, drifts, notes, without, choice, measured_paragraphs())
         there = [branch for branch in branches if branch.at.commits]
         addresses = {branch.at.name: _address(branch, layout, run) for branch in there}
         publisher = Publisher(there, addresses, state, state_path)

@@ -1,12 +1,13 @@
 """The pull requests' texts, from the numbers of one run and the state of the branches."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from matrix.artifacts.drift import Drift
 from matrix.artifacts.runs import Run
 from matrix.branches.hosting import hosted
+from matrix.branches.markdown import markdown_table
 from matrix.branches.repository import BranchRepository
 from matrix.branches.state import State
 from matrix.branches.steps import Notes
@@ -240,12 +241,6 @@ def drift_table(drifts: Sequence[Drift]) -> str:
         for drift in drifts
     ]
     return markdown_table(headings, rows)
-
-
-def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Rows of text as a Markdown table."""
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def _wording(name: str) -> str:
