@@ -15,6 +15,7 @@ import psutil
 from rich.console import Console
 from rich.markup import escape
 
+from matrix.checkout.git import git, list_refs
 from matrix.errors import EnvironmentFailure, MatrixError, exit_code_of
 from matrix.execute.reservations import GIB, PEAK_BYTES, machine_folder, shares, usable_cores
 from matrix.jax_build import OLDEST_DRIVER, builds_for
@@ -23,6 +24,7 @@ from matrix.manifest import Role, load_manifest
 from matrix.options import add_root
 from matrix.plan import PlanError, read_plan, run_folders
 from matrix.process import run
+from matrix.redaction import OF_AN_INDEX, redact
 
 PYTHON = ((3, 11), (3, 14))
 DISK_NEEDED = 6 * GIB
@@ -114,8 +116,8 @@ def threads() -> Finding:
 
 def git_identity() -> Finding:
     """Git is there, and knows who commits; only refresh-artifacts commits in a person's name."""
-    version = run(["git", "--version"]).stdout.strip()
-    asked = [run(["git", "config", f"user.{name}"], check=False) for name in ("name", "email")]
+    version = git("--version").stdout.strip()
+    asked = [git("config", f"user.{name}", check=False) for name in ("name", "email")]
     if all(answer.stdout.strip() for answer in asked):
         return Finding("Git", State.GOOD, version)
     remedy = 'git config --global user.name "..."; git config --global user.email ... (for refresh-artifacts)'
@@ -126,7 +128,12 @@ def packages() -> Finding:
     """The package index answers, asked the way environments are built."""
     with tempfile.TemporaryDirectory() as target:
         words = [sys.executable, "-m", "uv", "pip", "install", "--dry-run", "--no-deps", "--target", target]
-        asked = run([*words, "--refresh", "jaxnnls==1.0.1"], timeout=NETWORK_SECONDS * 3, check=False)
+        asked = run(
+            [*words, "--refresh", "jaxnnls==1.0.1"],
+            timeout=NETWORK_SECONDS * 3,
+            check=False,
+            keep=OF_AN_INDEX,
+        )
     if asked.exit_code == 0:
         return Finding("network, packages", State.GOOD, "the package index answers")
     last = (asked.stderr.strip().splitlines() or ["no answer"])[-1]
@@ -137,13 +144,12 @@ def packages() -> Finding:
 def repositories(manifest: Path) -> Finding:
     """The library's url answers."""
     url = load_manifest(manifest).of_role(Role.LIBRARY).url
-    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
     try:
-        run(["git", "ls-remote", "--exit-code", url, "HEAD"], env=environment, timeout=NETWORK_SECONDS)
+        list_refs(url, timeout=NETWORK_SECONDS, attempts=1)
     except EnvironmentFailure:
         remedy = "--source mirror --mirror FOLDER uses clones; --source embedded needs no repository"
-        return Finding("network, repositories", State.NOTE, f"{url} does not answer", remedy)
-    return Finding("network, repositories", State.GOOD, f"{url} answers")
+        return Finding("network, repositories", State.NOTE, f"{redact(url)} does not answer", remedy)
+    return Finding("network, repositories", State.GOOD, f"{redact(url)} answers")
 
 
 def float64(environment: "os._Environ[str] | dict[str, str]") -> Finding:

@@ -18,6 +18,7 @@ from matrix.hashing import digest, tree_hash
 from matrix.interpreters import Interpreter, interpreter_for, interpreters
 from matrix.layout import Layout
 from matrix.process import Completed, run
+from matrix.redaction import OF_AN_INDEX
 from matrix.releases import WITHOUT_DEADLOCK, newest_known, pythons_for
 
 ACCELERATORS = ("cpu", "cuda12", "cuda13")
@@ -264,7 +265,7 @@ def _check_absent(python: Path) -> None:
 def _uv(*words: str | Path, extra_env: dict[str, str] | None = None, check: bool = True) -> Completed:
     command: Sequence[str | Path] = (uv.find_uv_bin(), *words)
     env = {**os.environ, "UV_HTTP_TIMEOUT": "180", **(extra_env or {})}
-    done = run(command, env=env, timeout=INSTALL_TIMEOUT, check=False)
+    done = run(command, env=env, timeout=INSTALL_TIMEOUT, check=False, keep=OF_AN_INDEX)
     if check and done.exit_code != 0:
         raise EnvironmentFailure(_explain(done))
     return done

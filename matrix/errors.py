@@ -3,11 +3,17 @@
 import sys
 from collections.abc import Callable
 
+from matrix.redaction import redact
+
 
 class MatrixError(Exception):
     """A failure a person can act on: the message says what, where and what to do."""
 
     exit_code = 3
+
+    def __str__(self) -> str:
+        """The message, without secrets: wherever it is printed, logged or recorded."""
+        return redact(super().__str__())
 
 
 class UsageError(MatrixError):

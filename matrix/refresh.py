@@ -27,7 +27,7 @@ from matrix.branches.state import State, read_state
 from matrix.branches.steps import Content, Notes
 from matrix.branches.texts import Texts, drift_table
 from matrix.branches.trio import Branch, build_branches
-from matrix.checkout.git import git, redact
+from matrix.checkout.git import git
 from matrix.checkout.locks import locked
 from matrix.cli import matrix_options
 from matrix.errors import EnvironmentFailure, MatrixError, UsageError
@@ -38,6 +38,7 @@ from matrix.pipelines import PIPELINES
 from matrix.plan import Plan
 from matrix.planning import selected_checks
 from matrix.record import Record
+from matrix.redaction import redact
 from matrix.waiting import clock
 
 DRIFT_REFUSED = 1

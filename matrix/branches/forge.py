@@ -20,8 +20,9 @@ from github.PullRequest import PullRequest as Answer
 from urllib3 import Retry
 
 from matrix.branches.hosting import Hosted, hosted
-from matrix.checkout.git import RemoteRefusedError, redact
+from matrix.checkout.git import RemoteRefusedError
 from matrix.errors import NetworkError, UsageError
+from matrix.redaction import redact
 
 TOKEN_VARIABLES = ("GH_TOKEN", "GITHUB_TOKEN")
 ADDRESS_VARIABLE = "GITHUB_API_URL"

@@ -13,9 +13,9 @@ from matrix.checkout.git import (
     complaint,
     git,
     list_refs,
-    redact,
 )
 from matrix.errors import NetworkError, UsageError
+from matrix.redaction import redact
 
 PROTECTED = frozenset({"main", "master", "develop", "trunk", "release", "gh-pages"})
 

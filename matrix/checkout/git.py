@@ -1,27 +1,40 @@
-"""The only place that runs Git: never asks, never leaves the folder it is given, never prints a secret."""
+"""The only place that runs Git: with a configuration of ours, silent, fenced, discreet."""
 
 import os
 import re
 import subprocess
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from matrix import process
-from matrix.errors import EnvironmentFailure, NetworkError
+from matrix.errors import EnvironmentFailure, NetworkError, UsageError
+from matrix.redaction import ANY, redact
 
-# A person's Git configuration stays in force (address rewriting, credentials, proxies, certificates), except
-# for what would change the content of a checkout, start programs of theirs, or clean up under another run.
+# Of a person's Git configuration stays in force what leads to a remote and who they are: addresses,
+# credentials, certificates, proxies, ssh, identity, and which folders of other owners they trust.
+_KEPT = re.compile(
+    r"(url|credential|http|ssh|user|author|committer)\..*|safe\.directory|core\.(sshcommand|gitproxy)",
+    re.DOTALL,
+)
+
+# Over whatever a repository says of itself: what would change the content of a checkout, start programs,
+# or clean up under another run.
 _SETTINGS = {
     "core.hooksPath": os.devnull,
     "core.attributesFile": os.devnull,
+    "core.excludesFile": os.devnull,
     "core.autocrlf": "false",
     "core.fsmonitor": "false",
+    "core.ignoreStat": "false",
     "core.quotePath": "false",
     "commit.gpgSign": "false",
     "i18n.commitEncoding": "utf-8",
     "init.defaultBranch": "main",
+    "log.showSignature": "false",
     "gc.auto": "0",
     "maintenance.auto": "false",
     "protocol.version": "2",
@@ -31,21 +44,12 @@ _SETTINGS = {
     "http.lowSpeedTime": "60",
 }
 
-# Whatever points Git at another repository (set when we run inside a hook), or traces what it sends.
-_UNWANTED = (
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_NAMESPACE",
-    "GIT_PREFIX",
-    "GIT_SHALLOW_FILE",
-    "GIT_TRACE",
-    "GIT_TRACE_CURL",
-    "GIT_CURL_VERBOSE",
+# Of the variables that steer Git, those of the same kinds; any other is left out.
+_KEPT_VARIABLES = re.compile(
+    r"GIT_(SSH|SSH_COMMAND|SSH_VARIANT|PROXY_\w+|SSL_\w+|(AUTHOR|COMMITTER)_(NAME|EMAIL)|ALLOW_PROTOCOL|EXEC_PATH)"
 )
+# Where a person's configuration is, and what they add to it for one command.
+_CONFIGURATION = re.compile(r"GIT_CONFIG_\w+")
 
 _SILENT = {
     "LC_ALL": "C",
@@ -58,7 +62,12 @@ _SILENT = {
     # Reading a person's clone must not refresh its index nor complete it from the network.
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_DEFAULT_HASH": "sha1",
 }
+
+# Only these talk to a remote, and so may need a token or a proxy's password.
+_OVER_NETWORK = frozenset({"ls-remote", "fetch", "push", "clone"})
 
 _REFUSED = re.compile(
     r"not found|does not exist|does not appear to be a git repository|Authentication failed|"
@@ -68,6 +77,7 @@ _REFUSED = re.compile(
 )
 _DISK = re.compile(r"No space left|Disk quota exceeded|Read-only file system|unable to create", re.IGNORECASE)
 _INCOMPLETE = re.compile(r"corruption on the remote side|did not send all necessary objects", re.IGNORECASE)
+_OWNER = re.compile(r"dubious ownership in repository at '(.+)'|unsafe repository \('(.+)' is owned")
 _UNKNOWN_OBJECT = re.compile(r"not our ref|unadvertised object|couldn't find remote ref", re.IGNORECASE)
 
 FETCH_ATTEMPTS = 3
@@ -89,11 +99,6 @@ class UnknownObjectError(NetworkError):
 
 class IncompleteRemoteError(NetworkError):
     """The remote has the commit, but not every file of it."""
-
-
-def redact(text: str) -> str:
-    """Return `text` with user name and password taken out of every address."""
-    return re.sub(r"(\w+://)[^/\s@'\"]*@", r"\1***@", text)
 
 
 def git(
@@ -127,26 +132,107 @@ def git(
     ------
     EnvironmentFailure
         Git is missing, took too long, or (with `check`) failed. Secrets in addresses are taken out.
+    UsageError
+        The repository belongs to another user, and the person has not said that they trust it.
     """
     command: list[str | Path] = ["git"]
     for key, value in _SETTINGS.items():
         command += ["-c", f"{key}={value}"]
-    surroundings = {key: value for key, value in os.environ.items() if key not in _UNWANTED} | _SILENT
+    surroundings = _surroundings(at)
     if at is not None:
         command += ["-C", at]
-        surroundings["GIT_CEILING_DIRECTORIES"] = str(at.resolve().parent)
-    try:
-        done = process.run(
-            [*command, *words], env=surroundings | dict(env or {}), timeout=timeout, check=False
+    with _configuration(at) as path:
+        variables = surroundings | {"GIT_CONFIG_GLOBAL": str(path), "GIT_CONFIG_NOSYSTEM": "1", **(env or {})}
+        keep = ANY if words[0] in _OVER_NETWORK else ()
+        try:
+            done = process.run([*command, *words], env=variables, timeout=timeout, check=False, keep=keep)
+        except EnvironmentFailure as error:
+            if isinstance(error.__cause__, subprocess.TimeoutExpired):
+                raise GitTimeout(f"git {words[0]}: no end after {timeout:g} s") from None
+            raise
+    stranger = _OWNER.search(done.stderr) if done.exit_code != 0 else None
+    if stranger:
+        folder = stranger[1] or stranger[2]
+        raise UsageError(
+            f"{folder} belongs to another user, so Git does not read it. If you trust what is in it: "
+            f"git config --global --add safe.directory {folder}"
         )
-    except EnvironmentFailure as error:
-        if isinstance(error.__cause__, subprocess.TimeoutExpired):
-            raise GitTimeout(f"git {words[0]}: no end after {timeout:g} s") from None
-        raise
     if check and done.exit_code != 0:
         where = f" in {at}" if at is not None else ""
         raise EnvironmentFailure(f"git {words[0]}{where} failed (exit {done.exit_code}): {complaint(done)}")
     return done
+
+
+def _surroundings(at: Path | None) -> dict[str, str]:
+    """Our environment without what steers Git, and with what keeps it silent and in its folder."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GIT_") or _KEPT_VARIABLES.fullmatch(name)
+    }
+    fence = {} if at is None else {"GIT_CEILING_DIRECTORIES": str(at.resolve().parent)}
+    return kept | _SILENT | fence
+
+
+@contextmanager
+def _configuration(at: Path | None) -> Iterator[Path]:
+    """Give a configuration file with what we keep of the person's, as it is in force in the folder `at`."""
+    done = _listed(Path("/") if at is None else at)
+    if done.exit_code != 0:
+        # The repository there may be broken, which whoever asked will be told by Git itself.
+        done = _listed(Path("/"))
+    if done.exit_code != 0:
+        raise EnvironmentFailure(f"Git cannot read your configuration: {complaint(done)}")
+    fields = done.stdout.split("\0")
+    entries = zip(fields[::2], fields[1::2], strict=False)
+    # The repository's own stays in its own file.
+    ours = [entry for scope, entry in entries if scope not in ("local", "worktree")]
+    # Readable by us alone, since there may be a secret in it; Git takes it for the person's.
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="gitconfig-", encoding="utf-8", errors="surrogateescape"
+    ) as file:
+        file.writelines(_written(ours))
+        file.flush()
+        yield Path(file.name)
+
+
+def _listed(at: Path) -> process.Completed:
+    """Ask Git for the person's configuration: scope and entry in turn."""
+    own = {name: value for name, value in os.environ.items() if _CONFIGURATION.fullmatch(name)}
+    words = ("git", "-C", at, "config", "--list", "--includes", "--show-scope", "--null")
+    return process.run(words, env=_surroundings(at) | own, check=False, keep=ANY)
+
+
+def _written(entries: Iterable[str]) -> Iterator[str]:
+    """Lines of a configuration file that say what `git config --list --null` listed, where we keep it."""
+    for entry in entries:
+        key, has_value, value = entry.partition("\n")
+        if not _KEPT.fullmatch(key):
+            continue
+        section, _, rest = key.partition(".")
+        subsection, _, name = rest.rpartition(".")
+        inner = f' "{_escaped(subsection)}"' if subsection else ""
+        text = _escaped(value).replace("\n", "\\n")
+        yield f"[{section}{inner}]\n\t{name}" + (f' = "{text}"\n' if has_value else "\n")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def without_filters(clone: Path) -> dict[str, str]:
+    """Return the environment in which Git does not start the filters that a repository itself names."""
+    listed = git("config", "--list", "--name-only", "--null", at=clone).stdout.split("\0")
+    names = {match[1] for key in listed if (match := re.fullmatch(r"filter\.(.*)\.\w+", key, re.DOTALL))}
+    off = [
+        (f"filter.{name}.{key}", value)
+        for name in sorted(names)
+        for key, value in (("clean", ""), ("smudge", ""), ("process", ""), ("required", "false"))
+    ]
+    variables = {"GIT_CONFIG_COUNT": str(len(off))}
+    for number, (key, value) in enumerate(off):
+        variables |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return variables
 
 
 def complaint(done: process.Completed) -> str:

@@ -7,9 +7,9 @@ import tempfile
 from pathlib import Path
 
 from matrix import process
-from matrix.checkout.git import redact
 from matrix.checkout.locks import locked
 from matrix.errors import EnvironmentFailure, NetworkError, UsageError
+from matrix.redaction import OF_AN_INDEX, redact
 from matrix.releases import pythons_for
 
 _TIMEOUT = 600.0
@@ -88,7 +88,7 @@ def _download(requirement: str, archive: Path, python: str) -> None:
             *_indexes(),
             requirement,
         ]
-        done = process.run(command, timeout=_TIMEOUT, check=False)
+        done = process.run(command, timeout=_TIMEOUT, check=False, keep=OF_AN_INDEX)
         found = sorted(Path(aside).iterdir())
         if done.exit_code != 0 or not found:
             if "No matches" in done.stderr:

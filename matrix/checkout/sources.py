@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
-from matrix.checkout.git import git, is_repository, list_refs, redact
+from matrix.checkout.git import git, is_repository, list_refs, without_filters
 from matrix.errors import NetworkError, UsageError
 from matrix.manifest import Manifest, Repository, Role, SourceKind
+from matrix.redaction import redact
 
 
 @dataclass(frozen=True)
@@ -146,5 +147,7 @@ def _clone_names(repository: Repository) -> list[str]:
 def _is_dirty(clone: Path) -> bool:
     if git("rev-parse", "--is-bare-repository", at=clone).stdout.strip() == "true":
         return False
-    # Untracked files count: they, too, are something the person may expect to be there.
-    return bool(git("status", "--porcelain", at=clone).stdout.strip())
+    # Untracked files count: they, too, are something the person may expect to be there. Whatever programs
+    # the clone names for its files, or those of its submodules, are not started for a look at it.
+    words = ("status", "--porcelain", "--untracked-files=normal", "--ignore-submodules=dirty")
+    return bool(git(*words, at=clone, env=without_filters(clone)).stdout.strip())

@@ -14,12 +14,12 @@ from matrix.checkout.git import (
     is_repository,
     list_refs,
     local_clone,
-    redact,
 )
 from matrix.checkout.locks import wait_for_orphans
 from matrix.checkout.refs import Resolved, find_abbreviated, find_named, is_full_sha, no_such_ref
 from matrix.errors import NetworkError
 from matrix.files import write_text
+from matrix.redaction import redact
 
 log = logging.getLogger(__name__)
 

@@ -1,19 +1,15 @@
 """Runs one cell in a process of its own on this machine."""
 
-import contextlib
-import ctypes
-import functools
 import json
 import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from matrix import process
 from matrix.execute.reservations import Share, own_share, peak_bytes
 from matrix.files import write_json
 from matrix.layout import REPOSITORY_ROOT
@@ -21,7 +17,6 @@ from matrix.plan import Plan, PlannedCell, Side, read_plan
 from matrix.record import Record, RecordError, read_record
 
 LOG_TAIL_LINES = 25
-PR_SET_PDEATHSIG = 1
 _ERROR = re.compile(r"error: |[\w.]*(?:Error|Exception|Interrupt|Exit)(?::|$)")
 # What begins the reason of a process that did not end by itself.
 KILLED = "killed"
@@ -210,24 +205,10 @@ def supervise(
     int or None
         The exit code; None if it was killed after `timeout` seconds.
     """
-    with contextlib.ExitStack() as files:
-        stream = files.enter_context(log.open("w"))
-        process = subprocess.Popen(
-            command,
-            cwd=cwd,
-            env=env if share.gpu is None else {**env, "CUDA_VISIBLE_DEVICES": share.gpu},
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=files.enter_context(errors.open("w")) if errors else subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=functools.partial(_in_child, share.cores),
-        )
-        try:
-            return process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            return None
-        finally:
-            _kill_group(process)
+    own_gpu = {} if share.gpu is None else {"CUDA_VISIBLE_DEVICES": share.gpu}
+    return process.supervise(
+        command, cwd=cwd, env={**env, **own_gpu}, log=log, errors=errors, timeout=timeout, cores=share.cores
+    )
 
 
 def _failure_path(plan: Plan, cell: PlannedCell) -> Path:
@@ -276,20 +257,6 @@ def software(plan: Plan) -> dict[str, object]:
 def _provenance(plan: Plan, cell: PlannedCell) -> dict[str, object]:
     own = {"key": cell.key, "environment_key": plan.environments[cell.side].key, "seed": plan.seed}
     return {**software(plan), **own}
-
-
-def _in_child(cores: list[int]) -> None:
-    # Linux only. A worker that is killed must not leave its cell behind to race with the next run's;
-    # elsewhere an orphan finishes and its record is then simply found.
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        os.sched_setaffinity(0, cores)
-
-
-def _kill_group(process: "subprocess.Popen[bytes]") -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def stage_path(plan: Plan, cell: PlannedCell) -> Path:

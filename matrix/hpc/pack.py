@@ -25,6 +25,7 @@ from matrix.layout import REPOSITORY_ROOT, open_layout
 from matrix.options import add_root
 from matrix.preparing import announced_source, manifest_for, obtain
 from matrix.process import run
+from matrix.redaction import OF_AN_INDEX
 
 BUILD_SECONDS = 3600.0
 LEFT_OUT = shutil.ignore_patterns(
@@ -124,7 +125,8 @@ def _clone(checkout: Checkout, target: Path) -> None:
 
 def _build_wheels(folder: Path, requirements: Sequence[str], python: Interpreter) -> None:
     pip = ["tool", "run", "--python", str(python.path), "pip", "wheel", "--quiet", "--wheel-dir", str(folder)]
-    done = run([uv.find_uv_bin(), *pip, *requirements], timeout=BUILD_SECONDS, check=False)
+    command = [uv.find_uv_bin(), *pip, *requirements]
+    done = run(command, timeout=BUILD_SECONDS, check=False, keep=OF_AN_INDEX)
     if done.exit_code != 0:
         raise EnvironmentFailure(f"cannot have {', '.join(requirements)} as wheels:\n{done.stderr.strip()}")
 

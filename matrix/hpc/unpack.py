@@ -1,10 +1,14 @@
 """Makes the two environments of a pack, with nothing but the Python that runs this and no network."""
 
 import json
+import os
 import platform
 import subprocess
 import sys
 from pathlib import Path
+
+# What the installers need of our environment: secrets in the rest of it are not for them.
+INHERITED = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "LANG", "LC_ALL")
 
 
 def main() -> int:
@@ -22,17 +26,18 @@ def main() -> int:
             file=sys.stderr,
         )
         return 2
+    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
     for name, packages in (("driver", ["nnls-validation-matrix"]), ("stack", about["stack"])):
         folder = here / "environments" / name
         ready = folder / "ready"
         if not ready.exists():
             print(f"installing {name} into {folder}", flush=True)
-            subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+            venv = [sys.executable, "-m", "venv", "--clear", str(folder)]
+            subprocess.run(venv, check=True, env=inherited)
             pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-index"]
             wheels = str(here / "wheels" / name)
-            subprocess.run(
-                [*pip, "--disable-pip-version-check", "--find-links", wheels, *packages], check=True
-            )
+            install = [*pip, "--disable-pip-version-check", "--find-links", wheels, *packages]
+            subprocess.run(install, check=True, env=inherited)
             ready.touch()
     print(
         f"ready. In {here / 'code'}:\n"

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from matrix.checkout.git import RemoteRefusedError, git, is_repository, list_refs, redact
+from matrix.checkout.git import RemoteRefusedError, git, is_repository, list_refs
 from matrix.errors import EnvironmentFailure, NetworkError
+from matrix.redaction import redact
 from tests.checkout.helpers import make_repository, run_git
 
 

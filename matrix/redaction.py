@@ -1,0 +1,69 @@
+"""Secrets: taken out of what is printed, logged or recorded, and out of what other programs inherit."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+HIDDEN = "***"
+
+# The variables a kind of program needs although they hold secrets, by how their names begin. Git needs any,
+# uv and pip those that name an index or a proxy on the way to it, everything else none.
+ANY = ("",)
+OF_AN_INDEX = ("UV_", "PIP_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+
+_SECRET_NAME = re.compile(r"TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIAL|(API|ACCESS|PRIVATE)_?KEY", re.IGNORECASE)
+_SECRET_ADDRESS = re.compile(r"https?://[^/\s]*@|\w://[^/\s:@]*:(?:(?!://).)*@", re.DOTALL | re.IGNORECASE)
+# Shorter values are words of their own, as "true", and stand anywhere.
+_SHORTEST = 8
+
+_NAME = r"[\w-]*(?:token|password|passwd|secret|credential|api_?key|access_?key)"
+_PATTERNS = (
+    # After `USER:` everything up to the line's last @ is the password, whatever is in it.
+    (r"(\w://)[^\s/:@'\"]*:(?:(?!://).)*@", r"\1***@"),
+    (r"(\w://)[^\s/'\"]*@", r"\1***@"),
+    (rf"([?&;](?:{_NAME}|auth|pwd|sig|signature)=)[^\s&#'\"]*", r"\1***"),
+    (r"((?:authorization|cookie|(?:x|private|job|deploy)[\w-]*-token)\s*[:=]\s*)[^\n'\"]+", r"\1***"),
+    (rf"(\b{_NAME}=|--{_NAME}\s+)[^\s&'\"]+", r"\1***"),
+    (r"\b(?:gh[a-z]_\w{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}|pypi-[\w-]{32,})", HIDDEN),
+)
+_REPLACED = tuple((re.compile(pattern, re.IGNORECASE), by) for pattern, by in _PATTERNS)
+
+
+def redact(text: str) -> str:
+    """Return `text` without secrets.
+
+    Taken out are user and password of every address, tokens in a query, in a header, as an option or by
+    their own form, and the value of every variable of our environment whose name says that it is secret.
+    """
+    for name, value in os.environ.items():
+        if len(value) >= _SHORTEST and _SECRET_NAME.search(name):
+            text = text.replace(value, HIDDEN)
+    for pattern, by in _REPLACED:
+        text = pattern.sub(by, text)
+    return text
+
+
+def without_secrets(variables: Mapping[str, str], keep: Sequence[str] = ()) -> dict[str, str]:
+    """Return the variables that hold no secret, and those whose names begin like one of `keep`.
+
+    A secret is what is named like one, or an address with a password or a token in it.
+    """
+    kept = tuple(keep)
+    return {
+        name: value
+        for name, value in variables.items()
+        if name.upper().startswith(kept) or not (_SECRET_NAME.search(name) or _SECRET_ADDRESS.search(value))
+    }
+
+
+@contextmanager
+def secrets_set_aside() -> Iterator[None]:
+    """Take every secret out of our own environment while the body starts processes that inherit it."""
+    before = dict(os.environ)
+    for name in before.keys() - without_secrets(before).keys():
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update({name: value for name, value in before.items() if name not in os.environ})
