@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from matrix.files import inside
+
 
 @dataclass(frozen=True)
 class Arrays:
@@ -59,7 +61,7 @@ class Arrays:
 
 def arrays_path(record: Path) -> Path:
     """Where the arrays of the cell lie whose record is, or will be, at `record`."""
-    return record.parent.parent / "arrays" / f"{record.stem}.npz"
+    return inside(record.parent.parent, "arrays", f"{record.stem}.npz")
 
 
 def write_arrays(path: Path, arrays: Arrays) -> None:

@@ -191,7 +191,7 @@ def _prepared(
         if not (folder / "ready.json").exists():
             shutil.rmtree(folder, ignore_errors=True)
             # A copy: the working tree is edited by whichever run comes next.
-            shutil.copytree(library / LIBRARY_PACKAGE, folder / LIBRARY_PACKAGE)
+            shutil.copytree(library / LIBRARY_PACKAGE, folder / LIBRARY_PACKAGE, symlinks=True)
             if side == "candidate":
                 write_blocker(folder)
             write_json(folder / "ready.json", {"base_python": str(base_python), "key": key})
@@ -232,7 +232,7 @@ def _install_library(python: Path, library: Path, release: str) -> None:
     # Built from a copy: setuptools leaves build folders behind, and a checkout stays clean.
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "library"
-        shutil.copytree(library, copy, ignore=shutil.ignore_patterns(".git"))
+        shutil.copytree(library, copy, ignore=shutil.ignore_patterns(".git"), symlinks=True)
         versions = {"VERSION": release, "SETUPTOOLS_SCM_PRETEND_VERSION": release}
         _uv("pip", "install", "--python", python, "--no-deps", "--reinstall", copy, extra_env=versions)
 

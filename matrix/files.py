@@ -1,20 +1,82 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and never through a symbolic link that others may have laid."""
 
 import contextlib
+import errno
 import json
 import os
 import tempfile
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
+
+from matrix.errors import UsageError
+
+
+class LinkError(UsageError):
+    """A symbolic link lies where something is to be read or written; neither is done."""
+
+
+def inside(folder: Path, *names: str | PurePath) -> Path:
+    """Return the path of something in a folder that others fill: a checkout, a run, a pulled folder.
+
+    Raises
+    ------
+    LinkError
+        A symbolic link is on the way from the folder to it, or the names lead out of the folder.
+    """
+    path = folder
+    for part in Path(*names).parts:
+        path = path / part
+        if part == ".." or Path(part).is_absolute():
+            raise LinkError(f"{Path(*names)} leads out of {folder}, where nothing is read or written")
+        if path.is_symlink():
+            raise _refused(path)
+    return path
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return what is in a file.
+
+    Raises
+    ------
+    LinkError
+        The file is a symbolic link.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise _refused(path) from error
+        raise
+    with os.fdopen(handle, "rb") as stream:
+        return stream.read()
+
+
+def read_text(path: Path, errors: str = "strict") -> str:
+    """Return the text in a file, line ends as Python reads them; otherwise as `read_bytes`."""
+    text = read_bytes(path).decode("utf-8", errors)
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` through a temporary file in the same folder and a rename."""
+    """Write `text` to `path`, as `write_bytes`."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write to `path` through a temporary file in the same folder and a rename.
+
+    Raises
+    ------
+    LinkError
+        A symbolic link lies there.
+    """
+    if path.is_symlink():
+        raise _refused(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
         os.chmod(temporary, 0o644)
@@ -28,3 +90,9 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, document: Any) -> None:
     """Write `document` as indented JSON, whole or not at all."""
     write_text(path, json.dumps(document, indent=2) + "\n")
+
+
+def _refused(path: Path) -> LinkError:
+    return LinkError(
+        f"{path} is a symbolic link, which is not followed: put a file or folder of its own there"
+    )

@@ -14,6 +14,7 @@ from matrix.ci import annotate, folded
 from matrix.errors import EnvironmentFailure, UsageError
 from matrix.execute.local import kept_record
 from matrix.execute.reservations import workers_that_fit
+from matrix.files import inside
 from matrix.gates import Outcome, Verdict
 from matrix.judging import judge_run
 from matrix.layout import REPOSITORY_ROOT, open_layout
@@ -21,6 +22,7 @@ from matrix.plan import Plan
 from matrix.planning import make_plan
 from matrix.preparing import Options, announced_release, announced_source, manifest_for, prepare_sides
 from matrix.process import run
+from matrix.redaction import secrets_set_aside
 from matrix.report import write_files, write_report
 from matrix.report.progress import Progress
 
@@ -103,7 +105,7 @@ def _run_suite(console: Console, plan: Plan, pytest_arguments: tuple[str, ...]) 
         f"--rootdir={SUITE}",
         f"--confcutdir={SUITE}",
         f"--matrix-run={plan.folder}",
-        f"--junitxml={plan.folder / 'junit.xml'}",
+        f"--junitxml={inside(plan.folder, 'junit.xml')}",
         "--override-ini=testpaths=",
         f"--override-ini=cache_dir={plan.cache / 'pytest'}",
         f"-n{workers}",
@@ -112,7 +114,9 @@ def _run_suite(console: Console, plan: Plan, pytest_arguments: tuple[str, ...]) 
         str(SUITE),
     ]
     progress = Progress(console, plan)
-    code = pytest.main(arguments, plugins=[progress])
+    # Its workers start the cells, which are other people's code.
+    with secrets_set_aside():
+        code = pytest.main(arguments, plugins=[progress])
     if progress.failed:
         # Also where `-x` broke the suite off, which pytest calls interrupted.
         return GATE_FAILED

@@ -1,6 +1,7 @@
 """Content keys: SHA-256 over texts, files and trees."""
 
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -25,7 +26,11 @@ def tree_hash(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
-        if ".git" in relative.parts or "__pycache__" in relative.parts or not path.is_file():
+        if ".git" in relative.parts or "__pycache__" in relative.parts:
             continue
-        digest.update(str(relative).encode() + b"\0" + path.read_bytes() + b"\0")
+        if path.is_symlink():
+            # Where it leads, and not what is there.
+            digest.update(str(relative).encode() + b"\0->" + os.fsencode(path.readlink()) + b"\0")
+        elif path.is_file():
+            digest.update(str(relative).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()

@@ -14,6 +14,7 @@ from matrix.arrays import arrays_path
 from matrix.checks.run import kept_check, kept_check_failure
 from matrix.errors import UsageError, exit_code_of
 from matrix.execute.local import record_fault
+from matrix.files import inside
 from matrix.flow import conclude
 from matrix.gates import Outcome
 from matrix.layout import open_layout
@@ -231,9 +232,10 @@ def _planned_check(plan: Plan, name: str) -> PlannedCheck:
 
 def _copy(source: Plan, target: Plan, paths: Iterable[Path]) -> None:
     for path in (path for path in paths if path.is_file()):
-        copy = target.folder / path.relative_to(source.folder)
+        name = path.relative_to(source.folder)
+        copy = inside(target.folder, name)
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, copy)
+        shutil.copy2(inside(source.folder, name), copy)
 
 
 def _parser() -> argparse.ArgumentParser:

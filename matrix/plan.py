@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from matrix.errors import UsageError
-from matrix.files import write_text
+from matrix.files import inside, read_text, write_text
 
 Side = Literal["baseline", "candidate"]
 SIDES: tuple[Side, ...] = ("baseline", "candidate")
@@ -163,15 +163,15 @@ class Plan(_Frozen):
 
     def cell_folder(self, cell: PlannedCell) -> Path:
         """Where the cell works: its log, its stage, its own caches."""
-        return self.folder / "cells" / cell.name
+        return inside(self.folder, "cells", cell.name)
 
     def record_path(self, cell: PlannedCell) -> Path:
         """Where the cell's record is, once it has finished."""
-        return self.folder / "records" / f"{cell.name}.json"
+        return inside(self.folder, "records", f"{cell.name}.json")
 
     def check_folder(self, check: PlannedCheck) -> Path:
         """Where the check works and leaves its log."""
-        return self.folder / "checks" / check.name
+        return inside(self.folder, "checks", check.name)
 
     def check_stage(self, check: PlannedCheck) -> Path:
         """Where a running check writes what it is doing, if it takes long."""
@@ -179,7 +179,7 @@ class Plan(_Frozen):
 
     def check_path(self, check: PlannedCheck) -> Path:
         """Where the check's record is, once it has finished."""
-        return self.folder / "checks" / f"{check.name}.json"
+        return inside(self.folder, "checks", f"{check.name}.json")
 
     def write(self) -> None:
         """Write the plan into its run's folder."""
@@ -210,7 +210,7 @@ def read_plan(folder: Path) -> Plan:
     if not path.is_file():
         raise PlanError(f"{folder} holds no run: there is no {path.name} in it.")
     try:
-        plan = Plan.model_validate_json(path.read_text(encoding="utf-8"))
+        plan = Plan.model_validate_json(read_text(path))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

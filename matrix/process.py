@@ -114,14 +114,17 @@ def supervise(
         The exit code; None if it was killed after `timeout` seconds.
     """
     with contextlib.ExitStack() as files:
-        stream = files.enter_context(log.open("w"))
+        for path in filter(None, (log, errors)):
+            # A new file: what is written never goes through a link that lies in its place.
+            path.unlink(missing_ok=True)
+        stream = files.enter_context(log.open("x"))
         process = subprocess.Popen(
             [str(word) for word in command],
             cwd=cwd,
             env=without_secrets(env),
             stdin=subprocess.DEVNULL,
             stdout=stream,
-            stderr=files.enter_context(errors.open("w")) if errors else subprocess.STDOUT,
+            stderr=files.enter_context(errors.open("x")) if errors else subprocess.STDOUT,
             start_new_session=True,
             preexec_fn=functools.partial(_in_child, cores),
         )

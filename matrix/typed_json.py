@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from matrix.errors import MatrixError
+from matrix.files import read_text
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -83,7 +84,7 @@ def read(path: Path, kind: type[Kind], schema: str, version: int) -> Kind:
         The file is missing or not such a record of this version.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise RecordError(f"cannot read the record {path}: {error}.") from error
     return from_text(text, kind, schema, version, str(path))

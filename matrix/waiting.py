@@ -8,6 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from matrix.files import read_text
+
 # Looking at processes costs milliseconds, and what runs may be being timed.
 REFRESH_SECONDS = 2.0
 # Without a terminal: how often to say that something is still running.
@@ -46,7 +48,7 @@ def shown(
 
 def doing(stage: Path) -> str:
     """What work that takes a share of the machine says it is at, in its file `stage`."""
-    return stage.read_text().strip() if stage.exists() else "waiting for memory or starting"
+    return read_text(stage).strip() if stage.exists() else "waiting for memory or starting"
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from rich.console import Console
 from matrix.checks.record import CheckRecord, Item, write_check
 from matrix.checks.run import kept_check
 from matrix.errors import UsageError
+from matrix.execute.local import log_tail
 from matrix.files import write_json
 from matrix.gates import CHANGE
 from matrix.merge import main, report, report_in_place
@@ -257,3 +258,27 @@ def test_folder_without_a_readable_plan_is_refused(tmp_path: Path, damage: str) 
     else:
         (run.folder / "plan.json").unlink()
     assert main([str(run.folder), "--root", str(tmp_path / "root")]) == 2
+
+
+@pytest.mark.parametrize("name", ["log.txt", "record", "plan.json", "junit.xml", "cells"])
+def test_nothing_is_read_or_written_through_a_link_in_a_run(tmp_path: Path, name: str) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("t0ken\n")
+    run = make_run(tmp_path / "a", PIPELINES[:1])
+    cell = run.cell(PIPELINES[0], "candidate")
+    places = {"log.txt": run.cell_folder(cell) / "log.txt", "record": run.record_path(cell)}
+    place = places.get(name, run.folder / name)
+    place.rename(tmp_path / "moved") if place.exists() else None
+    place.symlink_to(tmp_path / "moved" if name == "cells" else secret)
+    # A log is read where its cell failed; merging copies it, and makes a junit.xml of its own.
+    if name != "log.txt":
+        with pytest.raises(UsageError, match="symbolic link"):
+            report_in_place(Console(), run.folder)
+    if name != "junit.xml":
+        with pytest.raises(UsageError, match="symbolic link"):
+            report(Console(), [run.folder], tmp_path / "root")
+    if name == "log.txt":
+        with pytest.raises(UsageError, match="symbolic link"):
+            log_tail(place)
+    assert secret.read_text() == "t0ken\n"
+    assert not any("t0ken" in path.read_text() for path in (tmp_path / "root").rglob("*") if path.is_file())

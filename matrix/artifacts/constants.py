@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from matrix.errors import UsageError
+from matrix.files import inside
 from matrix.pipelines import pipeline_named
 from matrix.plan import Constant
 
@@ -57,7 +58,7 @@ def read_constant(workspace: Path, name: str, scale: str, *, stand_in: bool = Fa
     """
     pipeline = pipeline_named(name)
     instrument = pipeline.instrument + ("_smoke" if scale == "smoke" else "")
-    label, value = constant_in(workspace / pipeline.script, instrument)
+    label, value = constant_in(inside(workspace, pipeline.script), instrument)
     return Constant(
         name=label or f"EXPECTED_LOG_EVIDENCE_{instrument.upper()}",
         value=value,

@@ -10,7 +10,7 @@ from typing import Any
 from matrix.artifacts import plots
 from matrix.artifacts.steps import with_steps
 from matrix.errors import UsageError
-from matrix.files import write_text
+from matrix.files import inside, read_text, write_bytes, write_text
 from matrix.pipelines import Pipeline, pipeline_named
 from matrix.pipelines.catalogue import TRANSFORMER
 from matrix.precision import is_float32
@@ -97,21 +97,21 @@ def write_results(
     notes: list[str] = []
     for name, by_config in results.items():
         pipeline = pipeline_named(name)
-        folder = workspace / RESULTS / pipeline.data / pipeline.source
+        folder = inside(workspace, RESULTS, pipeline.data, pipeline.source)
         for config, record in by_config.items():
             document = with_steps(config_document(record, config), steps.get((name, config), {}))
-            paths += _write(folder / config, document, plots.per_config(heading_of(record, config), document))
+            paths += _write(folder, config, document, plots.per_config(heading_of(record, config), document))
         present = _present(folder)
         config, record = next(iter(by_config.items()))
         float32 = {config: exact for config, found in present.items() if (exact := _float32_values(found))}
         notes += [f"{name}: {note}" for note in (*_said(float32), *_other_settings(present, config))]
         comparison = comparison_document(pipeline, present)
         picture = plots.comparison(_title(pipeline), present, float32)
-        paths += _write(folder / COMPARISON, comparison, picture)
+        paths += _write(folder, COMPARISON, comparison, picture)
         version = record.provenance.packages["autolens"]
         stem = f"{pipeline.source}_likelihood_summary_{pipeline.instrument}_v{version}"
         summary = with_steps(summary_document(record), steps.get((name, config), {}))
-        paths += _write(folder.parent / stem, summary, plots.per_config(heading_of(record, config), summary))
+        paths += _write(folder.parent, stem, summary, plots.per_config(heading_of(record, config), summary))
     return Written(tuple(paths), tuple(notes))
 
 
@@ -175,7 +175,7 @@ def _present(folder: Path) -> dict[str, dict[str, Any]]:
         if path.stem == COMPARISON:
             continue
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            document = json.loads(read_text(path))
         except ValueError as error:
             raise UsageError(f"{path} is not JSON ({error}): put it right or remove it") from error
         if not isinstance(document, dict):
@@ -212,11 +212,11 @@ def _other_settings(present: Mapping[str, dict[str, Any]], ours: str) -> list[st
     return [f"{', '.join(configs)}: made with another {keys}" for keys, configs in by_keys.items()]
 
 
-def _write(stem: Path, document: dict[str, Any], image: bytes) -> list[Path]:
+def _write(folder: Path, name: str, document: dict[str, Any], image: bytes) -> list[Path]:
     # Result files of the workspace end without a line break.
-    text, picture = stem.with_name(f"{stem.name}.json"), stem.with_name(f"{stem.name}.png")
+    text, picture = inside(folder, f"{name}.json"), inside(folder, f"{name}.png")
     write_text(text, json.dumps(document, indent=2))
-    picture.write_bytes(image)
+    write_bytes(picture, image)
     return [text, picture]
 
 

@@ -12,7 +12,7 @@ from matrix.branches import study
 from matrix.branches.assertions import SCRIPT, switch_import, takes_solver, with_cases
 from matrix.branches.repository import Commit, Edit
 from matrix.errors import UsageError
-from matrix.files import write_text
+from matrix.files import inside, write_text
 from matrix.plan import Plan
 from matrix.record import Record
 from matrix.vendor import drop_dependency, packaging_files, vendor_library
@@ -184,7 +184,7 @@ def _rewritten(tree: Path, drift: Drift) -> bool:
     value = drift.new if drift.rewrites else drift.constant.value
     if value is None or read_constant(tree, drift.pipeline, "production").value == value:
         return False
-    script = tree / drift.constant.script
+    script = inside(tree, drift.constant.script)
     script.write_bytes(rewrite_constant(script, drift.constant.name, value))
     return True
 
@@ -197,7 +197,7 @@ def assertions_edit(library: Path) -> Edit:
     """
 
     def edit(tree: Path) -> Iterator[Commit]:
-        path = tree / SCRIPT
+        path = inside(tree, SCRIPT)
         named = takes_solver(library)
         switched = switch_import(_text(path), named)
         write_text(path, switched)
@@ -212,10 +212,11 @@ def dependency_edit(tree: Path) -> Iterator[Commit]:
     """Drop the requirement on jaxnnls wherever another package of the stack declares it."""
     paths = packaging_files(tree)
     for name in paths:
-        before = (tree / name).read_bytes().decode("utf-8")
+        path = inside(tree, name)
+        before = path.read_bytes().decode("utf-8")
         after = drop_dependency(name, before)
         if after != before:
-            write_text(tree / name, after)
+            write_text(path, after)
     yield Commit("Drop the requirement on jaxnnls\n\nPyAutoArray brings its own solver.", tuple(paths))
 
 

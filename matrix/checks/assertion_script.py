@@ -7,14 +7,14 @@ from matrix.checks.record import Item
 from matrix.checks.rules import read_rules
 from matrix.checks.scripts import run_script
 from matrix.checks.workplace import CheckError, Workplace
-from matrix.files import write_text
+from matrix.files import inside, write_text
 
 
 def run(place: Workplace) -> tuple[Item, ...]:
     """Run it on a copy of the workspace; on the candidate with the import switched and cases added."""
     assert place.plan.test_workspace is not None
     workspace = place.copy(place.plan.test_workspace, "workspace")
-    script = workspace / SCRIPT
+    script = inside(workspace, SCRIPT)
     if not script.is_file():
         raise CheckError(f"the test workspace has no {SCRIPT}")
     if place.check.side == "candidate":

@@ -8,7 +8,7 @@ from pathlib import Path
 from matrix.checkout.sdist import fetch_sdist, unpack_sdist
 from matrix.checks.record import CheckRecord
 from matrix.errors import MatrixError
-from matrix.files import write_text
+from matrix.files import inside, read_text, write_text
 from matrix.plan import Plan
 from matrix.vendor import drop_dependency, packaging_files
 
@@ -43,13 +43,13 @@ def _write_patch(plan: Plan, name: str, version: str) -> str:
     if not patch:
         return f"not made: the source archive of {name} {version} declares no requirement on jaxnnls"
     path = Path("companion") / f"{name}.patch"
-    write_text(plan.folder / path, patch)
+    write_text(inside(plan.folder, path), patch)
     return str(path)
 
 
 def _differences(folder: Path) -> Iterator[str]:
     for name in packaging_files(folder):
-        before = (folder / name).read_text(encoding="utf-8")
+        before = read_text(inside(folder, name))
         after = drop_dependency(name, before)
         yield from difflib.unified_diff(
             before.splitlines(keepends=True), after.splitlines(keepends=True), f"a/{name}", f"b/{name}"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from matrix.checks.independence import LIBRARY, REPLACED
 from matrix.checks.record import Item
+from matrix.files import inside, read_text
 from matrix.vendor import packaging_files
 
 _NAMED = re.compile(rf"\b{REPLACED}\b", re.IGNORECASE)
@@ -16,7 +17,7 @@ def declaration(checkout: Path) -> Item:
     found = [
         f"{name}:{number}: {line.strip()}"
         for name in names
-        for number, line in enumerate((checkout / name).read_text(encoding="utf-8").splitlines(), 1)
+        for number, line in enumerate(read_text(inside(checkout, name)).splitlines(), 1)
         if _NAMED.search(line.partition("#")[0])
     ]
     message = "; ".join(found) or f"none of {len(names)} packaging files names it"

@@ -13,6 +13,7 @@ from types import ModuleType
 import numpy as np
 
 from matrix.checks.record import Item
+from matrix.files import read_text
 
 REPLACED = "jaxnnls"
 LIBRARY = "autoarray"
@@ -48,7 +49,7 @@ def _imports() -> Iterator[Item]:
     found = [
         f"{path.relative_to(folder.parent)}:{line}"
         for path in paths
-        for line in importing_lines(path.read_text(encoding="utf-8"))
+        for line in importing_lines(read_text(path))
     ]
     message = f"imported in {', '.join(found)}" if found else f"no module of {LIBRARY} imports it"
     yield Item(

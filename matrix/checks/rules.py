@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from matrix.errors import UsageError
+from matrix.files import read_text
 
 ENVIRONMENT = Path("config/build/env_vars.yaml")
 LEFT_OUT = Path("config/build/no_run.yaml")
@@ -83,7 +84,7 @@ def read_rules(workspace: Path) -> Rules:
             f"the rules in {workspace / ENVIRONMENT.parent} are not as known: {error!r}"
         ) from error
     smoke = workspace / SMOKE
-    lines = smoke.read_text(encoding="utf-8").splitlines() if smoke.is_file() else []
+    lines = read_text(smoke).splitlines() if smoke.is_file() else []
     names = (line.strip() for line in lines)
     return Rules(defaults, overrides, left_out, tuple(name for name in names if name and name[0] != "#"))
 
@@ -92,7 +93,7 @@ def _yaml(path: Path) -> Any:
     if not path.is_file():
         return None
     try:
-        return YAML(typ="rt").load(path.read_text(encoding="utf-8"))
+        return YAML(typ="rt").load(read_text(path))
     except YAMLError as error:
         raise UsageError(f"{path} is not YAML: {error}") from error
 

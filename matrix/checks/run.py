@@ -15,7 +15,7 @@ from matrix.checks.record import CheckRecord, Item, read_check, write_check
 from matrix.checks.workplace import CheckError, Workplace
 from matrix.errors import MatrixError
 from matrix.execute.reservations import own_share
-from matrix.files import write_json
+from matrix.files import read_text, write_json
 from matrix.layout import REPOSITORY_ROOT
 from matrix.plan import Plan, PlannedCheck
 from matrix.record import RecordError
@@ -48,7 +48,7 @@ def kept_check(plan: Plan, check: PlannedCheck) -> CheckRecord | None:
 def kept_check_failure(plan: Plan, check: PlannedCheck) -> str | None:
     """Why the last attempt at `check` in this run left no record, if there was one."""
     path = plan.check_folder(check) / "failure.json"
-    return str(json.loads(path.read_text())["reason"]) if path.exists() else None
+    return str(json.loads(read_text(path))["reason"]) if path.exists() else None
 
 
 def run_check(plan: Plan, check: PlannedCheck) -> CheckRecord | CheckFailure:

@@ -8,6 +8,7 @@ from matrix.checks.record import Item
 from matrix.checks.rules import Rules, read_rules
 from matrix.checks.workplace import CheckError, Workplace
 from matrix.execute.local import KILLED, exit_reason
+from matrix.files import read_text
 from matrix.pipelines.catalogue import PIPELINES
 
 LIKELIHOODS = "jax_likelihood_functions"
@@ -94,10 +95,10 @@ def run_script(
         exit_code = place.run([place.python, script, *arguments], workspace, variables, log, errors)
     except CheckError as error:
         return Item(name, "failed", str(error))
-    output = log.read_text(errors="replace")
+    output = read_text(log, errors="replace")
     if exit_code != 0:
         return Item(
-            name, "failed", _reason(exit_code, errors.read_text(errors="replace")), printed_numbers(output)
+            name, "failed", _reason(exit_code, read_text(errors, errors="replace")), printed_numbers(output)
         )
     lines = output.strip().splitlines()
     return Item(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from matrix import process
 from matrix.execute.reservations import Share, own_share, peak_bytes
-from matrix.files import write_json
+from matrix.files import read_text, write_json
 from matrix.layout import REPOSITORY_ROOT
 from matrix.plan import Plan, PlannedCell, Side, read_plan
 from matrix.record import Record, RecordError, read_record
@@ -50,7 +50,7 @@ def log_tail(log: Path) -> str:
     """The last lines of a process's log."""
     if not log.exists():
         return "(no log)"
-    return "\n".join(log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
+    return "\n".join(read_text(log, errors="replace").splitlines()[-LOG_TAIL_LINES:])
 
 
 def kept_record(plan: Plan, cell: PlannedCell) -> Record | None:
@@ -103,7 +103,7 @@ def run_cell(plan: Plan, cell: PlannedCell) -> Record | CellFailure:
 def kept_failure(plan: Plan, cell: PlannedCell) -> str | None:
     """Why the last attempt at `cell` in this run left no record, if there was one."""
     path = _failure_path(plan, cell)
-    return str(json.loads(path.read_text())["reason"]) if path.exists() else None
+    return str(json.loads(read_text(path))["reason"]) if path.exists() else None
 
 
 def cell_command(plan: Plan, cell: PlannedCell) -> list[str]:
@@ -267,7 +267,7 @@ def stage_path(plan: Plan, cell: PlannedCell) -> Path:
 
 def _timeout_reason(plan: Plan, cell: PlannedCell) -> str:
     stage_file = stage_path(plan, cell)
-    stage = stage_file.read_text().strip() if stage_file.exists() else "unknown"
+    stage = read_text(stage_file).strip() if stage_file.exists() else "unknown"
     return (
         f"no end after {plan.cell_timeout:.0f} s (last stage: {stage}). A stage that calls the compiled "
         "likelihood can hang in XLA's FFT on a busy CPU (PyAutoFit#1530). On a slow machine raise "
@@ -277,7 +277,7 @@ def _timeout_reason(plan: Plan, cell: PlannedCell) -> str:
 
 def failure_reason(exit_code: int, log: Path) -> str:
     """The exit code in words, and the error that the process ended with, if it named one."""
-    said = [line for line in log.read_text(errors="replace").splitlines() if _ERROR.match(line)]
+    said = [line for line in read_text(log, errors="replace").splitlines() if _ERROR.match(line)]
     return f"{exit_reason(exit_code)}: {said[-1]}" if said and exit_code > 0 else exit_reason(exit_code)
 
 

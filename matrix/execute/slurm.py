@@ -15,7 +15,7 @@ from matrix.execute import slurm_job
 from matrix.execute.local import kept_failure, record_fault
 from matrix.execute.slurm_outcomes import Outcome, rule
 from matrix.execute.slurm_states import ask
-from matrix.files import write_text
+from matrix.files import read_text, write_text
 from matrix.layout import REPOSITORY_ROOT
 from matrix.plan import Plan, PlannedCell, read_plan
 
@@ -194,7 +194,7 @@ def _job_log(plan: Plan, job: str | None) -> Path:
 
 
 def _text(log: Path) -> str:
-    return log.read_text(errors="replace").strip() if log.exists() else ""
+    return read_text(log, errors="replace").strip() if log.exists() else ""
 
 
 def _jobs_path(plan: Plan) -> Path:
@@ -205,7 +205,7 @@ def _read(plan: Plan) -> dict[str, Status]:
     path = _jobs_path(plan)
     if not path.exists():
         return {}
-    return {status.cell: status for status in STATUSES.validate_json(path.read_text())}
+    return {status.cell: status for status in STATUSES.validate_json(read_text(path))}
 
 
 def _write(plan: Plan, statuses: Mapping[str, Status]) -> None:

@@ -69,7 +69,8 @@ class Remote:
         """Bring the files of the folder `source` there into `target`."""
         target.mkdir(parents=True, exist_ok=True)
         filters = [f"--exclude={pattern}" for pattern in exclude]
-        self._rsync(*filters, self._address(f"{source}/"), f"{target}/")
+        # Whatever a link over there leads to is not ours to have here.
+        self._rsync("--no-links", *filters, self._address(f"{source}/"), f"{target}/")
 
     @property
     def _ssh(self) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
 
+from matrix.files import write_bytes
 from matrix.gates import Outcome, Verdict
 from matrix.plan import Plan
 
@@ -15,7 +16,7 @@ def write_junit(plan: Plan, verdicts: Sequence[Verdict]) -> None:
         suite.add_testcase(_case(plan, verdict))
     document = JUnitXml()
     document.add_testsuite(suite)
-    document.write(str(plan.folder / "junit.xml"), pretty=True)
+    write_bytes(plan.folder / "junit.xml", document.tostring())
 
 
 def _case(plan: Plan, verdict: Verdict) -> TestCase:

@@ -18,7 +18,7 @@ from matrix.checks.run import kept_check
 from matrix.ci import folded, in_ci
 from matrix.execute.local import kept_record, stage_path
 from matrix.execute.reservations import GIB
-from matrix.files import write_json
+from matrix.files import read_text, write_json
 from matrix.plan import Plan, PlannedCell
 from matrix.waiting import REFRESH_SECONDS, STILL_SECONDS, clock, doing, repeated
 
@@ -148,7 +148,7 @@ class Progress:
         log = self._plan.cell_folder(cell) / "log.txt"
         if in_ci() and log.exists():
             with folded(self._console, f"log of {cell.name}"):
-                self._console.print(Text(log.read_text(errors="replace").rstrip()))
+                self._console.print(Text(read_text(log, errors="replace").rstrip()))
 
     def _say(self, text: str) -> None:
         if self._verbosity >= 0:
@@ -243,7 +243,7 @@ class Progress:
 
     def _check_stage(self, name: str) -> str:
         path = self._plan.check_stage(self._checks[name])
-        return f": {path.read_text().strip()}" if path.exists() else ""
+        return f": {read_text(path).strip()}" if path.exists() else ""
 
 
 def _cores(process: psutil.Process) -> str:

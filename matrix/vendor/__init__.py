@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from matrix.errors import UsageError
-from matrix.files import write_text
+from matrix.files import inside, write_text
 from matrix.vendor import call_site, callers, config
 from matrix.vendor.dependencies import (
     ResidualDependency,
@@ -110,7 +110,7 @@ def _plan_edits(checkout: Path, package: dict[str, str], algorithm: str | None) 
 
     def plan(name: str, edit: Callable[[str], str]) -> None:
         try:
-            texts[name] = edit(texts[name] if name in texts else _read(checkout / name, name))
+            texts[name] = edit(texts[name] if name in texts else _read(checkout, name))
         except UnrecognisedError as error:
             problems.extend(error.problems)
 
@@ -123,15 +123,15 @@ def _plan_edits(checkout: Path, package: dict[str, str], algorithm: str | None) 
             plan(name, partial(without_mentions, name))
     for name in packaging_files(checkout):
         plan(name, partial(drop_dependency, name))
-    plan(MANIFEST, lambda text: declare_data(text, _read(checkout / PYPROJECT, PYPROJECT), package))
+    plan(MANIFEST, lambda text: declare_data(text, _read(checkout, PYPROJECT), package))
     if problems:
         raise UnrecognisedError(*problems)
     return texts
 
 
-def _read(path: Path, name: str) -> str:
+def _read(checkout: Path, name: str) -> str:
     try:
-        return path.read_bytes().decode("utf-8")
+        return inside(checkout, name).read_bytes().decode("utf-8")
     except FileNotFoundError as error:
         raise UnrecognisedError(Problem(name, "there is no such file")) from error
     except UnicodeDecodeError as error:
@@ -143,19 +143,19 @@ def _changes(checkout: Path, texts: dict[str, str]) -> dict[str, str]:
     return {
         name: text
         for name, text in texts.items()
-        if not (checkout / name).is_file() or (checkout / name).read_bytes() != text.encode("utf-8")
+        if not (path := inside(checkout, name)).is_file() or path.read_bytes() != text.encode("utf-8")
     }
 
 
 def _write(checkout: Path, changes: dict[str, str], stale: list[str]) -> VendoringReport:
     added = tuple(sorted(name for name in changes if not (checkout / name).exists()))
     for name, text in changes.items():
-        write_text(checkout / name, text)
+        write_text(inside(checkout, name), text)
     for name in stale:
-        (checkout / name).unlink()
+        inside(checkout, name).unlink()
     return VendoringReport(
         changed=tuple(sorted(set(changes) - set(added))),
         added=added,
         removed=tuple(stale),
-        residual=declared_residuals(_read(checkout / PYPROJECT, PYPROJECT)),
+        residual=declared_residuals(_read(checkout, PYPROJECT)),
     )
