@@ -15,32 +15,7 @@ from matrix.errors import UsageError
 from matrix.files import inside, write_text
 from matrix.plan import Plan
 from matrix.record import Record
-from matrix.vendor import drop_dependency, packaging_files, vendor_library
-from matrix.vendor.package import MANIFEST, PACKAGE
-
-ATTRIBUTION = (
-    "The interface is that of jaxnnls by Coleman Krawczyk; differentiating through relaxed optimality\n"
-    "conditions follows qpax by Kevin Tracy. LICENSE.txt in the package has their notices."
-)
-
-_PACKAGE = f"""Add a non-negative least squares solver: autoarray.inversion.nnls
-
-The solver behind positive-only inversions becomes part of the library. It depends on JAX alone.
-
-{ATTRIBUTION}"""
-
-_CALL_SITE = """Solve positive-only systems with autoarray.inversion.nnls
-
-reconstruction_positive_only_from calls the solver that is part of the library. Its options are read
-from general.yaml, with the same defaults in code for workspaces that bring a general.yaml of their own.
-The docstring describes both array backends: the NumPy path is Bro and Jong's active-set method, the JAX
-path is not."""
-
-_DEPENDENCY = """Drop the dependency on jaxnnls
-
-Nothing in the library imports it any more."""
-
-_TESTS = "Test autoarray.inversion.nnls"
+from matrix.vendor import drop_dependency, packaging_files, plan_vendoring, write_step
 
 _IMPORT = """Take the positive-only solver from autoarray in the NNLS assertions
 
@@ -104,18 +79,12 @@ class Notes:
 
 
 def library_edit(solver: Path) -> Edit:
-    """Vendor the solver: package, call site with configuration and docs, dependency, tests."""
+    """Vendor the solver: one commit per step of the series."""
 
     def edit(tree: Path) -> Iterator[Commit]:
-        report = vendor_library(tree, solver)
-        touched = {*report.changed, *report.added, *report.removed}
-        package = {path for path in touched if path.startswith(f"{PACKAGE}/") or path == MANIFEST}
-        tests = {path for path in touched if path.startswith("test_autoarray/")}
-        packaging = touched & set(packaging_files(tree))
-        yield Commit(_PACKAGE, tuple(sorted(package)))
-        yield Commit(_CALL_SITE, tuple(sorted(touched - package - tests - packaging)))
-        yield Commit(_DEPENDENCY, tuple(sorted(packaging - package)))
-        yield Commit(_TESTS, tuple(sorted(tests)))
+        for step in plan_vendoring(tree, solver):
+            write_step(tree, step)
+            yield Commit(f"{step.title}\n\n{step.message}", tuple(sorted(step.writes)))
 
     return edit
 

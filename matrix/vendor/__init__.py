@@ -1,13 +1,11 @@
 """Vendoring: putting `solver/` into a checkout of the library and switching the library over to it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from matrix.errors import UsageError
 from matrix.files import inside, write_text
-from matrix.vendor import call_site, callers, config
+from matrix.vendor import call_site
 from matrix.vendor.dependencies import (
     ResidualDependency,
     declared_residuals,
@@ -15,31 +13,25 @@ from matrix.vendor.dependencies import (
     packaging_files,
     residual_dependencies,
 )
-from matrix.vendor.mentions import without_mentions
-from matrix.vendor.package import (
-    MANIFEST,
-    PACKAGE,
-    algorithm_names,
-    declare_data,
-    solver_files,
-    stale_files,
-    test_files,
-)
+from matrix.vendor.package import PACKAGE, algorithm_names
 from matrix.vendor.recognition import Problem, UnrecognisedError
+from matrix.vendor.series import PlannedStep, plan_steps
+from matrix.vendor.shapes import PYPROJECT, steps_for
+from matrix.vendor.tree import Writes
 
 __all__ = [
+    "PlannedStep",
     "ResidualDependency",
     "UnrecognisedError",
     "VendoringReport",
     "algorithm_names",
     "drop_dependency",
     "packaging_files",
+    "plan_vendoring",
     "residual_dependencies",
     "vendor_library",
+    "write_step",
 ]
-
-PYPROJECT = "pyproject.toml"
-_EDITED = (call_site.PATH, callers.PATH, config.PATH)
 
 
 @dataclass(frozen=True)
@@ -69,10 +61,8 @@ class VendoringReport:
 def vendor_library(checkout: Path, solver: Path, algorithm: str | None = None) -> VendoringReport:
     """Put the solver into a checkout of PyAutoArray and switch the library over to it.
 
-    Copies the package, switches the call site with its docstring, lets the callers pass the columns without
-    regularization, adds the config keys, drops the dependency, makes comments true and adds the library's
-    tests. All edits are planned before the first file is written. A second run changes nothing; a changed
-    `solver/` is copied anew.
+    These are all steps of the series. All edits are planned before the first file is written. A second run
+    changes nothing; a changed `solver/` is copied anew.
 
     Parameters
     ----------
@@ -90,72 +80,46 @@ def vendor_library(checkout: Path, solver: Path, algorithm: str | None = None) -
     UnrecognisedError
         The library's code is not as known (a `UsageError`); nothing was changed.
     """
+    writes: Writes = {}
+    for step in plan_vendoring(checkout, solver, algorithm):
+        writes |= step.writes
+    added = {name for name, text in writes.items() if text is not None and not (checkout / name).exists()}
+    removed = {name for name, text in writes.items() if text is None}
+    _write(checkout, writes)
+    return VendoringReport(
+        changed=tuple(sorted(set(writes) - added - removed)),
+        added=tuple(sorted(added)),
+        removed=tuple(sorted(removed)),
+        residual=declared_residuals(inside(checkout, PYPROJECT).read_text(encoding="utf-8")),
+    )
+
+
+def plan_vendoring(checkout: Path, solver: Path, algorithm: str | None = None) -> tuple[PlannedStep, ...]:
+    """Return the series of commits that vendoring is, oldest first; nothing is written.
+
+    Each is a commit of the library's branch, after which the library imports and passes its tests.
+    Parameters and errors are those of `vendor_library`.
+    """
     if not (checkout / "autoarray" / "__init__.py").is_file():
         raise UsageError(f"{checkout} is not a checkout of PyAutoArray: it has no autoarray/__init__.py")
-    package = solver_files(solver)
-    stale = stale_files(checkout, package)
-    texts = {**package, **test_files(checkout), **_plan_edits(checkout, package, algorithm)}
-    if stale and call_site.PATH in _changes(checkout, texts):
+    planned = plan_steps(checkout, steps_for(checkout, solver, algorithm))
+    stale = [name for step in planned for name, text in step.writes.items() if text is None]
+    if stale and any(call_site.PATH in step.writes for step in planned):
         what = (
             f"files that are not the solver's ({', '.join(stale)}); remove them if an earlier run left them"
         )
         raise UnrecognisedError(Problem(PACKAGE, what))
-    return _write(checkout, _changes(checkout, texts), stale)
+    return planned
 
 
-def _plan_edits(checkout: Path, package: dict[str, str], algorithm: str | None) -> dict[str, str]:
-    """Return the new text of every file that may need an edit, or say all that is not recognised."""
-    texts: dict[str, str] = {}
-    problems: list[Problem] = []
-
-    def plan(name: str, edit: Callable[[str], str]) -> None:
-        try:
-            texts[name] = edit(texts[name] if name in texts else _read(checkout, name))
-        except UnrecognisedError as error:
-            problems.extend(error.problems)
-
-    plan(call_site.PATH, call_site.switch_call_site)
-    plan(callers.PATH, callers.pass_columns)
-    plan(config.PATH, partial(config.add_settings, algorithm=algorithm))
-    for path in sorted((checkout / "autoarray").rglob("*.py")):
-        name = path.relative_to(checkout).as_posix()
-        if name not in _EDITED and not name.startswith(f"{PACKAGE}/"):
-            plan(name, partial(without_mentions, name))
-    for name in packaging_files(checkout):
-        plan(name, partial(drop_dependency, name))
-    plan(MANIFEST, lambda text: declare_data(text, _read(checkout, PYPROJECT), package))
-    if problems:
-        raise UnrecognisedError(*problems)
-    return texts
+def write_step(checkout: Path, step: PlannedStep) -> None:
+    """Write what one step of the series plans; those before it must be written."""
+    _write(checkout, step.writes)
 
 
-def _read(checkout: Path, name: str) -> str:
-    try:
-        return inside(checkout, name).read_bytes().decode("utf-8")
-    except FileNotFoundError as error:
-        raise UnrecognisedError(Problem(name, "there is no such file")) from error
-    except UnicodeDecodeError as error:
-        raise UnrecognisedError(Problem(name, f"it is not UTF-8 text ({error})")) from error
-
-
-def _changes(checkout: Path, texts: dict[str, str]) -> dict[str, str]:
-    """Return the planned files whose text differs from what the checkout has."""
-    return {
-        name: text
-        for name, text in texts.items()
-        if not (path := inside(checkout, name)).is_file() or path.read_bytes() != text.encode("utf-8")
-    }
-
-
-def _write(checkout: Path, changes: dict[str, str], stale: list[str]) -> VendoringReport:
-    added = tuple(sorted(name for name in changes if not (checkout / name).exists()))
-    for name, text in changes.items():
-        write_text(inside(checkout, name), text)
-    for name in stale:
-        inside(checkout, name).unlink()
-    return VendoringReport(
-        changed=tuple(sorted(set(changes) - set(added))),
-        added=added,
-        removed=tuple(stale),
-        residual=declared_residuals(_read(checkout, PYPROJECT)),
-    )
+def _write(checkout: Path, writes: Writes) -> None:
+    for name, text in writes.items():
+        if text is None:
+            inside(checkout, name).unlink()
+        else:
+            write_text(inside(checkout, name), text)

@@ -54,16 +54,23 @@ def switch_call_site(source: str) -> str:
     """
     tree = parse(PATH, source)
     function = function_named(PATH, tree.body, FUNCTION)
-    branch = _jax_branch(function)
+    branch = jax_branch(function)
     if _is_switched(function, branch):
         function_named(PATH, tree.body, CONFIG_READER)
         return source
     need_imported(PATH, tree, ("List", "Optional"))
     _recognise(function, branch)
-    return _rewrite(source, _config_import(branch))
+    return _rewrite(source, config_import(branch))
 
 
-def _jax_branch(function: ast.FunctionDef) -> ast.If:
+def jax_branch(function: ast.FunctionDef) -> ast.If:
+    """Return the branch of the solving function that runs on the JAX backend.
+
+    Raises
+    ------
+    UnrecognisedError
+        There is none, or more than one.
+    """
     found = [
         node
         for node in function.body
@@ -82,7 +89,7 @@ def _is_switched(function: ast.FunctionDef, branch: ast.If) -> bool:
     if NEW_PARAMETER not in parameters_of(function):
         return False
     template = function_named(TEMPLATE, ast.parse(template_text(TEMPLATE)).body, FUNCTION)
-    if same_code(branch, _jax_branch(template)):
+    if same_code(branch, jax_branch(template)):
         return True
     raise UnrecognisedError(
         Problem(PATH, f"`{FUNCTION}` has `{NEW_PARAMETER}` but another JAX branch than vendoring writes")
@@ -153,7 +160,7 @@ def _listed(what: str, names: set[str]) -> list[str]:
     return [f"{what} {', '.join(sorted(names))}"] if names else []
 
 
-def _imports_conf(node: ast.stmt) -> bool:
+def _imports_conf(node: ast.AST) -> bool:
     return isinstance(node, ast.ImportFrom) and [alias.name for alias in node.names] == ["conf"]
 
 
@@ -163,13 +170,23 @@ def _free_names(branch: ast.If) -> set[str]:
     return {node.id for node in names} - bound
 
 
-def _config_import(branch: ast.If) -> str:
-    return next(ast.unparse(node) for node in branch.body if _imports_conf(node))
+def config_import(branch: ast.If) -> str:
+    """Return the statement by which a JAX branch imports the configuration: its package was renamed once.
+
+    Raises
+    ------
+    UnrecognisedError
+        It has none.
+    """
+    found = [ast.unparse(node) for node in ast.walk(branch) if _imports_conf(node)]
+    if not found:
+        raise UnrecognisedError(Problem(PATH, f"`{FUNCTION}`: its JAX branch does not import `conf`"))
+    return found[0]
 
 
-def _rewrite(source: str, config_import: str) -> str:
+def _rewrite(source: str, importing: str) -> str:
     module = cst.parse_module(source)
-    text = template_text(TEMPLATE).replace("from autoconf import conf", config_import)
+    text = template_text(TEMPLATE).replace("from autoconf import conf", importing)
     template = parse_like(text, module)
     ours, reader = function_in(template, FUNCTION), function_in(template, CONFIG_READER)
     theirs = function_in(module, FUNCTION)

@@ -66,6 +66,17 @@ NEW = (
         "likelihoods can use it; anything which differentiates a likelihood cannot.",
     ),
 )
+# The key by which later libraries choose the solver, and its third value, which is ours.
+CHOICE = "positive_only_solver"
+CHOSEN = "nnls"
+_CHOICE_SAID = (
+    '"nnls"{} is the solver of autoarray.inversion.nnls (active sets, certified by the KKT conditions), for '
+    "every JAX inversion, with or without a mapper and linear light profiles."
+)
+_SAID_OF_OTHERS = {
+    "nnls_jacobi_preconditioning": 'positive_only_solver "nnls" scales the system in the same way.',
+    "nnls_target_kappa": 'positive_only_solver "nnls" relaxes its gradient to the same value.',
+}
 
 
 def add_settings(text: str, algorithm: str | None = None) -> str:
@@ -106,6 +117,73 @@ def add_settings(text: str, algorithm: str | None = None) -> str:
         if setting.key not in rows
     ]
     return "".join([*lines[: anchor + 1], *new, *lines[anchor + 1 :]])
+
+
+def offer_solver(text: str, algorithm: str | None = None) -> str:
+    """Return `general.yaml` that says what our value of `positive_only_solver` is, and has its setting.
+
+    Parameters
+    ----------
+    text
+        The file.
+    algorithm
+        As for `add_settings`.
+
+    Raises
+    ------
+    UnrecognisedError
+        The file is not YAML, or the section `inversion` lacks one of the keys the edit is about.
+    """
+    rows, lines = _rows(text)
+    said = _CHOICE_SAID.format(" (default)" if _value(lines[rows[CHOICE]]) == CHOSEN else "")
+    for key, added in ((CHOICE, said), *_SAID_OF_OTHERS.items()):
+        line = lines[rows[key]]
+        if f'"{CHOSEN}"' not in line:
+            lines[rows[key]] = _with_more_said(line, added)
+    named = replace(NEW[0], value=algorithm or NEW[0].value)
+    if ALGORITHM not in rows:
+        lines.insert(rows[CHOICE] + 1, _with_comment(_like(lines[rows[CHOICE]], named), named.comment))
+    elif algorithm is not None:
+        lines[rows[ALGORITHM]] = _with_comment(_like(lines[rows[ALGORITHM]], named), named.comment)
+    return "".join(lines)
+
+
+def choose_solver(text: str) -> str:
+    """Return `general.yaml` in which `positive_only_solver` is ours, and says that this is the default.
+
+    Raises
+    ------
+    UnrecognisedError
+        The file is not YAML, or the section `inversion` lacks the key.
+    """
+    rows, lines = _rows(text)
+    line = lines[rows[CHOICE]]
+    if _value(line) == CHOSEN:
+        return text
+    comment = line.partition("#")[2].strip().replace("(default) ", "")
+    comment = comment.replace(f'"{CHOSEN}" is', f'"{CHOSEN}" (default) is')
+    lines[rows[CHOICE]] = _with_comment(_like(line, Setting(CHOICE, CHOSEN, "")), comment)
+    return "".join(lines)
+
+
+def _rows(text: str) -> tuple[dict[str, int], list[str]]:
+    """Return where the keys of the section stand, and the lines of the file, each with its end."""
+    section = _section(text)
+    if CHOICE not in section:
+        raise UnrecognisedError(Problem(PATH, f"`{SECTION}` has no key `{CHOICE}`"))
+    lines = text.splitlines(keepends=True)
+    if not lines[-1].endswith("\n"):
+        lines[-1] += "\n"
+    return {str(key): section.lc.key(key)[0] for key in section}, lines
+
+
+def _value(line: str) -> str:
+    return _parts(line)[1].partition(":")[2].strip()
+
+
+def _with_more_said(line: str, added: str) -> str:
+    said = line.partition("#")[2].strip()
+    return _with_comment(line, f"{said} {added}" if said else added)
 
 
 def _section(text: str) -> CommentedMap:

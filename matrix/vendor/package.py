@@ -7,6 +7,7 @@ from pathlib import Path
 from matrix.errors import UsageError
 from matrix.vendor.recognition import Problem, UnrecognisedError
 from matrix.vendor.templating import template_text
+from matrix.vendor.tree import PlannedTree
 
 PACKAGE = "autoarray/inversion/nnls"
 TESTS = "test_autoarray/inversion/inversion/nnls"
@@ -60,15 +61,15 @@ def solver_files(solver: Path) -> dict[str, str]:
     }
 
 
-def test_files(checkout: Path) -> dict[str, str]:
-    """Return the library's tests of the vendored solver, with the `__init__.py` files their folders lack."""
-    files = {f"{TESTS}/test_solver.py": template_text("test_solver.py")}
+def put_tests(tree: PlannedTree, *names: str) -> None:
+    """Plan the library's tests by the names of their templates, and the `__init__.py` their folders lack."""
+    for name in names:
+        tree.put(f"{TESTS}/{Path(name).name}", template_text(name))
     parts = TESTS.split("/")
     for depth in range(1, len(parts) + 1):
         path = "/".join([*parts[:depth], "__init__.py"])
-        if not (checkout / path).exists():
-            files[path] = ""
-    return files
+        if not tree.has(path):
+            tree.put(path, "")
 
 
 def stale_files(checkout: Path, wanted: dict[str, str]) -> list[str]:

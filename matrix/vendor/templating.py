@@ -1,10 +1,11 @@
 """Pieces of the template files as syntax trees that fit into a file of the library."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import libcst as cst
+import libcst.matchers as m
 
 FOLDER = Path(__file__).parent / "templates"
 
@@ -52,3 +53,76 @@ class ReplaceFunction(cst.CSTTransformer):
         self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef
     ) -> cst.FunctionDef | cst.FlattenSentinel[cst.FunctionDef]:
         return cst.FlattenSentinel(self._new) if original_node is self._old else updated_node
+
+
+def with_docstring(function: cst.FunctionDef, edit: Callable[[str], str]) -> cst.FunctionDef:
+    """Return a function whose docstring, as it stands in the file, is edited; one without stays as it is."""
+    first = function.body.body[0]
+    if not m.matches(first, m.SimpleStatementLine(body=[m.Expr(value=m.SimpleString())])):
+        return function
+    literal = cst.ensure_type(
+        cst.ensure_type(cst.ensure_type(first, cst.SimpleStatementLine).body[0], cst.Expr).value,
+        cst.SimpleString,
+    )
+    opening = f"{literal.prefix}{literal.quote}"
+    return function.with_deep_changes(literal, value=f"{opening}{edit(literal.raw_value)}{literal.quote}")
+
+
+def spaced(statement: cst.CSTNode) -> cst.CSTNode:
+    """Return a statement with an empty line in front of it and of its comments."""
+    lines: list[cst.EmptyLine] = list(getattr(statement, "leading_lines", ()))
+    if lines and lines[0].comment is None:
+        return statement
+    return statement.with_changes(leading_lines=[cst.EmptyLine(indent=False), *lines])
+
+
+def said_of(parameter: str, added: str) -> Callable[[str], str]:
+    """Add lines to what a docstring in NumPy style says of one parameter, where it names it once.
+
+    Parameters
+    ----------
+    parameter
+        Named on a line of its own.
+    added
+        The lines, indented as if the parameter's name stood at the left margin.
+    """
+
+    def edit(docstring: str) -> str:
+        lines = docstring.splitlines(keepends=True)
+        named = [index for index, line in enumerate(lines) if line.strip() == parameter]
+        if len(named) != 1:
+            return docstring
+        indent = _indent(lines[named[0]])
+        end = named[0] + 1
+        while end < len(lines) and (not lines[end].strip() or len(_indent(lines[end])) > len(indent)):
+            end += 1
+        while not lines[end - 1].strip():
+            end -= 1
+        return "".join([*lines[:end], *_laid_out(added, indent, _newline(docstring)), *lines[end:]])
+
+    return edit
+
+
+def said_last(added: str) -> Callable[[str], str]:
+    """Add a paragraph at the end of a docstring."""
+
+    def edit(docstring: str) -> str:
+        body = docstring.rstrip()
+        closing = docstring[len(body) :]
+        newline = _newline(docstring)
+        said = "".join(_laid_out(added, closing.rpartition("\n")[2], newline))
+        return f"{body}{newline}{newline}{said.removesuffix(newline)}{closing}"
+
+    return edit
+
+
+def _indent(line: str) -> str:
+    return line[: len(line) - len(line.lstrip())]
+
+
+def _newline(text: str) -> str:
+    return "\r\n" if "\r\n" in text else "\n"
+
+
+def _laid_out(text: str, indent: str, newline: str) -> list[str]:
+    return [f"{indent}{line}".rstrip() + newline for line in text.splitlines()]
