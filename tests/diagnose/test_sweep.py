@@ -3,6 +3,7 @@
 import types
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -11,15 +12,18 @@ jax = pytest.importorskip("jax")
 jaxnnls = pytest.importorskip("jaxnnls")
 import jax.numpy as jnp  # noqa: E402
 
-import solver as vendored  # noqa: E402
 from matrix.diagnose.sides.process import interleaved  # noqa: E402
 from matrix.diagnose.sides.record import read_diagnosis, write_diagnosis  # noqa: E402
-from matrix.diagnose.sweep.cell import _answer, _candidate, _jaxnnls  # noqa: E402
+from matrix.diagnose.sweep.cell import _giving, _prepared  # noqa: E402
 from matrix.diagnose.sweep.plot import sweep_curves  # noqa: E402
 from matrix.diagnose.sweep.record import Setting, SweepPoint, SweepRecord  # noqa: E402
 from matrix.diagnose.sweep.session import settings_of  # noqa: E402
 from matrix.diagnose.sweep.verdict import Sweep  # noqa: E402
+from matrix.errors import UsageError  # noqa: E402
+from matrix.pipelines.audit import CALL_SITE, Solve, tapped  # noqa: E402
 from tests.factory import make_record  # noqa: E402
+from tests.pipelines import call_sites  # noqa: E402
+from tests.pipelines.test_audit import system  # noqa: E402
 
 
 def point(setting: Setting, seconds: float, evidence: float | None = 100.0, **changes: Any) -> SweepPoint:
@@ -93,21 +97,23 @@ def test_records_come_back_as_they_were(tmp_path: Path) -> None:
     assert read_diagnosis(tmp_path / "record.json", SweepRecord) == record
 
 
-def system(K: int = 12) -> tuple[Any, Any]:
-    rng = np.random.default_rng(3)
-    A = rng.normal(size=(2 * K, K))
-    return jnp.asarray(A.T @ A), jnp.asarray(A.T @ rng.normal(size=2 * K))
+def solve_through(site: types.ModuleType) -> tuple[Solve, tuple[Any, Any]]:
+    """A solve as the tap sees it in a likelihood, and its system."""
+    Q, q = (jnp.asarray(part) for part in system())
+    settings = call_sites.settings()
+    function, seen = tapped(lambda q: vars(site)[CALL_SITE](q, Q, settings, jnp).sum(), site)
+    function(q)
+    return seen[0], (Q, q)
 
 
 def test_jaxnnls_runs_under_each_setting_with_one_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    Q, q = system()
-    own = jaxnnls.solve_nnls(Q, q)
+    solve, given = solve_through(call_sites.without_stats())
     before = jaxnnls.pdip.MAX_ITER, jaxnnls.pdip.EPSILON
-    prepared = _jaxnnls(jaxnnls, {}, (Q, q))
+    prepared = _prepared(solve, given)
     assert before == (jaxnnls.pdip.MAX_ITER, jaxnnls.pdip.EPSILON)
     x, converged, iterations = prepared(Setting("jaxnnls"))()
-    np.testing.assert_array_equal(x, own[0])
-    assert (int(converged), int(iterations)) == (1, int(own[4]))
+    np.testing.assert_allclose(x, solve.x, rtol=1e-9, atol=1e-12)
+    assert int(converged) == 1
     # From here on nothing may be compiled.
     monkeypatch.setattr("matrix.pipelines.programs.compiled", None)
     _, cut, limited = prepared(Setting("jaxnnls", max_iter=2))()
@@ -117,14 +123,28 @@ def test_jaxnnls_runs_under_each_setting_with_one_program(monkeypatch: pytest.Mo
     assert int(loose) < int(iterations)
 
 
-def test_vendored_solver_takes_the_settings_and_the_call_site_s_other_options() -> None:
-    Q, q = system()
-    prepared = _candidate(vendored, {"target_kappa": 1e-11, "dense_columns": (0, 1)}, (Q, q))
+@pytest.mark.parametrize("shape", ["vendored", "third value", "pdip"])
+def test_settings_reach_the_solver_through_every_call_site(
+    shape: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = {
+        "vendored": lambda: call_sites.vendored_without_stats(monkeypatch, dense_columns=(0, 1)),
+        "third value": lambda: call_sites.vendored_with_stats(monkeypatch),
+        "pdip": call_sites.pdip,
+    }[shape]()
+    solve, given = solve_through(site)
+    prepared = _prepared(solve, given)
     x, converged, _ = prepared(Setting("pdip"))()
-    np.testing.assert_allclose(x, jaxnnls.solve_nnls(Q, q)[0], atol=1e-5)
+    np.testing.assert_allclose(x, solve.x, rtol=1e-6, atol=1e-7)
     assert int(converged) == 1
     _, cut, limited = prepared(Setting("pdip", max_iter=1))()
     assert (int(cut), int(limited)) == (0, 1)
+
+
+def test_solver_without_such_settings_is_refused() -> None:
+    solve, given = solve_through(call_sites.certified(certifies=True))
+    with pytest.raises(UsageError, match="solved by 'certified', which has others"):
+        _prepared(solve, given)
 
 
 def test_settings_are_timed_in_turn() -> None:
@@ -134,9 +154,13 @@ def test_settings_are_timed_in_turn() -> None:
     assert [len(own) for own in times] == [2, 2]
 
 
-def test_answer_given_from_outside_is_what_the_call_site_gets() -> None:
-    holder = types.ModuleType("holder")
-    holder.solve_nnls_primal = lambda Q, q, **_options: Q @ q  # type: ignore[attr-defined]
-    with _answer(7.0, holder):
-        assert holder.solve_nnls_primal(1, 2, target_kappa=3) == 7.0
-    assert holder.solve_nnls_primal(np.eye(1), np.ones(1), target_kappa=3) == [1.0]
+def test_answer_given_from_outside_is_what_the_likelihood_gets_and_its_system_is_still_made() -> None:
+    site = call_sites.without_stats()
+    Q, q = system()
+    function, _ = tapped(lambda shift: vars(site)[CALL_SITE](q + shift, Q).sum(), site)
+    own = vars(site)[CALL_SITE]
+    with patch.object(site, CALL_SITE, _giving(jnp.full(len(q), 7.0), own)):
+        found = function(1.0)
+    assert float(found.value) == 7.0 * len(q)
+    np.testing.assert_array_equal(found.q, q + 1.0)
+    assert vars(site)[CALL_SITE] is own

@@ -144,7 +144,7 @@ def test_gradient_goes_through_the_tap() -> None:
     site = call_sites.without_stats()
     likelihood = likelihood_through(site)
     function, seen = tapped(likelihood, site)
-    expected = jax.grad(likelihood)(0.25)
+    expected = float(jax.grad(likelihood)(0.25))
     assert jax.grad(lambda shift: function(shift).value)(0.25) == pytest.approx(expected, rel=1e-12)
     Q, q = system()
     again = jax.grad(lambda shift: seen[0].again(Q, q + shift).sum())(0.25)

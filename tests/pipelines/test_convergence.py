@@ -1,48 +1,82 @@
 """The convergence curve: it ends in the answer that was judged, and falls on the way there."""
 
-import numpy as np
+from types import ModuleType
+from typing import Any
+
 import pytest
 
-pytest.importorskip("jax")
+jax = pytest.importorskip("jax")
+pytest.importorskip("jaxnnls")
 
-import jaxnnls
+import jax.numpy as jnp  # noqa: E402
 
-import solver
-from matrix.pipelines.audit import Solve, lane_solves
-from matrix.pipelines.convergence import convergence, limits_below
-
-
-def system(K: int = 12) -> tuple[np.ndarray, np.ndarray]:
-    """A positive definite system whose optimum has zeros."""
-    generator = np.random.default_rng(3)
-    A = generator.normal(size=(2 * K, K)) + 1.0
-    return A.T @ A, A.T @ generator.normal(size=2 * K)
+from matrix.pipelines.audit import CALL_SITE, Solve, lane_solves, tapped  # noqa: E402
+from matrix.pipelines.convergence import convergence, limits_below  # noqa: E402
+from matrix.record import LaneSolve  # noqa: E402
+from tests.pipelines import call_sites  # noqa: E402
+from tests.pipelines.test_audit import system  # noqa: E402
 
 
-@pytest.mark.parametrize(("side", "module"), [("baseline", jaxnnls), ("candidate", solver)])
-def test_curve_falls_to_the_judged_answer(side: str, module: object) -> None:
+def judged(site: ModuleType, **settings: Any) -> tuple[Solve, LaneSolve]:
     Q, q = system()
-    asked = {"target_kappa": 1e-11}
-    x = module.solve_nnls_primal(Q, q, **asked)  # type: ignore[attr-defined]
-    (lane,) = lane_solves(module, Solve(Q, q, x, "", asked), [Q], [q], np.asarray([x]))  # type: ignore[arg-type]
-    curve = convergence(side, module, asked, Q, q, lane)  # type: ignore[arg-type]
-    iterations, residuals = zip(*curve, strict=True)
+    in_force = call_sites.settings(**settings)
+    function, seen = tapped(lambda shift: vars(site)[CALL_SITE](q + shift, Q, in_force, jnp).sum(), site)
+    found = jax.vmap(function)(jnp.zeros(1))
+    (lane,) = lane_solves(seen[0], *found[1:])
+    return seen[0], lane
+
+
+@pytest.mark.parametrize("kind", ["jaxnnls", "pdip", "raw", "vendored", "third value"])
+def test_curve_falls_to_the_judged_answer(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = {
+        "jaxnnls": call_sites.without_stats,
+        "pdip": call_sites.pdip,
+        "raw": lambda: call_sites.pdip("raw"),
+        "vendored": lambda: call_sites.vendored_without_stats(monkeypatch, algorithm="pdip"),
+        "third value": lambda: call_sites.vendored_with_stats(monkeypatch),
+    }[kind]()
+    solve, lane = judged(site)
+    curve = convergence(solve, *system(), lane)
+    iterations, residuals = zip(*curve.points, strict=True)
     assert list(iterations) == sorted(set(iterations))
-    assert curve[-1] == (lane.iterations, lane.kkt_residual)
+    assert curve.points[-1] == (lane.iterations, lane.kkt_residual)
     assert residuals[0] > 1e-3
-    assert residuals[-2] > 100 * residuals[-1] or side == "baseline"
-    if side == "baseline":
+    assert residuals[-2] > residuals[-1]
+    assert ("polishes" in curve.note) == (kind == "raw")
+    if kind == "jaxnnls":
         assert iterations == tuple(range(1, lane.iterations + 1))
         # Stepping is what its own loop does: the last step but one is close, and not yet there.
         assert 1.0 < residuals[-2] / residuals[-1] < 1e4
+    else:
+        assert iterations[:-1] == tuple(limits_below(lane.iterations))
 
 
-def test_solver_that_fails_costs_the_curve_only(capsys: pytest.CaptureFixture[str]) -> None:
-    Q, q = system()
-    asked = {"algorithm": "none such"}
-    lane = lane_solves(jaxnnls, Solve(Q, q, q, "", {}), [Q], [q], np.asarray([q]))[0]
-    assert convergence("candidate", solver, asked, Q, q, lane) == ()
-    assert "none such" in capsys.readouterr().err
+def test_certified_is_given_smaller_budgets_while_it_certifies() -> None:
+    solve, lane = judged(call_sites.certified(certifies=True))
+    curve = convergence(solve, *system(), lane)
+    assert [iteration for iteration, _ in curve.points] == [1, 2, 3, 4]
+    solve, lane = judged(call_sites.certified(certifies=False))
+    curve = convergence(solve, *system(), lane)
+    assert (curve.points, curve.note.partition(":")[0]) == ((), "no curve")
+    assert "did not certify" in curve.note
+
+
+def test_solver_that_states_no_iterations_has_no_curve(monkeypatch: pytest.MonkeyPatch) -> None:
+    solve, lane = judged(call_sites.vendored_with_stats(monkeypatch, iterations=0))
+    curve = convergence(solve, *system(), lane)
+    assert curve.points == ()
+    assert "does not state how many iterations" in curve.note
+
+
+def test_solver_that_fails_costs_the_curve_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    solve, lane = judged(call_sites.vendored_without_stats(monkeypatch, algorithm="pdip"))
+    monkeypatch.setattr(Solve, "asked", lambda *_, **__: 1 / 0)
+    curve = convergence(solve, *system(), lane)
+    assert curve.points == ()
+    assert "ZeroDivisionError" in curve.note
+    assert "ZeroDivisionError" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("iterations", "expected"), [(1, []), (2, [1]), (4, [1, 2, 3]), (18, [1, 9, 17])])
