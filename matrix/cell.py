@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from matrix.pipelines.measure import Measurement
 
 
+# JSON: what a process is to put in front of the library's packaged `general.yaml`.
+SETTINGS_VARIABLE = "NNLS_MATRIX_SETTINGS"
+
+
 class StageLog:
     """Says what the cell is doing: a line on standard output, and a small file that others may watch."""
 
@@ -86,6 +90,43 @@ def prepare_library() -> None:
     # Older releases of autoconf put their own flag in place of all others. XLA reads them at its first use.
     if flags is not None:
         os.environ["XLA_FLAGS"] = flags
+    settings = json.loads(os.environ.get(SETTINGS_VARIABLE) or "{}")
+    if settings:
+        put_in_force(settings, Path.cwd() / "settings")
+
+
+def put_in_force(settings: dict[str, Any], folder: Path) -> None:
+    """Write a configuration of the library and put it in front of those that its packages bring along.
+
+    Parameters
+    ----------
+    settings
+        What `general.yaml` is to hold, section by section; for what it has not the packages answer.
+    folder
+        Where the file goes.
+
+    Raises
+    ------
+    MatrixError
+        The library does not read it: its configuration works in another way than is known here.
+    """
+    import yaml
+
+    folder.mkdir(exist_ok=True)
+    write_text(folder / "general.yaml", yaml.safe_dump(settings))
+    # Renamed in July 2026; the library has imported the one it uses.
+    name = "autonerves" if "autonerves" in sys.modules else "autoconf"
+    conf = importlib.import_module(f"{name}.conf")
+    conf.instance.push(folder)
+    _check_in_force(settings, conf.instance["general"])
+
+
+def _check_in_force(settings: dict[str, Any], found: Any) -> None:
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            _check_in_force(value, found[name])
+        elif found[name] != value:
+            raise MatrixError(f"the library's configuration has {name} = {found[name]!r}, not {value!r}.")
 
 
 def _driver_notes(path: Path) -> dict[str, Any]:

@@ -11,8 +11,10 @@ from matrix.errors import UsageError, exit_code_of
 from matrix.flow import run_matrix
 from matrix.layout import MANIFEST, SOLVER
 from matrix.options import add_root
+from matrix.plan import SIDES
 from matrix.planning import PIPELINES, selected_checks
 from matrix.preparing import Options
+from matrix.settings import settings_from
 from matrix.shards import Selection, shard_listing, shard_of
 from matrix.vendor import algorithm_names
 
@@ -61,6 +63,10 @@ def matrix_options(words: Sequence[str]) -> Options:
         only=selected,
         checks=checks,
         algorithm=known.algorithm,
+        settings={
+            "baseline": settings_from("--baseline-setting", known.baseline_setting),
+            "candidate": settings_from("--candidate-setting", known.candidate_setting),
+        },
         # Of a shard's checks these are some already.
         with_scripts=known.with_scripts and known.shard is None,
         fresh=known.fresh,
@@ -111,6 +117,14 @@ def _parser() -> argparse.ArgumentParser:
         choices=algorithm_names(SOLVER),
         help="what the candidate's configuration names as nnls_algorithm (default: the solver's own choice)",
     )
+    for side in SIDES:
+        add(
+            f"--{side}-setting",
+            action="append",
+            default=[],
+            metavar="SECTION.KEY=VALUE",
+            help=f"of the {side}'s general.yaml, e.g. inversion.positive_only_solver=certified (repeatable)",
+        )
     add("--fresh", action="store_true", help="start over instead of going on with an interrupted run")
     add("--base-python", type=Path, help="interpreter of a prepared environment; nothing is installed")
     add("--accelerator", choices=ACCELERATORS, default="cpu", help="which build of JAX to install")

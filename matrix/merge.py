@@ -181,6 +181,7 @@ def _facts(plan: Plan) -> Mapping[str, object]:
         "accelerator": plan.accelerator,
         "solver tree": plan.solver_tree,
         "algorithm asked for": plan.algorithm,
+        "settings asked for": plan.settings,
         "this program": plan.code,
         "commits": commits,
         "tolerances of the manifest": plan.tolerances.model_dump(),

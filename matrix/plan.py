@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from matrix.errors import UsageError
 from matrix.files import inside, read_text, write_text
+from matrix.settings import said
 
 Side = Literal["baseline", "candidate"]
 SIDES: tuple[Side, ...] = ("baseline", "candidate")
@@ -80,11 +81,15 @@ def platform_of(accelerator: str) -> str:
 
 
 class PlannedEnvironment(_Frozen):
-    """How to start Python for one side."""
+    """How to start Python for one side.
+
+    `settings` are of the library, by dotted name, other than its packages say; values as YAML text.
+    """
 
     python: Path
     pythonpath: tuple[Path, ...]
     key: str
+    settings: Mapping[str, str] = {}
 
 
 class Tolerances(_Frozen):
@@ -145,7 +150,17 @@ class Plan(_Frozen):
     def heading(self) -> str:
         """What was run, in a few words."""
         asked = "" if self.algorithm is None else f", algorithm {self.algorithm}"
-        return f"{self.precision}, {self.scale} scale{asked}"
+        given = "".join(f", {words}" for words in self.settings)
+        return f"{self.precision}, {self.scale} scale{asked}{given}"
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Each side's settings other than its packages', in a few words."""
+        return tuple(
+            f"{side} with {said(environment.settings)}"
+            for side, environment in self.environments.items()
+            if environment.settings
+        )
 
     @property
     def platform(self) -> str:

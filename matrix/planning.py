@@ -107,7 +107,9 @@ def make_plan(layout: Layout, prepared: Prepared, options: Options) -> Plan:
     workspace = prepared.workspace.path
     test_workspace = prepared.of_role(Role.TEST)
     environments = {
-        side: PlannedEnvironment(python=made.python, pythonpath=made.pythonpath, key=made.key)
+        side: PlannedEnvironment(
+            python=made.python, pythonpath=made.pythonpath, key=made.key, settings=options.settings[side]
+        )
         for side, made in prepared.environments.items()
     }
     commits = (prepared.workspace.commit, test_workspace.commit)

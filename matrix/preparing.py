@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock
@@ -35,6 +35,7 @@ from matrix.manifest import Manifest, Role, SourceKind, load_manifest, override
 from matrix.plan import Side
 from matrix.process import run
 from matrix.releases import AUTO, LATEST, Choice, newest_known
+from matrix.settings import check_settings, said
 from matrix.vendor import residual_dependencies, vendor_library
 
 EMBEDDED = REPOSITORY_ROOT / "matrix" / "embedded"
@@ -55,6 +56,7 @@ class Options:
     only: tuple[str, ...]
     checks: tuple[str, ...]
     algorithm: str | None
+    settings: Mapping[Side, Mapping[str, str]]
     with_scripts: bool
     fresh: bool
     base_python: Path | None
@@ -150,11 +152,13 @@ def prepare_sides(
         candidate = commit_candidate(tree, manifest.branch, "Vendor the NNLS solver")
         sides: dict[Side, Checkout] = {"baseline": baseline, "candidate": candidate}
         for side, checkout in sides.items():
+            check_settings(f"--{side}-setting", options.settings[side], checkout.path)
+        for side, checkout in sides.items():
             _say(console, checkout)
             with console.status(f"building the {side} environment (about a minute the first time)"):
                 made = side_environment(layout, recipe, side, checkout.path, options.base_python)
             console.print(f"environment {side}: {made.python}")
-            environments[side] = made
+            environments[side] = _with_settings(console, side, made, options.settings[side])
             libraries[side] = kept_library(layout, checkout.path)
     workspaces = [checkout for checkout in checkouts.values() if checkout.role is not Role.LIBRARY]
     for checkout in workspaces:
@@ -167,6 +171,16 @@ def prepare_sides(
         console.print(f"note        declared elsewhere in the stack, no longer used by the library: {line}")
     checkouts_made = (baseline, candidate, *workspaces)
     return Prepared(manifest, source, checkouts_made, environments, libraries, solver_tree, residual)
+
+
+def _with_settings(
+    console: Console, side: Side, made: SideEnvironment, settings: Mapping[str, str]
+) -> SideEnvironment:
+    """The environment with a key that knows the settings its processes are given."""
+    if not settings:
+        return made
+    console.print(f"settings    {side}: {said(settings)}")
+    return replace(made, key=digest((made.key, said(settings)))[:16])
 
 
 def _embedded_origins(

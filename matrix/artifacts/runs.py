@@ -105,6 +105,8 @@ def _unfit(run: judging.Run) -> str:
         return f"{plan.precision} at {plan.scale} scale, where fp64 at production scale is needed"
     if plan.algorithm is not None:
         return f"with --algorithm {plan.algorithm}, where the solver's own choice is needed"
+    if plan.settings:
+        return f"{'; '.join(plan.settings)}, where both sides need their own"
     missing = _missing(run)
     if missing:
         return f"not complete, no record of {', '.join(missing)}"

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matrix import process
+from matrix.cell import SETTINGS_VARIABLE
 from matrix.execute.reservations import Share, own_share, peak_bytes
 from matrix.files import read_text, write_json
 from matrix.layout import REPOSITORY_ROOT
 from matrix.plan import Plan, PlannedCell, Side, read_plan
 from matrix.record import Record, RecordError, read_record
+from matrix.settings import nested
 
 LOG_TAIL_LINES = 25
 _ERROR = re.compile(r"error: |[\w.]*(?:Error|Exception|Interrupt|Exit)(?::|$)")
@@ -159,6 +161,7 @@ def _own_variables(plan: Plan, side: Side, folder: Path, also_import: tuple[Path
     threads = str(plan.threads)
     return {
         "PYTHONPATH": os.pathsep.join(str(path) for path in (*environment.pythonpath, *also_import)),
+        SETTINGS_VARIABLE: json.dumps(nested(environment.settings)),
         "PYTHONUNBUFFERED": "1",
         # Not beside the sources, which may be a checkout; kept, since compiling the stack takes seconds.
         "PYTHONPYCACHEPREFIX": str(plan.cache / "bytecode"),
@@ -251,6 +254,7 @@ def software(plan: Plan) -> dict[str, object]:
         "checkouts": [checkout.model_dump() for checkout in plan.checkouts],
         "solver_tree": plan.solver_tree,
         "threads": plan.threads,
+        "settings": {side: dict(environment.settings) for side, environment in plan.environments.items()},
     }
 
 

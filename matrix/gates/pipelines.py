@@ -19,6 +19,10 @@ KKT_ANSWERED = 1e-5
 LEFT_BY_FLOAT32 = 1e-5
 SAME_SYSTEM = 1e-6
 
+# The library's choice of its solver, and the value that means the vendored one.
+SOLVER_SETTING = "inversion.positive_only_solver"
+VENDORED_VALUE = "nnls"
+
 NOT_ATTEMPTED = "the cell was not run"
 
 
@@ -36,6 +40,7 @@ class Evidence:
     tolerance: float
     parity: float
     algorithm: str | None = None
+    settings: Mapping[Side, Mapping[str, str]] = dataclasses.field(default_factory=dict)
 
 
 SideGate = Callable[[Evidence, Side, Record], Verdict]
@@ -108,6 +113,7 @@ def evidence_for(
         plan.tolerances.evidence,
         plan.tolerances.parity,
         plan.algorithm,
+        {side: environment.settings for side, environment in plan.environments.items()},
     )
 
 
@@ -278,7 +284,7 @@ def solver(evidence: Evidence, side: Side, record: Record) -> Verdict:
         complaints.append(f"KKT residual {worst:.1e} > {tolerance:.0e}: {_not_optimal(furthest_lane)}")
     if audited > AUDIT_AGREES:
         complaints.append(f"the audited program's evidence is {audited:.1e} away from the timed one's")
-    message = "; ".join(complaints) or _how_it_went(record, worst)
+    message = "; ".join(complaints) or _how_it_went(record, worst, _asked_for(evidence, side))
     return _verdict("solver", evidence, side, not complaints, message, numbers)
 
 
@@ -286,12 +292,17 @@ def _who_solved(evidence: Evidence, side: Side, record: Record) -> Iterator[str]
     """What is wrong about who solved: on the candidate this run would then prove nothing of the change."""
     if side != "candidate":
         return
-    if record.solver.name != VENDORED:
+    if record.solver.name != VENDORED and _asked_for(evidence, side) in (None, VENDORED_VALUE):
         yield f"it was solved by {record.solver.name}, not by {VENDORED}"
     # Another configuration can hide the one that was vendored.
     used = record.solver.options.get("algorithm")
     if evidence.algorithm not in (None, used):
         yield f"it was solved by {used}, not by {evidence.algorithm} as asked for"
+
+
+def _asked_for(evidence: Evidence, side: Side) -> str | None:
+    """The solver that a side's settings name, where they name one."""
+    return evidence.settings.get(side, {}).get(SOLVER_SETTING)
 
 
 def _what_is_said(record: Record) -> Iterator[str]:
@@ -307,9 +318,12 @@ def _what_is_said(record: Record) -> Iterator[str]:
         yield f"lanes {stopped} report that they did not converge"
 
 
-def _how_it_went(record: Record, worst: float) -> str:
+def _how_it_went(record: Record, worst: float, asked: str | None) -> str:
     fell_back = [index for index, lane in enumerate(record.nnls) if lane.converged is None]
     rest = f"; lanes {fell_back} were not certified, their answers are the fallback's" if fell_back else ""
+    used = record.solver.options.get("solver", record.solver.name)
+    if asked not in (None, used):
+        rest += f"; {asked} was asked for, which the library does not use here"
     return f"K={record.nnls[0].size}, KKT residual {worst:.1e}, by {record.solver.said}{rest}"
 
 

@@ -101,6 +101,7 @@ def relocated(plan: Plan, profile: Profile, stack: Mapping[str, object], layout:
             python=Path(profile.python),
             pythonpath=(Path(places.library(side)),),
             key=digest((environment.key, facts))[:16],
+            settings=environment.settings,
         )
         for side, environment in plan.environments.items()
     }

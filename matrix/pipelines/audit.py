@@ -112,7 +112,7 @@ class Solve:
     @property
     def options(self) -> dict[str, Any]:
         """Concrete options of the solver's package, where one was called."""
-        return dict(self.inner[0].options) if self.inner else {}
+        return {name: value for call in self.inner for name, value in call.options.items()}
 
     @property
     def entry_points(self) -> tuple[str, ...]:

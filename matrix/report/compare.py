@@ -132,6 +132,7 @@ def _facts(run: Run) -> Mapping[str, str]:
         "source": plan.source,
         "solver": plan.solver_tree[:12],
         "algorithm asked for": plan.algorithm or MISSING,
+        "settings asked for": "; ".join(plan.settings) or MISSING,
         "threads per cell": str(plan.threads),
         "machine": " and ".join(machines_of(run)),
         **commits,

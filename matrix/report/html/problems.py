@@ -93,6 +93,9 @@ def session_command(plan: Plan, *more: str) -> str:
                 words += ["--ref", f"{checkout.name}={checkout.commit[:12]}"]
     if plan.algorithm is not None:
         words += ["--algorithm", plan.algorithm]
+    for side, environment in plan.environments.items():
+        for name, text in environment.settings.items():
+            words += [f"--{side}-setting", f"{name}={text}"]
     return f"nox -s matrix-{plan.precision} -- {shlex.join(words)}"
 
 
