@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from matrix.errors import UsageError
+from matrix.files import inside, read_text
 
 # Where the library keeps them, in its checkout.
 PACKAGED = Path("autoarray", "config", "general.yaml")
@@ -60,7 +61,7 @@ def check_settings(option: str, settings: Mapping[str, str], library: Path) -> N
     UsageError
         A name is not known; says which are near.
     """
-    known = sorted(_names(YAML(typ="safe").load(library / PACKAGED)))
+    known = sorted(_names(YAML(typ="safe").load(read_text(inside(library, PACKAGED)))))
     for name in settings:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=_NEAR, cutoff=0.5)
