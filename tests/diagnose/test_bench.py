@@ -15,6 +15,7 @@ from matrix.diagnose.clock import interleaved_medians
 from matrix.diagnose.systems import System, lanes_of, leading, stored_systems, synthetic_system
 from matrix.errors import UsageError
 from matrix.layout import REPOSITORY_ROOT
+from tests.solver.problems import rounding
 
 
 def test_calls_are_taken_in_turn_after_a_warm_up() -> None:
@@ -93,8 +94,9 @@ def test_leading_columns_keep_what_is_left_of_the_dense_block() -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_each_way_to_factorise_gives_the_factor(way: str, K: int) -> None:
     A = matrices(2, K, "float64")
-    np.testing.assert_allclose(WAYS[way](A), np.linalg.cholesky(A), rtol=0, atol=1e-13)
-    assert backward_error(A, WAYS[way](A)) <= 1e-14
+    # Condition numbers are about 5, and a factor has entries up to 3.
+    np.testing.assert_allclose(WAYS[way](A), np.linalg.cholesky(A), rtol=0, atol=rounding(K, 15))
+    assert backward_error(A, WAYS[way](A)) <= rounding(K, 5)
     assert backward_error(A, 1.01 * WAYS[way](A)) > 1e-2
 
 

@@ -58,6 +58,15 @@ def lens_like(rng: np.random.Generator, dense: int = 20, source: int = 140, pixe
     return Problem(Q, A.T @ data / 0.09, np.full(dense + source, np.nan))
 
 
+def rounding(K: int, condition: float = 1.0, dtype: type = np.float64) -> float:
+    """The relative error that rounding may leave in the solution of a linear system of order K.
+
+    A Cholesky solution is exact for a matrix that differs by (3K + 1) eps / 2, relative (N. Higham, Accuracy
+    and Stability of Numerical Algorithms, theorem 10.4); the condition number turns that into an error.
+    """
+    return float(4 * K * np.finfo(dtype).eps * condition)
+
+
 def scipy_optimum(Q: np.ndarray, q: np.ndarray) -> np.ndarray:
     """The optimum by SciPy's active-set NNLS on the Cholesky factor: ‖Lᵀx - L⁻¹q‖ is the same objective."""
     L = np.linalg.cholesky(Q)

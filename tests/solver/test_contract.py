@@ -12,7 +12,7 @@ import pytest
 import solver
 from solver import ResultCode
 
-from .problems import scipy_optimum, with_known_optimum
+from .problems import rounding, scipy_optimum, with_known_optimum
 
 EXACT = ("auto", "active_set", "pdip", "schur")
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -45,7 +45,7 @@ def test_max_iter_is_honoured_and_reported(algorithm: str) -> None:
     assert result.iterations <= 2
     if result.code == ResultCode.CERTIFIED:
         assert algorithm == "schur"
-        np.testing.assert_allclose(result.primal, problem.x, atol=1e-7)
+        np.testing.assert_allclose(result.primal, problem.x, atol=rounding(150, 1e6) * problem.x.max())
     else:
         assert result.code == ResultCode.ITERATION_LIMIT
 
@@ -55,7 +55,7 @@ def test_a_loose_tolerance_stops_earlier_and_says_how_well_it_did() -> None:
     loose = solver.solve_nnls_certified(problem.Q, problem.q, algorithm="pdip", solver_tol=1e-3)
     tight = solver.solve_nnls_certified(problem.Q, problem.q, algorithm="pdip", solver_tol=1e-12)
     assert loose.iterations < tight.iterations
-    assert tight.certificate.worst < 1e-13 < loose.certificate.worst
+    assert tight.certificate.worst <= 1e-12 < loose.certificate.worst <= 1e-3
 
 
 def test_jacobi_scaling_does_not_change_the_answer() -> None:
@@ -178,7 +178,8 @@ def test_float32_input_gives_float32_output_with_x64_on() -> None:
     result = solver.solve_nnls_certified(problem.Q.astype(np.float32), problem.q.astype(np.float32))
     assert result.primal.dtype == result.certificate.primal.dtype == jnp.float32
     assert result.code == ResultCode.CERTIFIED
-    np.testing.assert_allclose(result.primal, problem.x, atol=2e-4)
+    atol = rounding(20, 20, np.float32) * problem.x.max()
+    np.testing.assert_allclose(result.primal, problem.x, atol=atol)
 
 
 def test_the_package_depends_on_jax_alone() -> None:

@@ -50,16 +50,19 @@ def test_no_lane_notices_the_others(way: str, algorithm: str) -> None:
     dense, source = SIZES[way]
     Q, q = lanes(dense, source)
     options = checked(dense + source, solver.ALGORITHMS, algorithm=algorithm, dense_columns=range(dense))
-    together = jax.jit(jax.vmap(partial(_solve_lane, options)))(Q, q)
-    alone = jax.jit(partial(_solve_lane, options))
+    solve = jax.jit(jax.vmap(partial(_solve_lane, options)))
+    together = solve(Q, q)
     assert together.code[1] != ResultCode.CERTIFIED
     assert together.code[3] == ResultCode.NON_FINITE
     for lane in (0, 2, 4):
-        expected = alone(Q[lane], q[lane])
-        assert together.code[lane] == expected.code == ResultCode.CERTIFIED
+        assert together.code[lane] == ResultCode.CERTIFIED
         assert kkt_violation(Q[lane], q[lane], np.asarray(together.primal[lane])) <= 1e-9
-        # Sums in another order may cost a step more or less.
-        assert abs(int(together.iterations[lane]) - int(expected.iterations)) <= 1
+    # Among easy lanes alone the same program does the same with each, to the last bit.
+    Q[1:4], q[1:4] = Q[0], q[0]
+    among_easy = solve(Q, q)
+    for lane in EASY:
+        for mixed, easy in zip(jax.tree.leaves(together), jax.tree.leaves(among_easy), strict=True):
+            np.testing.assert_array_equal(mixed[lane], easy[lane])
 
 
 def test_gradients_of_lanes_together_are_those_of_each_alone() -> None:
