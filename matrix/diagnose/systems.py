@@ -44,13 +44,20 @@ def stored_systems(folder: Path) -> list[System]:
     UsageError
         If the folder holds none, or a file is no system.
     """
-    systems = [_read(path) for path in sorted(folder.glob("*.npz"))]
+    systems = [read_system(path) for path in sorted(folder.glob("*.npz"))]
     if not systems:
         raise UsageError(f"{folder} holds no systems: expected *.npz files with Q_lower, q and dense")
     return systems
 
 
-def _read(path: Path) -> System:
+def read_system(path: Path) -> System:
+    """One system, as `write_system` writes it.
+
+    Raises
+    ------
+    UsageError
+        If the file is no system.
+    """
     try:
         with np.load(path) as stored:
             lower, q, dense = (stored[name] for name in ("Q_lower", "q", "dense"))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,14 @@ LARGEST = {"scipy nnls": 800, "library fnnls": 2000, "osqp": 500}
 # solve: one call solves several times.
 SMALL = 200
 SOLVES_OF_SMALL = 30
+
+
+class Solved(NamedTuple):
+    """An answer x (K,), whether the solver itself says that it is one, and its steps."""
+
+    x: Any
+    converged: Any
+    steps: Any
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,11 @@ class Contender:
 
         return np.asarray(jax.tree_util.tree_leaves(self.call())[0]).reshape(lanes, -1)
 
+    def solved(self) -> int | None:
+        """For how many lanes it says that it has solved them; None where it says nothing."""
+        result = self.call()
+        return int(np.sum(result.converged)) if isinstance(result, Solved) else None
+
 
 def compiled(
     systems: Sequence[System], algorithm: str = "auto", block_named: bool = True
@@ -53,8 +66,8 @@ def compiled(
     the collinear columns as the call site tells it, also that there are none, unless `block_named` is false.
     """
     return {
-        "ours": _program(_ours(algorithm, systems[0].dense if block_named else None), systems),
-        "jaxnnls": _program(_theirs, systems),
+        "ours": contender(_ours(algorithm, systems[0].dense if block_named else None), systems),
+        "jaxnnls": contender(_theirs, systems),
     }
 
 
@@ -76,9 +89,9 @@ def with_gradient(systems: Sequence[System]) -> dict[str, Contender]:
     Differentiated is the sum of the unknowns of the scaled system, relaxed as far as at the call site.
     """
     return {
-        "ours": _program(_ours_with_gradient(systems[0].dense), systems),
+        "ours": contender(_ours_with_gradient(systems[0].dense), systems),
         "ours, answer alone": compiled(systems)["ours"],
-        "jaxnnls": _program(_theirs_with_gradient(), systems),
+        "jaxnnls": contender(_theirs_with_gradient(), systems),
     }
 
 
@@ -165,7 +178,7 @@ def repeated(function: Callable[..., Any], solves: int) -> Callable[..., Any]:
     return call
 
 
-def _program(function: Callable[..., Any], systems: Sequence[System]) -> Contender:
+def contender(function: Callable[..., Any], systems: Sequence[System]) -> Contender:
     """Compile, or take what was compiled for systems of this size; all results are waited for."""
     import jax
 

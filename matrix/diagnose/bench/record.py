@@ -8,7 +8,7 @@ from typing import Any
 from matrix.files import write_json
 
 SCHEMA = "nnls-bench"
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Row:
         How far the objective lies above ours, relative to it; None of factors.
     temporary_bytes
         Working memory per lane, where XLA tells.
+    solved
+        For how many of the lanes the solver itself says that it has solved them; None where it says nothing.
     """
 
     part: str
@@ -43,6 +45,7 @@ class Row:
     residual: float
     objective_excess: float | None
     temporary_bytes: int | None
+    solved: int | None = None
 
 
 def per_lane(size: int | None, lanes: int) -> int | None:

@@ -66,6 +66,7 @@ def measure(
             residual=max(map(System.residual, systems, answers[name])),
             objective_excess=max(map(_excess, systems, answers[name], answers["ours"])),
             temporary_bytes=per_lane(contender.temporary_bytes, lanes),
+            solved=contender.solved(),
         )
         for name, contender in against.items()
     ]

@@ -1,0 +1,1 @@
+"""A corpus of systems as likelihoods hand them over, and every solver of a release judged on it."""

@@ -1,0 +1,138 @@
+"""The systems of one kind, as the library's call site is handed them, each made once and kept as a file."""
+
+import inspect
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import autolens as al
+import numpy as np
+from autoarray.inversion.inversion import inversion_util
+
+from matrix.diagnose.corpus.kinds import Kind
+from matrix.diagnose.corpus.recipe import CHANGES, Change, slam_likelihood, slam_vectors
+from matrix.diagnose.systems import System, read_system, write_system
+from matrix.errors import MatrixError
+from matrix.pipelines.likelihood import Likelihood, likelihood_from
+from matrix.pipelines.programs import compiled
+from matrix.record import Scale
+
+CALL_SITE = "reconstruction_positive_only_from"
+# Half the side of the box about the prior medians, in the unit cube, that models near the truth come from.
+NEAR = 0.05
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How many lens models near the truth and of the whole prior, and where their systems are kept."""
+
+    near: int
+    whole: int
+    seed: int
+    folder: Path
+
+    def units(self, parameters: int) -> dict[str, np.ndarray]:
+        """By name, points of the priors' unit cube: the medians and others near them, then any."""
+        generator = np.random.default_rng(self.seed)
+        near = 0.5 + NEAR * generator.uniform(-1, 1, (self.near, parameters))
+        near[:1] = 0.5
+        whole = generator.random((self.whole, parameters))
+        return {
+            f"{name}_{number}": unit
+            for name, drawn in (("near", near), ("whole", whole))
+            for number, unit in enumerate(drawn)
+        }
+
+
+@dataclass(frozen=True)
+class Source:
+    """A likelihood, made when it is needed, and its lens models: physical parameters by system's name."""
+
+    names: Sequence[str]
+    likelihood: Callable[[], Likelihood]
+    vectors: Callable[[Likelihood], dict[str, tuple[float, ...]]]
+
+
+def lacking(kind: Kind) -> str | None:
+    """What the release lacks to make these systems; None where it lacks nothing."""
+    holder, name = (al, "MassField") if kind.family == "slam" else (al.mesh, kind.mesh)
+    if name is None or hasattr(holder, name):
+        return None
+    return f"autolens {al.__version__} has no {name}"
+
+
+def systems_of(
+    kind: Kind, scale: Scale, workspace: Path, wanted: Wanted, stage: Callable[[str], None]
+) -> Iterator[System]:
+    """Each system in turn, from its file where it was made before."""
+    for source in _sources(kind, scale, workspace, wanted):
+        files = [wanted.folder / f"{name}.npz" for name in source.names]
+        if not all(file.exists() for file in files):
+            _make(source, kind, scale, wanted.folder, stage)
+        yield from map(read_system, files)
+
+
+def _sources(kind: Kind, scale: Scale, workspace: Path, wanted: Wanted) -> Iterator[Source]:
+    if kind.family == "slam":
+        yield from (_slam(workspace, change) for change in CHANGES)
+        return
+
+    def vectors(likelihood: Likelihood) -> dict[str, tuple[float, ...]]:
+        units = wanted.units(likelihood.model.prior_count)
+        return {name: likelihood.vector_from_unit(tuple(unit)) for name, unit in units.items()}
+
+    pipeline = kind.applied(scale)
+    yield Source(
+        tuple(wanted.units(1)), lambda: likelihood_from(pipeline, scale, workspace, mixed=False), vectors
+    )
+
+
+def _slam(workspace: Path, change: Change) -> Source:
+    def name(number: int) -> str:
+        return f"{change.label}_{number}"
+
+    return Source(
+        tuple(map(name, change.points)),
+        lambda: slam_likelihood(workspace, change),
+        lambda made: {name(n): vector for n, vector in slam_vectors(made.medians(), change.points)},
+    )
+
+
+def _make(source: Source, kind: Kind, scale: Scale, folder: Path, stage: Callable[[str], None]) -> None:
+    stage("load the data and build the model")
+    likelihood = source.likelihood()
+    stage("compile the likelihood up to its solver")
+    program = compiled(_handed_over(likelihood), likelihood.parameters(likelihood.medians()))
+    vectors = source.vectors(likelihood)
+    for number, (name, vector) in enumerate(vectors.items(), 1):
+        stage(f"make system {number} of {len(vectors)}: {name}")
+        Q, q = map(np.asarray, program(likelihood.parameters(vector)))
+        # Whole or not at all: a file that is there is taken for the system.
+        begun = folder / f"{name}.begun.npz"
+        write_system(begun, System(name, Q, q, kind.dense(scale, len(q))))
+        os.replace(begun, folder / f"{name}.npz")
+
+
+def _handed_over(likelihood: Likelihood) -> Callable[[Any], tuple[Any, Any]]:
+    """Parameters to what the call site is handed: Q (K, K) and q (K,)."""
+    original = getattr(inversion_util, CALL_SITE)
+    signature = inspect.signature(original)
+
+    def system(parameters: Any) -> tuple[Any, Any]:
+        seen: list[tuple[Any, Any]] = []
+
+        def recording(*positional: Any, **named: Any) -> Any:
+            given = signature.bind(*positional, **named).arguments
+            seen.append((given["curvature_reg_matrix"], given["data_vector"]))
+            return original(*positional, **named)
+
+        with patch.object(inversion_util, CALL_SITE, recording):
+            likelihood.traced(parameters)
+        if len(seen) != 1:
+            raise MatrixError(f"expected one positive-only solve in the likelihood, saw {len(seen)}.")
+        return seen[0]
+
+    return system

@@ -1,0 +1,159 @@
+"""`nox -s corpus`: systems as a release's likelihoods hand them over, and all solvers by upstream's rule."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from matrix.diagnose.corpus.kinds import KINDS, Kind
+from matrix.diagnose.corpus.plot import plot
+from matrix.diagnose.corpus.record import CorpusRecord, KindRecord
+from matrix.diagnose.corpus.table import table
+from matrix.diagnose.sides.driver import add_common_options, newest_plan, run_side
+from matrix.diagnose.sides.record import read_diagnosis, write_diagnosis
+from matrix.disk import disk_failures
+from matrix.errors import UsageError, exit_code_of
+from matrix.files import write_text
+from matrix.hashing import code_hash, digest, tree_hash
+from matrix.pipelines.catalogue import pipeline_named
+from matrix.plan import Plan
+from matrix.record import Cell, RecordError
+from matrix.waiting import clock
+
+DESCRIPTION = (
+    "Make a corpus of systems as the likelihoods of a release hand them to their solver, near the truth and "
+    "of the whole prior, and judge its own solvers and ours by upstream's pre-registered rule. Uses "
+    "the baseline's environment of the newest run; needs no network."
+)
+# What decides a system besides the library and the data, and what decides a judgement besides the systems.
+MAKING = (
+    *(f"matrix/diagnose/corpus/{name}.py" for name in ("kinds", "making", "recipe")),
+    *(f"matrix/pipelines/{name}.py" for name in ("catalogue", "likelihood", "model")),
+)
+JUDGING = ("matrix/diagnose/corpus", "matrix/diagnose/bench", "solver")
+# Lanes of the lens models of PyAutoArray#571, as upstream has them in one vmap.
+SLAM_LANES = 48
+# Seconds on a core that has nothing else to do, to say beforehand how long it takes: a kind, and a system.
+_SMALL, _LARGE = (60.0, 0.5), (150.0, 12.0)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make and judge the corpus; return the exit code (0 done, 2 wrong use, 3 machine)."""
+    options = _parser().parse_args(arguments)
+
+    def command() -> int:
+        with disk_failures(options.output.parent):
+            return _corpus(options)
+
+    return exit_code_of(command)
+
+
+def _corpus(options: argparse.Namespace) -> int:
+    kinds = _kinds(options)
+    plan = newest_plan(options.root, options.run)
+    console = Console(highlight=False, soft_wrap=True)
+    missing = [kind for kind in kinds if _kept(plan, kind, options) is None]
+    estimate = clock(sum(_seconds(kind, options) for kind in missing))
+    console.print(
+        f"release {plan.release}, run {plan.run}: {len(kinds)} kinds of systems, "
+        f"{len(kinds) - len(missing)} of them judged before; about {estimate} minutes on one quiet core",
+        markup=False,
+    )
+    found = []
+    for kind in kinds:
+        found.append(_kept(plan, kind, options) or _judge(console, plan, kind, options))
+        record = CorpusRecord(_sizes(options), tuple(found))
+        write_diagnosis(options.output, record)
+    text = table(record)
+    write_text(options.output.with_suffix(".md"), text)
+    plot(record, options.output.with_suffix(".png"))
+    console.print(f"\n{text}\nwritten     {options.output}, its table and picture beside it", markup=False)
+    return 0
+
+
+def _kinds(options: argparse.Namespace) -> list[Kind]:
+    unknown = [name for name in options.kind if name not in KINDS]
+    if unknown:
+        raise UsageError(f"there is no kind {', '.join(unknown)}; choose from: {', '.join(KINDS)}.")
+    if options.near < 1 or options.whole < 0 or options.lanes < 1 or options.repeats < 1:
+        raise UsageError("--near, --lanes and --repeats must be at least 1, --whole at least 0.")
+    return [kind for kind in KINDS.values() if not options.kind or kind.name in options.kind]
+
+
+def _sizes(options: argparse.Namespace) -> dict[str, int]:
+    return {name: getattr(options, name) for name in ("near", "whole", "lanes", "alone", "repeats")}
+
+
+def _folder(plan: Plan, kind: Kind, options: argparse.Namespace) -> Path:
+    """Where a kind's systems are kept: another place where anything differs that they come from."""
+    data = plan.workspace / pipeline_named(kind.pipeline).dataset
+    where = (plan.environments["baseline"].key, tree_hash(data), code_hash(MAKING), str(plan.seed))
+    key = digest((*where, *(str(_sizes(options)[name]) for name in ("near", "whole"))))
+    return Path(options.root).resolve() / "corpus" / key[:16] / f"{kind.name}-{options.scale}"
+
+
+def _key(plan: Plan, kind: Kind, options: argparse.Namespace) -> str:
+    return digest((str(_folder(plan, kind, options)), code_hash(JUDGING), str(_sizes(options))))
+
+
+def _kept(plan: Plan, kind: Kind, options: argparse.Namespace) -> KindRecord | None:
+    try:
+        record = read_diagnosis(_folder(plan, kind, options) / "record.json", KindRecord)
+    except RecordError:
+        return None
+    return record if record.key == _key(plan, kind, options) else None
+
+
+def _judge(console: Console, plan: Plan, kind: Kind, options: argparse.Namespace) -> KindRecord:
+    folder = _folder(plan, kind, options)
+    details = {
+        **_sizes(options),
+        "kind": kind.name,
+        "key": _key(plan, kind, options),
+        "systems": str(folder),
+    }
+    if kind.family == "slam":
+        details["lanes"] = SLAM_LANES
+    cell = Cell(kind.pipeline, "fp64", "baseline", options.scale)
+    console.print(f"\n{kind.name}", markup=False)
+    return run_side(
+        console,
+        plan,
+        "matrix.diagnose.corpus.cell",
+        cell,
+        folder,
+        KindRecord,
+        details=details,
+        timeout=options.timeout,
+    )
+
+
+def _seconds(kind: Kind, options: argparse.Namespace) -> float:
+    small = kind.family in ("slam", "gaussians") or options.scale == "smoke"
+    once, system = _SMALL if small else _LARGE
+    return once + system * (options.near + options.whole)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="nox -s corpus --", description=DESCRIPTION, allow_abbrev=False)
+    add = parser.add_argument
+    add("kind", nargs="*", metavar="KIND", help=f"all without it: {', '.join(KINDS)}")
+    add("--near", type=int, default=3, help="lens models near the truth, of each kind (default 3)")
+    add("--whole", type=int, default=3, help="lens models of the whole prior, of each kind (default 3)")
+    add("--lanes", type=int, default=3, help="of these in one vmap, to time it (default 3)")
+    add("--alone", type=int, default=1, help="of these timed alone as well (default 1)")
+    add("--repeats", type=int, default=3, help="timed rounds (default 3)")
+    add(
+        "--output",
+        type=Path,
+        default=Path("docs/results/corpus.json"),
+        help="the record; table and picture beside it",
+    )
+    add_common_options(parser)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
