@@ -14,7 +14,8 @@ def examine(request: Request, stage: Callable[[str], None]) -> None:
     """Make what systems are missing, judge every solver on each, time them in a batch; leave the record."""
     from matrix.diagnose.bench.release import solvers_of_release
     from matrix.diagnose.corpus.kinds import KINDS
-    from matrix.diagnose.corpus.making import Wanted, lacking, systems_of
+    from matrix.diagnose.corpus.making import lacking, systems_of
+    from matrix.diagnose.corpus.points import Wanted
     from matrix.diagnose.corpus.record import KindRecord
     from matrix.diagnose.sides.record import write_diagnosis
     from matrix.errors import UsageError

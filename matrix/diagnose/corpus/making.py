@@ -13,7 +13,8 @@ import numpy as np
 from autoarray.inversion.inversion import inversion_util
 
 from matrix.diagnose.corpus.kinds import Kind
-from matrix.diagnose.corpus.recipe import CHANGES, Change, slam_likelihood, slam_vectors
+from matrix.diagnose.corpus.points import CHANGES, Change, Wanted, slam_vectors
+from matrix.diagnose.corpus.recipe import slam_likelihood
 from matrix.diagnose.systems import System, read_system, write_system
 from matrix.errors import MatrixError
 from matrix.pipelines.likelihood import Likelihood, likelihood_from
@@ -21,30 +22,6 @@ from matrix.pipelines.programs import compiled
 from matrix.record import Scale
 
 CALL_SITE = "reconstruction_positive_only_from"
-# Half the side of the box about the prior medians, in the unit cube, that models near the truth come from.
-NEAR = 0.05
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """How many lens models near the truth and of the whole prior, and where their systems are kept."""
-
-    near: int
-    whole: int
-    seed: int
-    folder: Path
-
-    def units(self, parameters: int) -> dict[str, np.ndarray]:
-        """By name, points of the priors' unit cube: the medians and others near them, then any."""
-        generator = np.random.default_rng(self.seed)
-        near = 0.5 + NEAR * generator.uniform(-1, 1, (self.near, parameters))
-        near[:1] = 0.5
-        whole = generator.random((self.whole, parameters))
-        return {
-            f"{name}_{number}": unit
-            for name, drawn in (("near", near), ("whole", whole))
-            for number, unit in enumerate(drawn)
-        }
 
 
 @dataclass(frozen=True)

@@ -1,50 +1,23 @@
 """The lens models of PyAutoArray#571 made anew: a SLaM pipeline's first stage, and its 72 systems."""
 
-import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import autofit as af
 import autolens as al
 import jax
-import numpy as np
 from autofit.jax import register_model
 
 from matrix.diagnose.corpus.kinds import SLAM_LENS_GAUSSIANS
+from matrix.diagnose.corpus.points import Change
 from matrix.pipelines.catalogue import pipeline_named
 from matrix.pipelines.likelihood import Likelihood
 from matrix.pipelines.model import EINSTEIN_RADIUS, LENS_REDSHIFT, SHEAR, SOURCE_REDSHIFT
 
-POINTS = 48
 MASK_RADIUS = 3.5
 SMALLEST_WIDTH = 0.005
 PER_BASIS = SLAM_LENS_GAUSSIANS // 2
 OVER_SAMPLING, RADII = (4, 2, 2), (0.3, 0.6)
-VARIED_POINTS = range(0, POINTS, 8)
-
-
-@dataclasses.dataclass(frozen=True)
-class Change:
-    """What a group of the systems has otherwise: factors of the noise map and of the smallest width."""
-
-    label: str
-    noise: float = 1.0
-    width: float = 1.0
-
-    @property
-    def points(self) -> range:
-        """Which of the points it has."""
-        return range(POINTS) if self.noise == self.width == 1 else VARIED_POINTS
-
-
-CHANGES = (
-    Change("slam48"),
-    Change("noise_x0.3", noise=0.3),
-    Change("noise_x3", noise=3.0),
-    Change("sigma_x0.5", width=0.5),
-    Change("sigma_x2", width=2.0),
-)
 
 
 def slam_likelihood(workspace: Path, change: Change) -> Likelihood:
@@ -63,16 +36,6 @@ def slam_likelihood(workspace: Path, change: Change) -> Likelihood:
         structure=jax.tree_util.tree_structure(medians),
         configuration={},
     )
-
-
-def slam_vectors(medians: tuple[float, ...], points: range) -> Iterator[tuple[int, tuple[float, ...]]]:
-    """Number and physical parameters of the points: near the medians, a little off in each parameter."""
-    centre = np.array(medians) + 0.013 * np.sin(np.arange(len(medians)) + 1)
-    generator = np.random.default_rng(1)
-    for number in range(POINTS):
-        drawn = centre + 0.01 * (generator.random(len(medians)) - 0.5)
-        if number in points:
-            yield number, tuple(map(float, drawn))
 
 
 def _dataset(workspace: Path, change: Change) -> Any:

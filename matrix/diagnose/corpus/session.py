@@ -29,7 +29,7 @@ DESCRIPTION = (
 )
 # What decides a system besides the library and the data, and what decides a judgement besides the systems.
 MAKING = (
-    *(f"matrix/diagnose/corpus/{name}.py" for name in ("kinds", "making", "recipe")),
+    *(f"matrix/diagnose/corpus/{name}.py" for name in ("kinds", "making", "points", "recipe")),
     *(f"matrix/pipelines/{name}.py" for name in ("catalogue", "likelihood", "model")),
 )
 JUDGING = ("matrix/diagnose/corpus", "matrix/diagnose/bench", "solver")
