@@ -15,7 +15,7 @@ from matrix.checks.record import CheckRecord, Item, read_check, write_check
 from matrix.checks.workplace import CheckError, Workplace
 from matrix.errors import MatrixError
 from matrix.execute.reservations import own_share
-from matrix.files import read_text, write_json
+from matrix.files import read_text, write_json, write_text
 from matrix.layout import REPOSITORY_ROOT
 from matrix.plan import Plan, PlannedCheck
 from matrix.record import RecordError
@@ -56,18 +56,23 @@ def run_check(plan: Plan, check: PlannedCheck) -> CheckRecord | CheckFailure:
     record = kept_check(plan, check)
     if record is not None:
         return record
-    with own_share(CHECKS[check.check].memory, plan.threads, plan.platform) as share:
-        place = Workplace(plan, check, share)
-        if not place.kept_items():
-            shutil.rmtree(place.folder, ignore_errors=True)
-        # Else the logs of what is kept stay, as its evidence.
-        place.folder.mkdir(parents=True, exist_ok=True)
-        plan.check_path(check).unlink(missing_ok=True)
-        try:
+
+    def say(waiting: str) -> None:
+        write_text(plan.check_stage(check), f"{waiting}\n")
+
+    memory, folder = CHECKS[check.check].memory, plan.check_folder(check)
+    try:
+        with own_share(memory, plan.threads, plan.platform, plan.cell_timeout, say) as share:
+            place = Workplace(plan, check, share)
+            if not place.kept_items():
+                shutil.rmtree(folder, ignore_errors=True)
+            # Else the logs of what is kept stay, as its evidence.
+            folder.mkdir(parents=True, exist_ok=True)
+            plan.check_path(check).unlink(missing_ok=True)
             return _inside(place) if check.check in inside.CHECKS else _outside(place)
-        except (CheckError, MatrixError) as error:
-            write_json(place.folder / "failure.json", {"reason": str(error)})
-            return CheckFailure(check, str(error), place.log)
+    except (CheckError, MatrixError) as error:
+        write_json(folder / "failure.json", {"reason": str(error)})
+        return CheckFailure(check, str(error), folder / "log.txt")
 
 
 def _inside(place: Workplace) -> CheckRecord:

@@ -5,14 +5,16 @@ import os
 import re
 import shutil
 import signal
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from matrix import process
 from matrix.cell import SETTINGS_VARIABLE
+from matrix.errors import EnvironmentFailure
 from matrix.execute.reservations import Share, own_share, peak_bytes
-from matrix.files import read_text, write_json
+from matrix.files import read_text, write_json, write_text
 from matrix.layout import REPOSITORY_ROOT
 from matrix.plan import Plan, PlannedCell, Side, read_plan
 from matrix.record import Record, RecordError, read_record
@@ -95,8 +97,17 @@ def run_cell(plan: Plan, cell: PlannedCell) -> Record | CellFailure:
     record = kept_record(plan, cell)
     if record is not None:
         return record
-    with own_share(peak_bytes(cell.pipeline, cell.scale), plan.threads, plan.platform) as share:
-        outcome = _run(plan, cell, share)
+    begin = time.monotonic()
+
+    def say(waiting: str) -> None:
+        write_text(stage_path(plan, cell), f"{waiting}\n")
+
+    memory = peak_bytes(cell.pipeline, cell.scale)
+    try:
+        with own_share(memory, plan.threads, plan.platform, plan.cell_timeout, say) as share:
+            outcome = _run(plan, cell, share, time.monotonic() - begin)
+    except EnvironmentFailure as error:
+        outcome = CellFailure(cell, str(error), plan.cell_folder(cell) / "log.txt")
     if isinstance(outcome, CellFailure):
         write_json(_failure_path(plan, cell), {"reason": outcome.reason})
     return outcome
@@ -218,7 +229,7 @@ def _failure_path(plan: Plan, cell: PlannedCell) -> Path:
     return plan.cell_folder(cell) / "failure.json"
 
 
-def _run(plan: Plan, cell: PlannedCell, share: Share) -> Record | CellFailure:
+def _run(plan: Plan, cell: PlannedCell, share: Share, waited: float) -> Record | CellFailure:
     folder = plan.cell_folder(cell)
     shutil.rmtree(folder, ignore_errors=True)
     work = folder / "work"
@@ -232,11 +243,11 @@ def _run(plan: Plan, cell: PlannedCell, share: Share) -> Record | CellFailure:
         cwd=work,
         env=cell_environment(plan, cell),
         log=log,
-        timeout=plan.cell_timeout,
+        timeout=plan.cell_timeout - waited,
         share=share,
     )
     if exit_code is None:
-        return CellFailure(cell, _timeout_reason(plan, cell), log)
+        return CellFailure(cell, _timeout_reason(plan, cell, waited), log)
     if exit_code != 0:
         return CellFailure(cell, failure_reason(exit_code, log), log)
     record = kept_record(plan, cell)
@@ -269,12 +280,13 @@ def stage_path(plan: Plan, cell: PlannedCell) -> Path:
     return record.with_name(f"{record.name}.stage")
 
 
-def _timeout_reason(plan: Plan, cell: PlannedCell) -> str:
+def _timeout_reason(plan: Plan, cell: PlannedCell, waited: float) -> str:
     stage_file = stage_path(plan, cell)
     stage = read_text(stage_file).strip() if stage_file.exists() else "unknown"
+    also = f", {waited:.0f} s of them waiting for its share of the machine" if waited >= 1 else ""
     return (
-        f"no end after {plan.cell_timeout:.0f} s (last stage: {stage}). A stage that calls the compiled "
-        "likelihood can hang in XLA's FFT on a busy CPU (PyAutoFit#1530). On a slow machine raise "
+        f"no end after {plan.cell_timeout:.0f} s{also} (last stage: {stage}). A stage that calls the "
+        "compiled likelihood can hang in XLA's FFT on a busy CPU (PyAutoFit#1530). On a slow machine raise "
         "--cell-timeout."
     )
 

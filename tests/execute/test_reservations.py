@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import re
 import stat
 import tempfile
 import threading
@@ -11,9 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from matrix.errors import EnvironmentFailure
 from matrix.execute import local, reservations
 from matrix.execute.local import CellFailure, supervise
 from matrix.execute.reservations import Share, machine_folder, reserved, usable_cores, workers_that_fit
+from matrix.files import LinkError
 from tests.factory import make_plan
 
 TOTAL = psutil.virtual_memory().total
@@ -162,3 +165,111 @@ def test_cells_of_all_working_folders_stand_in_one_ledger(
         plan = make_plan(tmp_path / name)
         local.run_cell(plan, plan.cells[0])
     assert holders == [[str(os.getpid())]] * 2
+
+
+def test_another_process_of_the_same_number_holds_nothing(tmp_path: Path) -> None:
+    began = psutil.Process(os.getppid()).create_time()
+    for started, counts in ((began, True), (began - 60, False), (None, True)):
+        share = Share(memory=TOTAL, cores=[0], started=started)
+        reservations._write(tmp_path / "reservations.json", {os.getppid(): share})
+        assert bool(reservations.shares(tmp_path)) == counts
+
+
+def test_what_is_held_is_noted_with_the_start_of_its_process(tmp_path: Path) -> None:
+    with reserved(tmp_path, 1, 1):
+        (entry,) = json.loads((tmp_path / "reservations.json").read_text()).values()
+    assert entry["started"] == pytest.approx(psutil.Process().create_time(), abs=1)
+
+
+@pytest.mark.parametrize(
+    "ledger",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"[]",
+        b'{"1": 2}',
+        b'{"-1": {"memory": 1, "cores": []}}',
+        b'{"99999999999999": {"memory": 1, "cores": []}}',
+        b'{"1": {"memory": -1, "cores": []}}',
+        b"[" * 9999,
+    ],
+)
+def test_an_empty_or_foreign_ledger_counts_as_empty_and_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, ledger: bytes
+) -> None:
+    path = tmp_path / "reservations.json"
+    path.write_bytes(ledger)
+    with reserved(tmp_path, TOTAL * 2, 1):
+        assert list(json.loads(path.read_text())) == [str(os.getpid())]
+    assert str(path) in caplog.text
+
+
+def test_a_link_is_no_ledger(tmp_path: Path) -> None:
+    target = tmp_path / "precious"
+    target.write_text("{}")
+    (tmp_path / "reservations.json").symlink_to(target)
+    with pytest.raises(LinkError), reserved(tmp_path, 1, 1):
+        pass
+    assert target.read_text() == "{}"
+
+
+@pytest.mark.parametrize("kind", ["link", "file", "open to all", "another's"])
+def test_a_folder_that_is_not_ours_alone_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    folder = tmp_path / f"nnls-matrix-{os.getuid()}"
+    match kind:
+        case "link":
+            (tmp_path / "other").mkdir(mode=0o700)
+            folder.symlink_to(tmp_path / "other")
+        case "file":
+            folder.write_text("")
+        case "open to all":
+            folder.mkdir()
+            folder.chmod(0o777)
+        case "another's":
+            folder.mkdir(mode=0o700)
+            monkeypatch.setattr(os, "getuid", lambda: 4711)
+            folder.rename(tmp_path / "nnls-matrix-4711")
+    with pytest.raises(EnvironmentFailure, match=r"nobody else can write to or read.*TMPDIR"):
+        machine_folder()
+
+
+def test_who_waits_says_for_what_and_gives_up_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reservations, "POLL_SECONDS", 0.05)
+    share = Share(memory=6 * reservations.GIB, cores=[0], gpu="GPU-a")
+    reservations._write(tmp_path / "reservations.json", {os.getppid(): share})
+    said: list[str] = []
+    expected = rf"waiting for 2\.0 GiB.*GPU.*process {os.getppid()} \(6\.0 GiB and GPU GPU-a\).*kill"
+    with (
+        pytest.raises(EnvironmentFailure, match=f"not started within 0 s: {expected}"),
+        reserved(tmp_path, 2 * reservations.GIB, 1, ("GPU-a",), 0.2, said.append),
+    ):
+        pass
+    assert len(said) == 1 and re.search(expected, said[0])
+
+
+def test_waiting_counts_against_the_time_of_a_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(reservations, "POLL_SECONDS", 0.05)
+    ledger = machine_folder() / "reservations.json"
+    reservations._write(ledger, {os.getppid(): Share(memory=TOTAL, cores=[0])})
+    plan = make_plan(tmp_path / "run", cell_timeout=0.3)
+    cell = plan.cells[0]
+    result = local.run_cell(plan, cell)
+    assert isinstance(result, CellFailure)
+    assert f"process {os.getppid()}" in result.reason
+    assert "waiting for" in local.stage_path(plan, cell).read_text()
+    assert local.kept_failure(plan, cell) == result.reason
+    left: list[float] = []
+    monkeypatch.setattr(local, "cell_command", lambda *_: ["true"])
+    monkeypatch.setattr(local, "supervise", lambda *_, timeout, **__: left.append(timeout))
+    threading.Timer(1.0, lambda: reservations._write(ledger, {})).start()
+    plan = make_plan(tmp_path / "other", cell_timeout=60.0)
+    local.run_cell(plan, plan.cells[0])
+    assert 50 < left[0] < 59.5

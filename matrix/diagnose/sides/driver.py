@@ -159,10 +159,16 @@ def run_side(
     }
     words = [str(word) for pair in options.items() for word in pair]
     log = folder / "log.txt"
-    (folder / "stage").unlink(missing_ok=True)
+    stage = folder / "stage"
+    stage.unlink(missing_ok=True)
+    memory = peak_bytes(cell.pipeline, cell.scale)
+
+    def say(waiting: str) -> None:
+        write_text(stage, f"{waiting}\n")
+
     with (
-        shown(console, f"{module.split('.')[-2]} of {cell.name}", lambda: doing(folder / "stage")),
-        own_share(peak_bytes(cell.pipeline, cell.scale), plan.threads, plan.platform) as share,
+        shown(console, f"{module.split('.')[-2]} of {cell.name}", lambda: doing(stage)),
+        own_share(memory, plan.threads, plan.platform, timeout, say) as share,
     ):
         exit_code = supervise(
             [str(plan.environments[cell.side].python), "-m", module, *words],
