@@ -202,28 +202,64 @@ def test_label_from_the_name(tmp_path: Path, name: str, label: str) -> None:
     assert found.judgements[0].label == label
 
 
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ('{"log_likelihood": ', "cannot be read as JSON"),
-        ("[" * 100_000, "cannot be read as JSON"),
-        ("[1.5]", "holds no log likelihood"),
-        ('{"type": "instance"}', "holds no log likelihood"),
-        ('{"schema": "nnls-matrix/cell-record", "version": 999}', "version 999"),
-    ],
-)
-def test_other_files_are_named_as_such(tmp_path: Path, text: str, reason: str) -> None:
+@pytest.mark.parametrize("text", ["[1.5]", '{"type": "instance"}', "null", "1e400"])
+def test_other_files_are_named_as_such(tmp_path: Path, text: str) -> None:
     path = tmp_path / "other.json"
     path.write_text(text)
     found = audit_file(path)
     assert found.verdict is Verdict.FOREIGN
+    assert "holds no log likelihood" in found.reason
+
+
+FLOAT32 = json.dumps(
+    {"autolens_version": "2026.5.1.4", "log_likelihood": {"full_pipeline_jit": 26288.3203125}}, indent=1
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (FLOAT32.encode()[:-20], "cannot be read as JSON"),
+        (b"", "cannot be read as JSON"),
+        (FLOAT32.replace("2026", "café").encode("latin-1"), "cannot be read as JSON"),
+        (b"[" * 100_000, "cannot be read as JSON"),
+        (b"\xff\xfe\x00", "cannot be read as JSON"),
+        (f"{FLOAT32}\n{FLOAT32}\n".encode(), "Extra data"),
+        (f"<<<<<<< HEAD\n{FLOAT32}\n=======\n{FLOAT32}\n>>>>>>> x\n".encode(), "conflict markers"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 812\n", "git lfs pull"),
+        (b'{"schema": "nnls-matrix/cell-record", "version": 999}', "version 999"),
+    ],
+)
+def test_what_could_not_be_looked_at_is_not_clean(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, reason: str
+) -> None:
+    audited(tmp_path, result())
+    assert main([str(tmp_path)]) == 0
+    path = tmp_path / "bad_fp64.json"
+    path.write_bytes(content)
+    found = audit_file(path)
+    assert found.verdict is Verdict.UNREADABLE
     assert reason in found.reason
+    assert main([str(tmp_path)]) == 2
+    assert f"1 of 2 files could not be looked at, so nobody knows what they hold: {path}" in (
+        capsys.readouterr().err
+    )
 
 
-def test_binary_file_is_no_result(tmp_path: Path) -> None:
-    path = tmp_path / "other.json"
-    path.write_bytes(b"\xff\xfe\x00")
-    assert audit_file(path).verdict is Verdict.FOREIGN
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+@pytest.mark.parametrize("name", ["a_fp64.json", "a_fp64.JSON"])
+def test_any_encoding_of_json_is_read(tmp_path: Path, encoding: str, name: str) -> None:
+    for text in (FLOAT32, FLOAT32.replace("\n", "\r\n"), FLOAT32.replace("2026", "\\ud800\\u0000")):
+        (tmp_path / name).write_bytes(text.encode(encoding))
+        (found,) = audit([tmp_path])
+        assert found.verdict is Verdict.FLOAT32
+        assert main([str(tmp_path)]) == 1
+
+
+def test_a_loop_of_links_could_not_be_looked_at(tmp_path: Path) -> None:
+    audited(tmp_path, result())
+    (tmp_path / "loop.json").symlink_to(tmp_path / "loop.json")
+    assert [found.verdict for found in audit([tmp_path])] == [Verdict.FLOAT64, Verdict.UNREADABLE]
 
 
 def test_record_of_ours(tmp_path: Path) -> None:
@@ -270,7 +306,10 @@ def test_command_finds_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str
     audited(tmp_path, result())
     audited(tmp_path, {"type": "instance"}, "tracer.json")
     assert main([str(tmp_path)]) == 0
-    assert "0 float32 in truth, 0 undecidable, 1 float64, 1 not a result file" in capsys.readouterr().out
+    assert (
+        "0 float32 in truth, 0 undecidable, 1 float64, 0 could not be looked at, 1 not a result file"
+        in capsys.readouterr().out
+    )
 
 
 def test_command_finds_float32(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -294,7 +333,7 @@ def test_command_finds_float32(tmp_path: Path, capsys: pytest.CaptureFixture[str
     [
         ({}, "absent", "there is no"),
         ({}, ".", "no JSON file in"),
-        ({"tracer.json": "{}", "torn.json": "{"}, ".", "none of the 2 JSON files is a result file"),
+        ({"tracer.json": "{}", "more.json": "[]"}, ".", "none of the 2 JSON files is a result file"),
     ],
 )
 def test_command_with_nothing_to_audit(

@@ -4,9 +4,11 @@ import argparse
 import dataclasses
 import json
 import math
+import os
+import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,10 @@ VERSION = 1
 _PLAIN_WIDTH = 180
 
 DESCRIPTION = "Tell which results labelled float64 were float32 in truth."
-EPILOG = "Exit codes: 0 nothing float32 found, 1 some file is float32 in truth, 2 no result file to audit."
+EPILOG = (
+    "Exit codes: 0 nothing float32 found, 1 some file is float32 in truth, 2 no result file to audit, or one "
+    "that could not be looked at."
+)
 CAPTION = (
     "mp files are judged alike: mixed precision touches blurring and curvature, the solve and the log "
     "determinants stay float64"
@@ -34,7 +39,7 @@ CAPTION = (
 
 @dataclasses.dataclass(frozen=True)
 class FileAudit:
-    """The verdict on one file; `judgements` is empty where it is not a result file."""
+    """The verdict on one file; `judgements` is empty where it is not a result file, or could not be read."""
 
     path: Path
     verdict: Verdict
@@ -43,43 +48,61 @@ class FileAudit:
 
 
 def audit(paths: Sequence[Path]) -> list[FileAudit]:
-    """Judge every JSON file in folders, at any depth, and every file named.
+    """Judge every JSON file in folders, at any depth and in any spelling of `.json`, and every file named.
 
     Raises
     ------
     UsageError
         A path does not exist, or no JSON file is there.
     """
-    files: dict[Path, Path] = {}
+    files: dict[str, Path] = {}
+    unseen: list[OSError] = []
     for path in paths:
         if not path.exists():
             raise UsageError(f"there is no {path}: name a folder of result files, or a file.")
-        found = sorted(path.rglob("*.json")) if path.is_dir() else [path]
-        for file in found:
-            files.setdefault(file.resolve(), file)
-    if not files:
+        for file in sorted(_json_files(path, unseen)) if path.is_dir() else [path]:
+            files.setdefault(os.path.realpath(file), file)
+    if not (files or unseen):
         raise UsageError(f"no JSON file in {', '.join(map(str, paths))}: name a folder of result files.")
-    return [audit_file(file) for file in files.values()]
+    closed = [FileAudit(Path(error.filename), Verdict.UNREADABLE, str(error)) for error in unseen]
+    return [*map(audit_file, files.values()), *closed]
+
+
+def _json_files(folder: Path, unseen: list[OSError]) -> Iterator[Path]:
+    """Yield the JSON files below a folder; folders that cannot be entered go to `unseen`."""
+    for place, _, names in os.walk(folder, onerror=unseen.append):
+        yield from (Path(place, name) for name in names if name.lower().endswith(".json"))
 
 
 def audit_file(path: Path) -> FileAudit:
     """Judge one file: upstream's results, its comparisons of several configs, or a record of ours."""
+    text = ""
     try:
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
+        # UTF-8, -16 or -32, with or without a byte-order mark.
+        text = content.decode(json.detect_encoding(content), "surrogatepass")
         document = json.loads(text)
         if isinstance(document, dict) and document.get("schema") == RECORD_SCHEMA:
             judgements = [judged_record(from_json(text, str(path)))]
         else:
             judgements = judged_results(path.stem, document)
     except (OSError, ValueError, RecursionError) as error:
-        return FileAudit(path, Verdict.FOREIGN, f"cannot be read as JSON: {error}")
+        return FileAudit(path, Verdict.UNREADABLE, _why_unreadable(text, error))
     except RecordError as error:
-        return FileAudit(path, Verdict.FOREIGN, str(error))
+        return FileAudit(path, Verdict.UNREADABLE, str(error))
     if not judgements:
         return FileAudit(path, Verdict.FOREIGN, "holds no log likelihood and names no autolens version")
     found = {judgement.verdict for judgement in judgements}
     verdict = next(verdict for verdict in Verdict if verdict in found)
     return FileAudit(path, verdict, _file_reason(judgements), tuple(judgements))
+
+
+def _why_unreadable(text: str, error: Exception) -> str:
+    if text.startswith("version https://git-lfs"):
+        return "a Git LFS pointer, its content is not here: git lfs pull"
+    if re.search(r"^(<{7} |>{7} )", text, re.MULTILINE):
+        return "has the conflict markers of a merge: settle it first"
+    return f"cannot be read as JSON: {error}"
 
 
 def _file_reason(judgements: list[Judgement]) -> str:
@@ -95,6 +118,7 @@ _STYLES = {
     Verdict.FLOAT32: "bold red",
     Verdict.UNDECIDABLE: "yellow",
     Verdict.FLOAT64: "green",
+    Verdict.UNREADABLE: "bold yellow",
     Verdict.FOREIGN: "dim",
 }
 
@@ -165,6 +189,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if known.json is not None:
             write_audit(known.json, audits)
         verdicts = {audited.verdict for audited in audits}
+        unreadable = [audited for audited in audits if audited.verdict is Verdict.UNREADABLE]
+        if unreadable and Verdict.FLOAT32 not in verdicts:
+            raise UsageError(
+                f"{len(unreadable)} of {len(audits)} files could not be looked at, so nobody knows what they "
+                f"hold: {', '.join(str(audited.path) for audited in unreadable)}"
+            )
         if verdicts == {Verdict.FOREIGN}:
             raise UsageError(
                 f"none of the {len(audits)} JSON files is a result file, so nothing was audited."

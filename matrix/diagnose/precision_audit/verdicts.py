@@ -28,6 +28,7 @@ class Verdict(enum.StrEnum):
     FLOAT32 = "float32 in truth"
     UNDECIDABLE = "undecidable"
     FLOAT64 = "float64"
+    UNREADABLE = "could not be looked at"
     FOREIGN = "not a result file"
 
 
