@@ -97,7 +97,7 @@ def developer_edit(content: Content, notes: Notes) -> Edit:
     plan = content.plan
 
     def edit(tree: Path) -> Iterator[Commit]:
-        if (tree / RESULTS).is_dir():
+        if inside(tree, RESULTS).is_dir():
             written = write_results(tree, content.results, content.steps)
             notes.add(written)
             yield Commit(_results_message(plan, content.results), _below(tree, written.paths))
@@ -120,7 +120,7 @@ def profiling_edit(content: Content, notes: Notes) -> Edit:
     """
 
     def edit(tree: Path) -> Iterator[Commit]:
-        registry, readme = tree / study.REGISTRY, tree / study.README
+        registry, readme = inside(tree, study.REGISTRY), inside(tree, study.README)
         if registry.is_file():
             candidate = study.with_candidate(_text(registry))
             row = study.with_row(_text(readme))

@@ -1,5 +1,6 @@
 """Links that are committed in a repository: what they point to is neither read nor overwritten."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ def with_link(world: World, name: str, path: str, target: Path) -> World:
     clone = world.folder / "somebody" / name
     link = clone / path
     link.parent.mkdir(parents=True, exist_ok=True)
-    link.unlink(missing_ok=True)
+    shutil.rmtree(link) if link.is_dir() else link.unlink(missing_ok=True)
     link.symlink_to(target)
     run_git(clone, "add", "--all", "--force")
     run_git(clone, "commit", "--quiet", "-m", "a link")
