@@ -194,6 +194,12 @@ def trend(session: nox.Session) -> None:
 
 
 @nox.session
+def releases(session: nox.Session) -> None:
+    """Which releases vendoring knows, and which reproduced their constants in the kept runs."""
+    _hand_over(session, "matrix.report.releases", failed=JUDGES_NOTHING)
+
+
+@nox.session
 def doctor(session: nox.Session) -> None:
     """What would stop a run on this machine, and the remedy."""
     _hand_over(session, "matrix.doctor", failed=JUDGES_NOTHING)
