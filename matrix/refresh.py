@@ -17,7 +17,6 @@ from matrix.artifacts.probes import PROBES, kept_probe, new_probe
 from matrix.artifacts.results import RESULTS, config_name
 from matrix.artifacts.runs import NoRunError, Run, newest_run, unfinished_run
 from matrix.artifacts.steps import steps_from
-from matrix.branches.assertions import takes_solver
 from matrix.branches.forge import open_forge
 from matrix.branches.identity import read_identity
 from matrix.branches.measured import measured_paragraphs
@@ -39,6 +38,7 @@ from matrix.plan import Plan
 from matrix.planning import selected_checks
 from matrix.record import Record
 from matrix.redaction import redact
+from matrix.vendor import chooses_solver
 from matrix.waiting import clock
 
 DRIFT_REFUSED = 1
@@ -111,7 +111,7 @@ def refresh(options: Options) -> int:
         state = read_state(state_path)
         branches, notes = build_branches(manifest, content, layout.root, _trees(layout), identity, state)
         folder = layout.root / "trio" / run.plan.run
-        choice = takes_solver(branches[0].at.worktree)
+        choice = chooses_solver(branches[0].at.worktree)
         texts = Texts(run, branches, state, drifts, notes, without, choice, measured_paragraphs())
         there = [branch for branch in branches if branch.at.commits]
         addresses = {branch.at.name: _address(branch, layout, run) for branch in there}

@@ -15,7 +15,7 @@ from matrix.gates import (
     judge_change,
     judge_change_gate,
 )
-from matrix.gates.change import OURS
+from matrix.gates.change import OURS, SOLVED_WITHOUT
 from matrix.record import Record, Timing, Timings
 from tests.factory import EVIDENCE, evaluation, make_plan, make_record
 
@@ -44,6 +44,7 @@ GRADIENT = {
 }
 TEST = Item("test_autoarray.inversion.test_a::test_a", "passed")
 OWN = Item(f"{OURS}.test_solver::test_b", "passed")
+SOLVED = tuple(Item(way, "measured", "", {"error": 0.0}) for way in SOLVED_WITHOUT)
 SCRIPT = Item("a.py", "passed", "", {"log_likelihood: # [1]": 100.0})
 
 
@@ -67,7 +68,7 @@ def evidence(
         record(
             "independence",
             "candidate",
-            measured("a solve", {"error": 0.0}),
+            *SOLVED,
             Item("import jaxnnls", "passed"),
             Item("residual: autoconf 1", "failed", "jaxnnls==1.0.1"),
             **{"companion of autoconf": "companion/autoconf.patch"},
@@ -197,6 +198,32 @@ def test_only_new_failures_count_and_vanished_tests_are_noticed(tmp_path: Path) 
     assert "do not run any more" in gone.message
 
 
+def test_a_test_of_the_solver_that_stays_a_choice_may_skip_without_jaxnnls(tmp_path: Path) -> None:
+    reason = "it needs jaxnnls, which is not installed"
+    skipped = Item(TEST.name, "skipped", reason)
+    passed = gate("4", evidence(tmp_path, record("library-tests", "candidate", skipped, OWN)))
+    assert passed.outcome is Outcome.PASS
+    assert "1 need jaxnnls" in passed.message
+    other = Item(TEST.name, "skipped", "no network")
+    assert (
+        gate("4", evidence(tmp_path, record("library-tests", "candidate", other, OWN))).outcome
+        is Outcome.FAIL
+    )
+
+
+def test_a_test_of_ours_that_skips_without_jaxnnls_fails_gate_4(tmp_path: Path) -> None:
+    reason = "it needs jaxnnls, which is not installed"
+    ours = Item(f"{OURS}.test_choice::test_stats", "skipped", reason)
+    verdict = gate("4", evidence(tmp_path, record("library-tests", "candidate", TEST, OWN, ours)))
+    assert verdict.outcome is Outcome.FAIL
+    assert "test_stats" in verdict.message
+    bits = Item(f"{OURS}.test_choice::test_pdip_is_that_of_jaxnnls", "skipped", reason)
+    assert (
+        gate("4", evidence(tmp_path, record("library-tests", "candidate", TEST, OWN, bits))).outcome
+        is Outcome.PASS
+    )
+
+
 def test_a_release_without_tests_is_not_run_and_our_own_still_count(tmp_path: Path) -> None:
     none = record("library-tests", "baseline")
     own = gate("4", evidence(tmp_path, none, record("library-tests", "candidate", OWN)))
@@ -217,17 +244,25 @@ def test_library_that_still_needs_jaxnnls_fails_and_a_residual_elsewhere_is_name
     assert clean.outcome is Outcome.PASS
     assert "STILL OPEN" in clean.message
     assert "companion/autoconf.patch" in clean.message
-    solve = measured("a solve", {"error": 0.0})
     for item in (
-        Item("autoarray imports jaxnnls", "failed", "imported in autoarray/x.py:3"),
+        Item("jaxnnls is asked for", "failed", "from autoarray/x.py:3"),
         Item("autoarray declares: autoarray 1", "failed", "jaxnnls==1.0.1"),
     ):
-        verdict = gate("5", evidence(tmp_path, record("independence", "candidate", solve, item)))
+        verdict = gate("5", evidence(tmp_path, record("independence", "candidate", *SOLVED, item)))
         assert verdict.outcome is Outcome.FAIL
         assert item.message in verdict.message
-    wrong = record("independence", "candidate", measured("a solve", {"error": 0.5}))
-    assert gate("5", evidence(tmp_path, wrong)).outcome is Outcome.FAIL
-    assert gate("5", evidence(tmp_path, record("independence", "candidate"))).outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize("way", SOLVED_WITHOUT)
+@pytest.mark.parametrize("error", [0.5, float("nan"), None])
+def test_one_way_to_solve_without_jaxnnls_that_is_wrong_or_was_not_gone_fails_gate_5(
+    tmp_path: Path, way: str, error: float | None
+) -> None:
+    others = [item for item in SOLVED if item.name != way]
+    found = [] if error is None else [measured(way, {"error": error})]
+    verdict = gate("5", evidence(tmp_path, record("independence", "candidate", *others, *found)))
+    assert verdict.outcome is Outcome.FAIL
+    assert way in verdict.message
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from matrix.errors import UsageError
+from matrix.vendor.call_site import FUNCTION
+from matrix.vendor.choice import VALUE
 
 SCRIPT = "scripts/jax_assertions/nnls.py"
 OLD = "jaxnnls"
 NEW = "autoarray.inversion.nnls"
 
-CALL_SITE = "reconstruction_positive_only_from"
-_CALL_SITE_FILE = "autoarray/inversion/inversion/inversion_util.py"
 _KEYWORD = "solver"
-_VALUE = "nnls"
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _FIRST = "# --- Matrix of cases: begin ---"
@@ -25,27 +24,6 @@ _IN_WORDS = (
     (re.compile(rf"(?<=preconditioned ``){OLD}(?=`` path)"), NEW),
     (re.compile(rf"(?<=Matches Raw ){OLD}(?=__)"), "nnls"),
 )
-
-
-def takes_solver(library: Path) -> bool:
-    """Whether the library's call site takes the name of a solver, as it does since release 2026.9.26.1.
-
-    Parameters
-    ----------
-    library
-        A tree of the library.
-
-    Raises
-    ------
-    UsageError
-        There is no such function where it is in every release.
-    """
-    path = library / _CALL_SITE_FILE
-    tree = ast.parse(path.read_bytes()) if path.is_file() else ast.Module([], [])
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and node.name == CALL_SITE:
-            return _KEYWORD in [each.arg for each in (*node.args.args, *node.args.kwonlyargs)]
-    raise UsageError(f"{path} has no function {CALL_SITE}: is it a tree of PyAutoArray?")
 
 
 def switch_import(script: str, named: bool) -> str:
@@ -92,7 +70,7 @@ def with_solver(script: str) -> str:
     lines = script.encode().splitlines(keepends=True)
     for line, end, column in sorted(_unnamed_calls(_parsed(script), lines), reverse=True):
         between = ", " if column is None else ",\n" + " " * column
-        added = f'{between}{_KEYWORD}="{_VALUE}"'.encode()
+        added = f'{between}{_KEYWORD}="{VALUE}"'.encode()
         lines[line] = lines[line][:end] + added + lines[line][end:]
     return b"".join(lines).decode()
 
@@ -100,7 +78,7 @@ def with_solver(script: str) -> str:
 def _unnamed_calls(tree: ast.Module, lines: list[bytes]) -> Iterator[tuple[int, int, int | None]]:
     """Where the last argument of each call ends, and its column where it begins a line of its own."""
     for call in ast.walk(tree):
-        if not (isinstance(call, ast.Call) and ast.unparse(call.func).split(".")[-1] == CALL_SITE):
+        if not (isinstance(call, ast.Call) and ast.unparse(call.func).split(".")[-1] == FUNCTION):
             continue
         if _KEYWORD in [word.arg for word in call.keywords]:
             continue

@@ -9,13 +9,13 @@ from matrix.artifacts.drift import Drift
 from matrix.artifacts.results import RESULTS, Written, write_results
 from matrix.artifacts.runtime import PIPELINE, write_runtime
 from matrix.branches import study
-from matrix.branches.assertions import SCRIPT, switch_import, takes_solver, with_cases
+from matrix.branches.assertions import SCRIPT, switch_import, with_cases
 from matrix.branches.repository import Commit, Edit
 from matrix.errors import UsageError
 from matrix.files import inside, write_text
 from matrix.plan import Plan
 from matrix.record import Record
-from matrix.vendor import drop_dependency, packaging_files, plan_vendoring, write_step
+from matrix.vendor import chooses_solver, drop_dependency, packaging_files, plan_vendoring, write_step
 
 _IMPORT = """Take the positive-only solver from autoarray in the NNLS assertions
 
@@ -167,7 +167,7 @@ def assertions_edit(library: Path) -> Edit:
 
     def edit(tree: Path) -> Iterator[Commit]:
         path = inside(tree, SCRIPT)
-        named = takes_solver(library)
+        named = chooses_solver(library)
         switched = switch_import(_text(path), named)
         write_text(path, switched)
         yield Commit(_IMPORT, (SCRIPT,))

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from matrix.branches.assertions import SCRIPT, switch_import, takes_solver, with_cases
+from matrix.branches.assertions import SCRIPT, switch_import, with_cases
 from matrix.checks.record import Item
 from matrix.checks.rules import read_rules
 from matrix.checks.scripts import run_script
 from matrix.checks.workplace import CheckError, Workplace
 from matrix.files import inside, write_text
+from matrix.vendor import chooses_solver
 
 
 def run(place: Workplace) -> tuple[Item, ...]:
@@ -18,7 +19,7 @@ def run(place: Workplace) -> tuple[Item, ...]:
     if not script.is_file():
         raise CheckError(f"the test workspace has no {SCRIPT}")
     if place.check.side == "candidate":
-        named = takes_solver(place.plan.libraries["candidate"])
+        named = chooses_solver(place.plan.libraries["candidate"])
         switched = switch_import(script.read_bytes().decode("utf-8"), named)
         write_text(script, with_cases(switched, named))
     return (run_script(place, workspace, Path(SCRIPT), read_rules(workspace), ()),)

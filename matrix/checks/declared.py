@@ -3,8 +3,9 @@
 import re
 from pathlib import Path
 
-from matrix.checks.independence import LIBRARY, REPLACED
+from matrix.checks.independence import LIBRARY
 from matrix.checks.record import Item
+from matrix.checks.watch import REPLACED
 from matrix.files import inside, read_text
 from matrix.vendor import packaging_files
 

@@ -1,4 +1,4 @@
-"""Whether the library still needs jaxnnls: a solve without it, its imports, and who still asks for it."""
+"""Whether the library needs jaxnnls: it solves without it, asks for it nowhere, and who still declares it."""
 
 import ast
 import importlib
@@ -6,28 +6,73 @@ import importlib.metadata
 import importlib.util
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from matrix.checks.record import Item
+from matrix.checks.watch import REPLACED, ImportWatch
 from matrix.files import read_text
 
-REPLACED = "jaxnnls"
 LIBRARY = "autoarray"
 
+# By hand: the second unknown is at its bound, the first is then q / Q, and the sum's gradient is 1 / Q.
+_Q, _q = [[2.0, 1.0], [1.0, 3.0]], [4.0, -1.0]
+_x, _x_by_q = [2.0, 0.0], [0.5, 0.0]
 
-def measure(nnls: ModuleType) -> tuple[Item, ...]:
-    """Look for every way back to jaxnnls; run where the stack is imported and has solved."""
-    return (_solve(nnls), _absence(), *_imports(), *_loaded(), *_declarations())
+
+def measure(
+    nnls: ModuleType, reconstruction: Callable[..., Any], chosen: str, watch: ImportWatch
+) -> tuple[Item, ...]:
+    """Solve without jaxnnls as an inversion does, and look for every way back to it.
+
+    Parameters
+    ----------
+    nnls
+        The solver's module.
+    reconstruction, chosen
+        The library's positive-only solve under the setting it has, and the name of that setting.
+    watch
+        On jaxnnls, since before the library was imported.
+    """
+    solves = (_solve(nnls), *_call_site(reconstruction, chosen))
+    # Before we ask for it ourselves.
+    asked = _watched(watch)
+    return (*solves, asked, _absence(), _imports(), *_loaded(), *_declarations())
+
+
+def _call_site(reconstruction: Callable[..., Any], chosen: str) -> Iterator[Item]:
+    """The same system through the library's call site: run, compiled, in a batch, and differentiated."""
+    import jax
+    import jax.numpy as jnp
+
+    def solve(q: Any, Q: Any) -> Any:
+        return reconstruction(data_vector=q, curvature_reg_matrix=Q, xp=jnp)
+
+    Q, q = jnp.asarray(_Q), jnp.asarray(_q)
+    gradient = jax.jit(jax.grad(lambda q, Q: jnp.sum(solve(q, Q))))
+    ways: dict[str, tuple[Callable[[], Any], list[float]]] = {
+        "run": (lambda: solve(q, Q), _x),
+        "compiled": (lambda: jax.jit(solve)(q, Q), _x),
+        "in a batch": (lambda: jax.jit(jax.vmap(solve, (0, None)))(jnp.stack([q, q]), Q)[1], _x),
+        "differentiated": (lambda: gradient(q, Q), _x_by_q),
+    }
+    for way, (call, expected) in ways.items():
+        name = f"the call site, {way}"
+        try:
+            error = float(np.max(np.abs(np.asarray(call()) - np.asarray(expected))))
+        except ImportError as reason:
+            yield Item(name, "failed", f"under {chosen}: {reason}")
+        else:
+            yield Item(name, "measured", f"under {chosen}", {"error": error})
 
 
 def _solve(nnls: ModuleType) -> Item:
-    """2 x 2, done by hand: the second unknown is at its bound, the first is then q / Q = 2."""
-    x = np.asarray(nnls.solve_nnls_primal(np.array([[2.0, 1.0], [1.0, 3.0]]), np.array([4.0, -1.0])))
-    error = float(np.max(np.abs(x - np.array([2.0, 0.0]))))
+    x = np.asarray(nnls.solve_nnls_primal(np.array(_Q), np.array(_q)))
+    error = float(np.max(np.abs(x - np.array(_x))))
     return Item(
         "a solve", "measured", f"{nnls.__name__}.solve_nnls_primal from {nnls.__file__}", {"error": error}
     )
@@ -41,7 +86,8 @@ def _absence() -> Item:
     return Item(f"import {REPLACED}", "failed", f"it can be imported, from {module.__file__}")
 
 
-def _imports() -> Iterator[Item]:
+def _imports() -> Item:
+    """Where the library's files import it: not a fault by itself, since a solver may be a choice."""
     spec = importlib.util.find_spec(LIBRARY)
     assert spec is not None and spec.origin is not None
     folder = Path(spec.origin).parent
@@ -51,13 +97,14 @@ def _imports() -> Iterator[Item]:
         for path in paths
         for line in importing_lines(read_text(path))
     ]
-    message = f"imported in {', '.join(found)}" if found else f"no module of {LIBRARY} imports it"
-    yield Item(
-        f"{LIBRARY} imports {REPLACED}",
-        "failed" if found else "passed",
-        message,
-        {"modules": float(len(paths))},
-    )
+    message = f"imports of it stand in {', '.join(found)}" if found else f"no module of {LIBRARY} imports it"
+    return Item(f"{LIBRARY} imports {REPLACED}", "measured", message, {"modules": float(len(paths))})
+
+
+def _watched(watch: ImportWatch) -> Item:
+    seen = sorted(set(watch.seen))
+    message = f"from {', '.join(seen)}" if seen else "nothing that ran asked for it"
+    return Item(f"{REPLACED} is asked for", "failed" if seen else "passed", message)
 
 
 def importing_lines(source: str) -> list[int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from matrix.cell import prepare_library
 from matrix.checks.record import CheckRecord, Item, write_check
+from matrix.checks.watch import REPLACED, ImportWatch
 
 CHECKS = ("assertions", "gradients", "independence")
 VENDORED = "autoarray.inversion.nnls"
@@ -25,8 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     options.record.unlink(missing_ok=True)
     started = time.monotonic()
+    watch = ImportWatch(REPLACED)
+    watch.start()
     prepare_library()
-    items = _items(options.check, options.scale)
+    items = _items(options.check, options.scale, watch)
     facts = {
         "python": sys.version.split()[0],
         "autoarray": str(importlib.import_module("autoarray").__file__),
@@ -36,17 +39,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _items(check: str, scale: str) -> tuple[Item, ...]:
+def _items(check: str, scale: str, watch: ImportWatch) -> tuple[Item, ...]:
     # Late, since they import JAX.
-    from matrix.checks import assertions, gradients, independence
+    from matrix.checks import assertions, call_site, gradients, independence
 
     nnls = importlib.import_module(VENDORED)
     if check == "assertions":
         return assertions.measure(nnls, scale, lambda text: print(text, flush=True))
+    module = importlib.import_module("autoarray.inversion.inversion.inversion_util")
+    settings = importlib.import_module("autoarray").Settings()
+    reconstruction, chosen = call_site.as_set(module, settings)
     if check == "gradients":
-        call_site = importlib.import_module("autoarray.inversion.inversion.inversion_util")
-        return gradients.measure(nnls, call_site.reconstruction_positive_only_from)
-    return independence.measure(nnls)
+        return gradients.measure(nnls, reconstruction)
+    return independence.measure(nnls, reconstruction, chosen, watch)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from matrix.vendor.dependencies import (
 from matrix.vendor.package import PACKAGE, algorithm_names
 from matrix.vendor.recognition import Problem, UnrecognisedError
 from matrix.vendor.series import PlannedStep, plan_steps
-from matrix.vendor.shapes import PYPROJECT, steps_for
+from matrix.vendor.shapes import PYPROJECT, chooses_solver, steps_for
 from matrix.vendor.tree import Writes
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "UnrecognisedError",
     "VendoringReport",
     "algorithm_names",
+    "chooses_solver",
     "drop_dependency",
     "packaging_files",
     "plan_vendoring",

@@ -28,6 +28,7 @@ CONFIG_READER = "nnls_config_from"
 TEMPLATE = "inversion_util.py"
 NEW_PARAMETER = "dense_columns"
 
+_DRIVER = "autoarray.util.jax_nnls"
 _PARAMETERS = ["data_vector", "curvature_reg_matrix", "settings", "xp"]
 _CONFIG_KEYS = {"general", "inversion", "nnls_jacobi_preconditioning", "nnls_target_kappa"}
 _FREE_NAMES = {"xp", "data_vector", "curvature_reg_matrix", "KeyError"}
@@ -61,6 +62,15 @@ def switch_call_site(source: str) -> str:
     need_imported(PATH, tree, ("List", "Optional"))
     _recognise(function, branch)
     return _rewrite(source, config_import(branch))
+
+
+def calls_driver(source: str) -> bool:
+    """Tell whether an `inversion_util.py` calls a module of the library's own that wraps jaxnnls."""
+    try:
+        function = function_named(PATH, parse(PATH, source).body, FUNCTION)
+    except UnrecognisedError:
+        return False
+    return any(isinstance(node, ast.ImportFrom) and node.module == _DRIVER for node in ast.walk(function))
 
 
 def jax_branch(function: ast.FunctionDef) -> ast.If:

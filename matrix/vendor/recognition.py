@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from matrix.errors import UsageError
 
-SUPPORTED = "the PyAutoArray releases 2026.5.8.2 to 2026.7.9.1 and the main branch of that time"
+SUPPORTED = (
+    "the PyAutoArray releases 2026.5.8.2 to 2026.7.9.1 and from 2026.9.26.1 on, as far as these had come by "
+    "2026.10.26.1, and the main branches of those times"
+)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from matrix.vendor import call_site, callers, choice, config, optional
 from matrix.vendor.dependencies import drop_dependency, packaging_files
 from matrix.vendor.mentions import without_mentions
 from matrix.vendor.package import MANIFEST, PACKAGE, declare_data, put_tests, solver_files, stale_files
+from matrix.vendor.recognition import Problem, UnrecognisedError
 from matrix.vendor.series import Step
 from matrix.vendor.tree import PlannedTree
 
@@ -28,6 +29,12 @@ _OFFER = """A third value of positive_only_solver, valid for every JAX inversion
 with or without linear light profiles, alone and under vmap. "pdip" (the default) and "certified" stay
 bit for bit as they are, and the NumPy path does not change."""
 
+_BETWEEN = (
+    f"its JAX branch calls {optional.MODULE}, and its callers do not choose the solver: this is the code of "
+    "the releases 2026.7.15.1 to 2026.9.19.1. The nearest that vendoring knows are 2026.7.9.1 before and "
+    "2026.9.26.1 after"
+)
+
 _OPTIONAL = """Under the default nothing imports it. Choosing pdip, or certified with its fallback, without it
 says what to install; the tests that need it skip where it is not there."""
 
@@ -37,11 +44,22 @@ def steps_for(checkout: Path, solver: Path, algorithm: str | None) -> tuple[Step
 
     Where callers choose the solver, ours is a third choice; else it takes the place of jaxnnls.
     """
-    steps = _offered if choice.is_choice(_text_of(inside(checkout, call_site.PATH))) else _replaced
+    if chooses_solver(checkout):
+        steps = _offered
+    elif call_site.calls_driver(_call_site_of(checkout)):
+        raise UnrecognisedError(Problem(call_site.PATH, _BETWEEN))
+    else:
+        steps = _replaced
     return (_add_solver(solver), *steps(algorithm))
 
 
-def _text_of(path: Path) -> str:
+def chooses_solver(checkout: Path) -> bool:
+    """Whether callers of the positive-only solve choose the solver in this checkout of the library."""
+    return choice.is_choice(_call_site_of(checkout))
+
+
+def _call_site_of(checkout: Path) -> str:
+    path = inside(checkout, call_site.PATH)
     # What cannot be read is said by the step that reads it.
     return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 

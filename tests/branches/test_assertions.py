@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix.branches.assertions import switch_import, takes_solver, with_cases, with_solver
+from matrix.branches.assertions import switch_import, with_cases, with_solver
 from matrix.errors import UsageError
 from matrix.layout import REPOSITORY_ROOT
 from tests.branches.world import ASSERTIONS, STAND_INS, TEST
@@ -162,16 +162,3 @@ def test_wrong_library_fails(tmp_path: Path, call: str, more: str, complaint: st
 def test_calls_name_the_solver(before: str, after: str) -> None:
     assert with_solver(before) == after
     assert with_solver(after) == after
-
-
-@pytest.mark.parametrize(
-    ("parameters", "takes"), [("data_vector, xp", False), ("data_vector, *, solver='pdip'", True)]
-)
-def test_whether_the_library_lets_its_callers_choose(tmp_path: Path, parameters: str, takes: bool) -> None:
-    path = tmp_path / "autoarray" / "inversion" / "inversion" / "inversion_util.py"
-    path.parent.mkdir(parents=True)
-    path.write_text(f"x = 1\n\ndef reconstruction_positive_only_from({parameters}):\n    pass\n")
-    assert takes_solver(tmp_path) is takes
-    path.write_text("def another():\n    pass\n")
-    with pytest.raises(UsageError, match="no function reconstruction_positive_only_from"):
-        takes_solver(tmp_path)
