@@ -63,6 +63,12 @@ def matrix_mp(session: nox.Session) -> None:
 
 
 @nox.session
+def canary(session: nox.Session) -> None:
+    """The float64 matrix on the newest upstream, where a library of a new shape is news and no failure."""
+    _hand_over(session, "matrix.canary")
+
+
+@nox.session
 def audit(session: nox.Session) -> None:
     """Result files that are float32 under a float64 label, found by their digits: nox -s audit -- PATH..."""
     _hand_over(session, "matrix.diagnose.precision_audit.session", failed="float32 under a float64 label")

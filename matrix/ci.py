@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 
@@ -32,6 +33,20 @@ def annotate(console: Console, verdicts: Iterable[Verdict]) -> None:
             console.print(
                 f"::error title={_escaped(where)}::{_escaped(verdict.message)}", markup=False, soft_wrap=True
             )
+
+
+def notice(title: str, message: str) -> None:
+    """Put a line that is no failure at the head of the job's page."""
+    if in_ci():
+        print(f"::notice title={_escaped(title)}::{_escaped(message)}", flush=True)
+
+
+def summarise(text: str) -> None:
+    """Add Markdown to the job's page, where there is one."""
+    page = os.environ.get("GITHUB_STEP_SUMMARY")
+    if in_ci() and page:
+        with Path(page).open("a", encoding="utf-8") as stream:
+            stream.write(f"{text.rstrip()}\n\n")
 
 
 def in_ci() -> bool:

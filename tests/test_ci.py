@@ -12,12 +12,15 @@ import pytest
 from rich.console import Console
 from ruamel.yaml import YAML
 
+from matrix import canary
 from matrix.ci import annotate, folded
 from matrix.gates import Outcome, Verdict
 from matrix.layout import REPOSITORY_ROOT
 from matrix.planning import PIPELINES, selected_checks
 
 WORKFLOWS = sorted((REPOSITORY_ROOT / ".github" / "workflows").glob("*.yml"))
+# What a job may do besides reading this repository, for the jobs that may.
+PERMISSIONS = {("canary", "tell"): {"contents": "read", "issues": "write"}}
 BAD = Verdict("parity", "imaging-mge", "candidate", Outcome.FAIL, "off by 100%: 1,2\nsee the log")
 GOOD = Verdict("parity", "imaging-mge", "baseline", Outcome.PASS, "fine")
 
@@ -71,8 +74,8 @@ def test_workflow_is_pinned_bounded_and_modest(path: Path) -> None:
     document = load(path)
     assert document["permissions"] == {"contents": "read"}
     assert document["concurrency"]["group"]
-    for job in document["jobs"].values():
-        assert "permissions" not in job
+    for name, job in document["jobs"].items():
+        assert job.get("permissions") == PERMISSIONS.get((path.stem, name))
         assert job["timeout-minutes"] > 0
     used = re.findall(r"uses: (.*)", path.read_text())
     assert used
@@ -90,6 +93,30 @@ def test_secret_is_guarded_by_a_person_and_kept_from_other_peoples_code(path: Pa
         commands = "\n".join(step.get("run", "") for step in job["steps"])
         # These build the environments of the two sides and run what is in them.
         assert not re.search(r"matrix-(fp64|mp)|-m matrix (fp64|mp)|nox", commands)
+
+
+def test_job_that_may_write_issues_runs_nobody_elses_code() -> None:
+    jobs = load(REPOSITORY_ROOT / ".github" / "workflows" / "canary.yml")["jobs"]
+    assert jobs["tell"]["needs"] == "newest"
+    commands = [step["run"] for step in jobs["tell"]["steps"] if "run" in step]
+    assert commands == ["python -m pip install .", "python -m matrix.canary --tell news/canary-news.md"]
+    with_token = [name for name, job in jobs.items() if "github.token" in json.dumps(job)]
+    assert with_token == ["tell"]
+
+
+@pytest.mark.parametrize("news", [True, False])
+def test_canary_s_news_are_told_where_there_are_some(news: bool, tmp_path: Path) -> None:
+    """The workflow's own step, as the runner would run it."""
+    steps = load(REPOSITORY_ROOT / ".github" / "workflows" / "canary.yml")["jobs"]["newest"]["steps"]
+    step = next(step for step in steps if step.get("id") == "news")
+    (tmp_path / ".matrix").mkdir()
+    if news:
+        (tmp_path / ".matrix" / canary.NEWS).write_text("something\n")
+    environment = {**os.environ, "GITHUB_OUTPUT": str(tmp_path / "output")}
+    subprocess.run(["bash", "-e", "-c", step["run"]], cwd=tmp_path, env=environment, check=True)
+    assert (tmp_path / "output").exists() is news
+    if news:
+        assert (tmp_path / "output").read_text() == "news=true\n"
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)

@@ -1,4 +1,4 @@
-"""The forge's REST API: one repository's pull requests, and what the forge refuses, in words."""
+"""The forge's REST API: one repository's pull requests and issues, and what the forge refuses, in words."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -59,8 +59,16 @@ class PullRequest:
     body: str
 
 
+@dataclass(frozen=True)
+class KeptIssue:
+    """An issue that is there now, and what was done for it: "opened", "updated" or "unchanged"."""
+
+    url: str
+    done: Literal["opened", "updated", "unchanged"]
+
+
 class Forge:
-    """The pull requests of one repository.
+    """The pull requests and issues of one repository.
 
     Every method raises
 
@@ -136,8 +144,26 @@ class Forge:
                 answer.edit(body=after)
         return after != before
 
+    def keep_issue(self, author: str, title: str, body: str) -> KeptIssue:
+        """Have one issue of that title by that author, open and with that text; there is never a second one.
+
+        An older one that was closed is opened again.
+        """
+        with self._in_words("list its issues", "issues"):
+            answers = self._repository.get_issues(state="all")
+            ours = [one for one in answers if (one.user.login, one.title) == (author, title)]
+            found = min(ours, key=lambda one: (one.state != "open", -one.number), default=None)
+        if found is None:
+            with self._in_words("open an issue", "issues"):
+                return KeptIssue(self._repository.create_issue(title=title, body=body).html_url, "opened")
+        with self._in_words(f"change its issue {found.number}", "issues"):
+            if (found.state, (found.body or "").replace("\r\n", "\n")) == ("open", body):
+                return KeptIssue(found.html_url, "unchanged")
+            found.edit(body=body, state="open")
+            return KeptIssue(found.html_url, "updated")
+
     @contextmanager
-    def _in_words(self, doing: str) -> Iterator[None]:
+    def _in_words(self, doing: str, writes: str = "pull requests") -> Iterator[None]:
         where = f"{self.slug}: {self._host} was asked to {doing}"
         try:
             yield
@@ -146,14 +172,14 @@ class Forge:
                 f"{where}, and its answer is not a forge's. Is {ADDRESS_VARIABLE} right?"
             ) from error
         except GithubException as error:
-            raise self._refusal(error, where) from error
+            raise self._refusal(error, where, writes) from error
         except requests.RequestException as error:
             raise NetworkError(
                 f"{where} and does not answer ({type(error).__name__}). What is there already stays; "
                 "run this again to go on from here."
             ) from error
 
-    def _refusal(self, error: GithubException, where: str) -> Exception:
+    def _refusal(self, error: GithubException, where: str, writes: str) -> Exception:
         said = self._complaint(error)
         if _wants_a_pause(error):
             return NetworkError(
@@ -168,8 +194,8 @@ class Forge:
         if error.status in (403, 404):
             return RemoteRefusedError(
                 f"{where} and does not let the token do that: {said}. It needs to read {self.slug} and to "
-                'write its pull requests (a fine-grained token: "Pull requests: read and write"; a classic '
-                'one: "repo", authorised for the organisation).'
+                f'write its {writes} (a fine-grained token: "{writes.capitalize()}: read and write"; a '
+                'classic one: "repo", authorised for the organisation).'
             )
         if error.status == 422:
             return ForgeRefusedError(
@@ -190,7 +216,7 @@ class Forge:
         return redact("; ".join(parts)).replace(self._token, "***").replace("\n", " ")
 
 
-def open_forge(url: str) -> Forge:
+def open_forge(url: str, purpose: str = "--open-prs needs a token that may write pull requests") -> Forge:
     """Make the client for the repository at `url`; nothing is sent yet.
 
     The token is read from the environment and goes nowhere but into the requests' headers.
@@ -209,8 +235,7 @@ def open_forge(url: str) -> Forge:
     token = next((value for name in TOKEN_VARIABLES if (value := os.environ.get(name, "").strip())), None)
     if token is None:
         raise UsageError(
-            f"--open-prs needs a token that may write pull requests: put it into {TOKEN_VARIABLES[0]} "
-            f"(or {TOKEN_VARIABLES[1]}), in the environment only"
+            f"{purpose}: put it into {TOKEN_VARIABLES[0]} (or {TOKEN_VARIABLES[1]}), in the environment only"
         )
     return Forge(place, token, _address(place))
 

@@ -1,4 +1,4 @@
-"""A forge in memory: the pull requests of bare repositories, as GitHub's API shows and changes them."""
+"""A forge in memory: pull requests and issues of repositories, as GitHub's API shows and changes them."""
 
 import copy
 import json
@@ -16,9 +16,13 @@ from urllib.parse import parse_qs, urlsplit
 TOKEN = "token-of-ada-e3b0c44298fc1c149afb"
 OWNER = "PyAutoLabs"
 
-_PATH = re.compile(r"/repos/(?P<owner>[^/]+)/(?P<name>[^/]+)/pulls(?:/(?P<number>\d+))?")
+_PATH = re.compile(r"/repos/(?P<owner>[^/]+)/(?P<name>[^/]+)/(?P<kind>pulls|issues)(?:/(?P<number>\d+))?")
 
 Pull = dict[str, Any]
+Issue = dict[str, Any]
+
+# Who a workflow's own token acts as.
+BOT = "github-actions[bot]"
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class GitHub:
         self.remotes = remotes
         self.address = ""
         self.pulls: dict[str, list[Pull]] = {}
+        self.issues: dict[str, list[Issue]] = {}
         self.requests: list[tuple[str, str]] = []
         self.faults: list[Fault] = []
         self._example = example
@@ -94,6 +99,8 @@ class GitHub:
         self, method: str, match: Any, query: Mapping[str, list[str]], sent: Any
     ) -> tuple[int, Any]:
         name = match["name"]
+        if match["kind"] == "issues":
+            return self._carry_out_issue(method, name, match["number"], query, sent)
         pulls = self.pulls.setdefault(name, [])
         if match["number"] is None:
             return (
@@ -107,6 +114,31 @@ class GitHub:
         if method == "PATCH":
             pull.update({key: sent[key] for key in ("title", "body", "state", "base") if key in sent})
         return 200, self._shown(name, pull)
+
+    def _carry_out_issue(
+        self, method: str, name: str, number: str | None, query: Mapping[str, list[str]], sent: Any
+    ) -> tuple[int, Any]:
+        issues = self.issues.setdefault(name, [])
+        if method == "POST":
+            issues.append(issue(len(issues) + 1, sent["title"], sent.get("body"), BOT))
+            return 201, self._issue_shown(name, issues[-1])
+        if number is None:
+            states = query.get("state", ["open"])
+            listed = [one for one in issues if states[0] in ("all", one["state"])]
+            return 200, [self._issue_shown(name, one) for one in listed]
+        found = next((one for one in issues if one["number"] == int(number)), None)
+        if found is None:
+            return 404, {"message": "Not Found", "documentation_url": "https://d", "status": "404"}
+        found.update({key: sent[key] for key in ("title", "body", "state") if key in sent})
+        return 200, self._issue_shown(name, found)
+
+    def _issue_shown(self, name: str, one: Issue) -> Any:
+        number = one["number"]
+        return {
+            **one,
+            "url": f"{self.address}/repos/{OWNER}/{name}/issues/{number}",
+            "html_url": f"https://github.com/{OWNER}/{name}/issues/{number}",
+        }
 
     def _create(self, name: str, pulls: list[Pull], sent: Any) -> tuple[int, Any]:
         head, base = sent["head"].rpartition(":")[2], sent["base"]
@@ -171,6 +203,11 @@ class GitHub:
 
     def _git_folder(self, name: str) -> Path:
         return self.remotes / f"{name}.git"
+
+
+def issue(number: int, title: str, body: str | None, author: str) -> Issue:
+    """An issue as somebody opened it."""
+    return {"number": number, "state": "open", "title": title, "body": body, "user": {"login": author}}
 
 
 def _invalid(fault: Mapping[str, str]) -> tuple[int, Any]:
