@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from matrix.jax_build import builds_for
 from matrix.layout import REPOSITORY_ROOT
@@ -41,3 +43,14 @@ def test_the_program_prints_the_newest(tmp_path: Path, driver: str | None, print
         command, cwd=REPOSITORY_ROOT, env=variables, capture_output=True, text=True, check=True
     )
     assert done.stdout == printed
+
+
+def test_no_requirement_of_ours_admits_a_jax_that_can_stop_on_cpus() -> None:
+    """Release 2026.10.26.1 of the library asks for the same; docs/cpu-hang.md says why."""
+    project = tomllib.loads((REPOSITORY_ROOT / "pyproject.toml").read_text())["project"]
+    ours = [Requirement(line) for extra in project["optional-dependencies"].values() for line in extra]
+    of_jax = [requirement.specifier for requirement in ours if requirement.name == "jax"]
+    assert len(of_jax) == 3
+    for specifier in of_jax:
+        assert not list(specifier.filter(["0.10.0", "0.10.2", "0.11.0", "0.12.0.1"]))
+        assert list(specifier.filter(["0.9.2", "0.11.2"])) == ["0.9.2", "0.11.2"]
