@@ -81,7 +81,7 @@ gpu_device_info {{
 # JAX's own check of the driver, which fails where there is none.
 VARIABLES = {"JAX_SKIP_CUDA_CONSTRAINTS_CHECK": "1"}
 # JAX 0.7 cannot compile a factorisation without a GPU, this one can.
-OLDEST_JAX = Version("0.10.2")
+OLDEST_JAX = Version("0.9.2")
 
 
 def compiler_for(jax_version: str) -> tuple[str, ...]:
