@@ -98,7 +98,7 @@ def wrong_variables(guess: Callable[[Scaled], Array], system: System) -> int:
 def test_projected_gradient_guesses_all_but_a_few(size: int, condition: float) -> None:
     system = system_from("ill", size, condition)
     assert wrong_variables(_fista.believed_free, system) <= wrong_variables(lambda p: p.q > 0, system) / 5
-    assert solved(system, algorithm="active_set") <= solved(system, algorithm="pdip")
+    assert solved(system, algorithm="active_set") < to_the_end(system)
 
 
 @pytest.mark.parametrize("condition", [1e6, 1e10])
