@@ -152,6 +152,12 @@ def corpus(session: nox.Session) -> None:
 
 
 @nox.session
+def corpus(session: nox.Session) -> None:
+    """A release's own solvers and ours on a corpus of systems, by upstream's rule: nox -s corpus -- KIND..."""
+    _hand_over(session, "matrix.diagnose.corpus.session", failed=BROKE_OFF)
+
+
+@nox.session
 def probe(session: nox.Session) -> None:
     """Where a likelihood's time goes, step by step, alone and under vmap: nox -s probe -- PIPELINE..."""
     _hand_over(session, "matrix.diagnose.probe.session", failed=JUDGES_NOTHING)
