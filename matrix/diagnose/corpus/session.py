@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from matrix.console import open_console
 from matrix.diagnose.corpus.kinds import KINDS, Kind
 from matrix.diagnose.corpus.plot import plot
 from matrix.diagnose.corpus.record import CorpusRecord, KindRecord
@@ -53,13 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _corpus(options: argparse.Namespace) -> int:
     kinds = _kinds(options)
     plan = newest_plan(options.root, options.run)
-    console = Console(highlight=False, soft_wrap=True)
+    console = open_console()
     missing = [kind for kind in kinds if _kept(plan, kind, options) is None]
     estimate = clock(sum(_seconds(kind, options) for kind in missing))
     console.print(
         f"release {plan.release}, run {plan.run}: {len(kinds)} kinds of systems, "
-        f"{len(kinds) - len(missing)} of them judged before; about {estimate} minutes on one quiet core",
-        markup=False,
+        f"{len(kinds) - len(missing)} of them judged before; about {estimate} minutes on one quiet core"
     )
     found = []
     for kind in kinds:
@@ -69,7 +69,7 @@ def _corpus(options: argparse.Namespace) -> int:
     text = table(record)
     write_text(options.output.with_suffix(".md"), text)
     plot(record, options.output.with_suffix(".png"))
-    console.print(f"\n{text}\nwritten     {options.output}, its table and picture beside it", markup=False)
+    console.print(f"\n{text}\nwritten     {options.output}, its table and picture beside it")
     return 0
 
 
@@ -117,7 +117,7 @@ def _judge(console: Console, plan: Plan, kind: Kind, options: argparse.Namespace
     if kind.family == "slam":
         details["lanes"] = SLAM_LANES
     cell = Cell(kind.pipeline, "fp64", "baseline", options.scale)
-    console.print(f"\n{kind.name}", markup=False)
+    console.print(f"\n{kind.name}")
     return run_side(
         console,
         plan,
