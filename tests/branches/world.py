@@ -17,14 +17,21 @@ from matrix.pipelines import PIPELINES
 from matrix.plan import CheckedOut, Plan
 from matrix.vendor import vendor_library
 from tests.artifacts.made_up import run_on_disk
+from tests.branches.studied import make_profiling
 from tests.factory import EVIDENCE
 from tests.vendor.miniature import make_library, write
 
-LIBRARY, DEVELOPER, TEST, CONFIG = (
+LIBRARY, DEVELOPER, TEST, CONFIG, PROFILING = (
     *("PyAutoArray", "autolens_workspace_developer", "autolens_workspace_test"),
-    "PyAutoConf",
+    *("PyAutoConf", "autolens_profiling"),
 )
-ROLES = {LIBRARY: "library", DEVELOPER: "developer", TEST: "test", CONFIG: "dependency"}
+ROLES = {
+    LIBRARY: "library",
+    DEVELOPER: "developer",
+    TEST: "test",
+    CONFIG: "dependency",
+    PROFILING: "profiling",
+}
 BRANCH = "feature/nnls-vmap-speedup"
 ASSERTIONS = "scripts/jax_assertions/nnls.py"
 STAND_INS = REPOSITORY_ROOT / "matrix" / "embedded"
@@ -112,10 +119,12 @@ def make_world(
     solver: Path,
     names: tuple[str, ...] = (LIBRARY, DEVELOPER, TEST),
     recorded: Mapping[str, float] | None = None,
+    without: tuple[str, ...] = (),
 ) -> World:
     """Make remotes from small repositories, check them out, vendor, and record a green run.
 
     The records all have the evidence `EVIDENCE`; so have the workspace's constants but those in `recorded`.
+    A path in `without`, repository first, is taken out before anything is committed.
     """
     sources = folder / "sources"
     make_library(sources / LIBRARY)
@@ -130,6 +139,9 @@ def make_world(
     pin = '[project]\nname = "autoconf"\n\n[project.optional-dependencies]\njax = ["jax", "jaxnnls==1.0.1"]\n'
     # The real one has Windows line ends.
     write(sources / CONFIG / "pyproject.toml", pin.replace("\n", "\r\n"))
+    make_profiling(sources / PROFILING)
+    for path in without:
+        (sources / path).rename(folder / "taken-out")
     for name in names:
         run_git(sources / name, "init", "--quiet", "--initial-branch=main")
         run_git(sources / name, "add", "--all")
