@@ -103,7 +103,7 @@ def detect(session: nox.Session) -> None:
 
 @nox.session(name="refresh-artifacts")
 def refresh_artifacts(session: nox.Session) -> None:
-    """From a green run: result files, constants, and three branches with their pull-request texts."""
+    """From a green run: result files, constants, and the branches with their pull-request texts."""
     _hand_over(session, "matrix.refresh", failed="a constant drifted beyond its tolerance")
 
 

@@ -120,7 +120,7 @@ def test_a_workspace_in_which_nothing_changes_gets_no_branch(
     assert world.run("--push") == 0
     assert world.commits(DEVELOPER) == []
     assert world.pushed(DEVELOPER) == ""
-    assert DEVELOPER not in text(world, LIBRARY)
+    assert f"2. {TEST}, branch" in text(world, LIBRARY)
     assert "note        developer: left out: result files" in capsys.readouterr().out
 
 
