@@ -112,7 +112,8 @@ def refresh(options: Options) -> int:
         branches, notes = build_branches(manifest, content, layout.root, _trees(layout), identity, state)
         folder = layout.root / "trio" / run.plan.run
         choice = chooses_solver(branches[0].at.worktree)
-        texts = Texts(run, branches, state, drifts, notes, without, choice, measured_paragraphs())
+        measured = measured_paragraphs() if choice else ()
+        texts = Texts(run, branches, state, drifts, notes, without, choice, measured)
         there = [branch for branch in branches if branch.at.commits]
         addresses = {branch.at.name: _address(branch, layout, run) for branch in there}
         publisher = Publisher(there, addresses, state, state_path)
