@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -17,27 +17,29 @@ from matrix.artifacts.probes import PROBES, kept_probe, new_probe
 from matrix.artifacts.results import RESULTS, config_name
 from matrix.artifacts.runs import NoRunError, Run, newest_run, unfinished_run
 from matrix.artifacts.steps import steps_from
+from matrix.branches.approval import check_approved
 from matrix.branches.forge import open_forge
 from matrix.branches.identity import read_identity
 from matrix.branches.measured import measured_paragraphs
 from matrix.branches.publish import Publisher
 from matrix.branches.push import check_branch
 from matrix.branches.state import State, read_state
-from matrix.branches.steps import Content, Notes
+from matrix.branches.steps import Content
 from matrix.branches.texts import Texts, drift_table
 from matrix.branches.trio import Branch, build_branches
 from matrix.checkout.git import git
 from matrix.checkout.locks import locked
 from matrix.cli import matrix_options
 from matrix.errors import EnvironmentFailure, MatrixError, UsageError
+from matrix.files import inside
 from matrix.flow import carry_out, run_matrix
 from matrix.layout import MANIFEST, REPOSITORY_ROOT, SOLVER, Layout, open_layout
-from matrix.manifest import Manifest, Role, SourceKind, load_manifest
+from matrix.manifest import Manifest, SourceKind, load_manifest
 from matrix.pipelines import PIPELINES
 from matrix.plan import Plan
 from matrix.planning import selected_checks
 from matrix.record import Record
-from matrix.redaction import redact
+from matrix.redaction import redact, secrets_set_aside
 from matrix.vendor import chooses_solver
 from matrix.waiting import clock
 
@@ -61,6 +63,8 @@ class Options:
     accepted: Mapping[str, str]
     push: bool
     open_prs: bool
+    run_nothing: bool
+    approved: Path | None
 
 
 # A probe compiles the likelihood and each of its steps: 1.3 to 2.9 times as long as the cell was seen.
@@ -72,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return refresh(_options(sys.argv[1:] if arguments is None else arguments))
     except MatrixError as error:
-        print(f"error: {redact(str(error))}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
@@ -90,7 +94,8 @@ def refresh(options: Options) -> int:
     manifest = load_manifest(options.manifest)
     for repository in manifest.repositories:
         check_branch(manifest.branch, repository.base)
-    identity = read_identity(REPOSITORY_ROOT)
+    # Asked for now, since without it all that follows would be for nothing.
+    read_identity(REPOSITORY_ROOT)
     forges = {one.name: open_forge(one.url) for one in manifest.repositories} if options.open_prs else {}
     layout = open_layout(options.root)
     run = _run(layout, options)
@@ -99,22 +104,19 @@ def refresh(options: Options) -> int:
             f"run {run.plan.run} is of the embedded stand-ins, whose commits no forge has: run the matrix "
             "with --source git before --open-prs"
         )
+    trio = layout.root / "trio"
     with locked(layout.locks / "trio.lock", "the branches"):
-        drifts = [measure_drift(run.plan, name, run.records, options.accepted) for name in run.plan.pipelines]
-        print(f"\n{drift_table(drifts)}\n")
-        if _refused(drifts):
-            return DRIFT_REFUSED
-        results = _results(run, manifest, options)
-        steps, without = _steps(run.plan, results, layout, options) if _keeps_results(run.plan) else ({}, [])
-        content = Content(run.plan, results, steps, drifts, SOLVER)
-        state_path = layout.root / "trio" / "state.json"
+        state_path = trio / "state.json"
         state = read_state(state_path)
-        branches, notes = build_branches(manifest, content, layout.root, _trees(layout), identity, state)
-        folder = layout.root / "trio" / run.plan.run
-        choice = chooses_solver(branches[0].at.worktree)
-        measured = measured_paragraphs() if choice else ()
-        texts = Texts(run, branches, state, drifts, notes, without, choice, measured)
-        there = [branch for branch in branches if branch.at.commits]
+        # What is made here needs no token, so that whatever is started meanwhile has none.
+        with secrets_set_aside():
+            texts = _made(run, manifest, layout, options, state)
+        if texts is None:
+            return DRIFT_REFUSED
+        folder = inside(trio, run.plan.run)
+        if options.approved is not None:
+            check_approved(texts.branches, inside(options.approved, run.plan.run))
+        there = [branch for branch in texts.branches if branch.at.commits]
         addresses = {branch.at.name: _address(branch, layout, run) for branch in there}
         publisher = Publisher(there, addresses, state, state_path)
         try:
@@ -125,10 +127,27 @@ def refresh(options: Options) -> int:
             if forges:
                 publisher.open(forges, texts.title, texts.body)
         finally:
-            _say_all(branches, folder, texts.write(folder), notes)
+            _say_all(texts, folder)
         if not (options.push or forges):
             _say_what_would_happen(there, addresses, state)
     return 0
+
+
+def _made(run: Run, manifest: Manifest, layout: Layout, options: Options, state: State) -> Texts | None:
+    """Make a run's branches, or bring them up to date; return their texts, None if a drift is refused."""
+    drifts = [measure_drift(run.plan, name, run.records, options.accepted) for name in run.plan.pipelines]
+    print(f"\n{drift_table(drifts)}\n")
+    if _refused(drifts):
+        return None
+    results = _results(run, manifest, options)
+    steps, without = _steps(run.plan, results, layout, options) if _keeps_results(run.plan) else ({}, [])
+    content = Content(run.plan, results, steps, drifts, SOLVER)
+    # Dated like the run, the same records give the same commits wherever they are made.
+    identity = replace(read_identity(REPOSITORY_ROOT), date=run.plan.created)
+    branches, notes = build_branches(manifest, content, layout.root, _trees(layout), identity, state)
+    choice = chooses_solver(branches[0].at.worktree)
+    measured = measured_paragraphs() if choice else ()
+    return Texts(run, branches, state, drifts, notes, without, choice, measured)
 
 
 def _run(layout: Layout, options: Options) -> Run:
@@ -136,6 +155,8 @@ def _run(layout: Layout, options: Options) -> Run:
     try:
         run = newest_run(layout.runs, options.run)
     except NoRunError as error:
+        if options.run_nothing:
+            raise
         print(f"{error}\n")
         _run_what_is_missing(layout, options, error)
         try:
@@ -172,7 +193,9 @@ def _steps(
     wanted = {(name, config): record for name, by in results.items() for config, record in by.items()}
     probes = {which: kept_probe(record, folders) for which, record in wanted.items()}
     missing = {
-        which: wanted[which] for which, probe in probes.items() if probe is None and wanted[which].key in own
+        which: wanted[which]
+        for which, probe in probes.items()
+        if probe is None and wanted[which].key in own and not options.run_nothing
     }
     left = sum(map(_probing_seconds, missing.values()))
     for number, (which, record) in enumerate(missing.items(), 1):
@@ -250,13 +273,12 @@ def _address(branch: Branch, layout: Layout, run: Run) -> str:
     raise UsageError(f"the embedded origin of {branch.at.name} is gone: run nox -s matrix-fp64 again")
 
 
-def _say_all(
-    branches: Sequence[Branch], folder: Path, texts: Sequence[Path], notes: Mapping[Role, Notes]
-) -> None:
-    for role, found in notes.items():
+def _say_all(texts: Texts, folder: Path) -> None:
+    written = texts.write(folder)
+    for role, found in texts.notes.items():
         for note in (*(f"left out: {one}" for one in found.left_out), *found.to_look_at):
             print(f"note        {role}: {note}")
-    for branch in branches:
+    for branch in texts.branches:
         at = branch.at
         size = f"{len(at.commits)} commits on {at.start[:12]}"
         print(f"branch      {at.name} {at.branch}: {size}, in {at.worktree}")
@@ -264,7 +286,7 @@ def _say_all(
             # Some of these repositories have files with Windows line ends, which a mail would lose.
             how = f"git am --keep-cr {path}/*.patch" if path.is_dir() else f"git fetch {path} {at.branch}"
             print(f"            {how}")
-    for text in texts:
+    for text in written:
         print(f"text        {text}")
 
 
@@ -299,6 +321,8 @@ def _options(words: Sequence[str]) -> Options:
         accepted=dict(zip(known.accept_drift, known.because, strict=True)),
         push=known.push,
         open_prs=known.open_prs,
+        run_nothing=known.run_nothing,
+        approved=known.approved,
     )
 
 
@@ -335,6 +359,18 @@ def _parser() -> argparse.ArgumentParser:
         "--open-prs",
         action="store_true",
         help="open or update the pull requests of the pushed branches (token in GH_TOKEN or GITHUB_TOKEN)",
+    )
+    add(
+        "--run-nothing",
+        action="store_true",
+        help="start no program but Git: a run that lacks something is refused, step timings that are not "
+        "there are left out",
+    )
+    add(
+        "--approved",
+        type=Path,
+        metavar="DIR",
+        help="push only if every branch is the one whose bundle is in DIR/RUN (a copy of .matrix/trio)",
     )
     return parser
 

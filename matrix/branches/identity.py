@@ -10,10 +10,11 @@ from matrix.errors import UsageError
 
 @dataclass(frozen=True)
 class Identity:
-    """Author, committer and signer of the commits."""
+    """Author, committer and signer of the commits; `date` is theirs in ISO 8601, now where it is empty."""
 
     name: str
     email: str
+    date: str = ""
 
     @property
     def variables(self) -> dict[str, str]:
@@ -28,7 +29,8 @@ class Identity:
 
     @property
     def _parts(self) -> tuple[tuple[str, str], ...]:
-        return ("NAME", self.name), ("EMAIL", self.email)
+        dated = (("DATE", self.date),) if self.date else ()
+        return ("NAME", self.name), ("EMAIL", self.email), *dated
 
 
 def read_identity(folder: Path) -> Identity:

@@ -137,7 +137,7 @@ def test_with_a_choice_the_script_names_ours_and_the_texts_begin_with_the_findin
 ) -> None:
     world = make_world(tmp_path, solver, FOUR, recorded={"imaging-delaunay": 24747.0})
     for module in (refresh, steps):
-        monkeypatch.setattr(module, "takes_solver", lambda _: True)
+        monkeypatch.setattr(module, "chooses_solver", lambda _: True)
     monkeypatch.setattr(refresh, "measured_paragraphs", lambda: ["as measured"])
     assert world.run() == 0
     assert 'solver="nnls"' in (world.tree(TEST) / ASSERTIONS).read_text()
