@@ -3,6 +3,7 @@
 import argparse
 import enum
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -27,6 +28,8 @@ from matrix.process import run
 from matrix.redaction import OF_AN_INDEX, redact
 
 PYTHON = ((3, 11), (3, 14))
+# The first to take a configuration file in place of the person's.
+OLDEST_GIT = (2, 32)
 DISK_NEEDED = 6 * GIB
 NETWORK_SECONDS = 10.0
 LOCK_TABLE = Path("/proc/locks")
@@ -117,6 +120,12 @@ def threads() -> Finding:
 def git_identity() -> Finding:
     """Git is there, and knows who commits; only refresh-artifacts commits in a person's name."""
     version = git("--version").stdout.strip()
+    found = re.search(r"(\d+)\.(\d+)", version)
+    if found is None or tuple(map(int, found.groups())) < OLDEST_GIT:
+        remedy = (
+            f"install Git {'.'.join(map(str, OLDEST_GIT))} or newer: an older one obeys all your settings"
+        )
+        return Finding("Git", State.TROUBLE, version, remedy)
     asked = [git("config", f"user.{name}", check=False) for name in ("name", "email")]
     if all(answer.stdout.strip() for answer in asked):
         return Finding("Git", State.GOOD, version)

@@ -23,7 +23,7 @@ from matrix.plan import Plan
 from matrix.planning import make_plan
 from matrix.preparing import Options, announced_release, announced_source, manifest_for, prepare_sides
 from matrix.process import run
-from matrix.redaction import secrets_set_aside
+from matrix.redaction import OF_AN_INDEX, secrets_set_aside
 from matrix.report import write_files, write_report
 from matrix.report.progress import Progress
 
@@ -115,8 +115,8 @@ def _run_suite(console: Console, plan: Plan, pytest_arguments: tuple[str, ...]) 
         str(SUITE),
     ]
     progress = Progress(console, plan)
-    # Its workers start the cells, which are other people's code.
-    with secrets_set_aside():
+    # A worker starts cells, which are other people's code, and may have to ask an index itself.
+    with secrets_set_aside(OF_AN_INDEX):
         code = pytest.main(arguments, plugins=[progress])
     if progress.failed:
         # Also where `-x` broke the suite off, which pytest calls interrupted.

@@ -58,10 +58,16 @@ def without_secrets(variables: Mapping[str, str], keep: Sequence[str] = ()) -> d
 
 
 @contextmanager
-def secrets_set_aside() -> Iterator[None]:
-    """Take every secret out of our own environment while the body starts processes that inherit it."""
+def secrets_set_aside(keep: Sequence[str] = ()) -> Iterator[None]:
+    """Take secrets out of our own environment while the body starts processes that inherit it.
+
+    Parameters
+    ----------
+    keep
+        As for `without_secrets`.
+    """
     before = dict(os.environ)
-    for name in before.keys() - without_secrets(before).keys():
+    for name in before.keys() - without_secrets(before, keep).keys():
         del os.environ[name]
     try:
         yield

@@ -219,14 +219,18 @@ class _Worker:
         return True
 
     def _upload(self, given: Context) -> bool:
-        origin = self.workspace / given["path"]
-        hidden = any(part.startswith(".") for part in Path(given["path"]).parts)
-        if not origin.exists() or (hidden and given.get("include-hidden-files") != "True"):
+        names = given["path"].split()
+        # Of several paths an artifact holds what is below the folder they share.
+        shared = Path(os.path.commonpath(names))
+        hidden = any(part.startswith(".") for name in names for part in Path(name).parts)
+        found = [name for name in names if (self.workspace / name).exists()]
+        if not found or (hidden and given.get("include-hidden-files") != "True"):
             return given.get("if-no-files-found") != "error"
-        target = self.run.folder / "artifacts" / given["name"]
-        copy = shutil.copytree if origin.is_dir() else shutil.copy2
-        target.parent.mkdir(exist_ok=True)
-        copy(origin, target)
+        artifact = self.run.folder / "artifacts" / given["name"]
+        for name in found:
+            origin, target = self.workspace / name, artifact / Path(name).relative_to(shared)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (shutil.copytree if origin.is_dir() else shutil.copy2)(origin, target)
         return True
 
     def _download(self, given: Context) -> bool:

@@ -93,6 +93,25 @@ def test_secret_is_guarded_by_a_person_and_kept_from_other_peoples_code(path: Pa
         commands = "\n".join(step.get("run", "") for step in job["steps"])
         # These build the environments of the two sides and run what is in them.
         assert not re.search(r"matrix-(fp64|mp)|-m matrix (fp64|mp)|nox", commands)
+        refreshes = re.findall(r"matrix\.refresh.*", commands)
+        assert refreshes
+        assert all("--run-nothing --approved .approved" in words for words in refreshes)
+
+
+def test_what_is_uploaded_for_approval_is_what_is_downloaded() -> None:
+    jobs = load(REPOSITORY_ROOT / ".github" / "workflows" / "refresh.yml")["jobs"]
+    uploads, downloads = (
+        {
+            step["with"]["name"]: step["with"]["path"]
+            for step in jobs[job]["steps"]
+            if action in step.get("uses", "")
+        }
+        for job, action in (("show", "upload-artifact"), ("push", "download-artifact"))
+    )
+    # Of several paths an artifact holds what is below the folder they share.
+    assert uploads["run"].split() == [".matrix/runs", ".matrix/probes"]
+    assert downloads == {"run": ".matrix", "branches": ".approved"}
+    assert uploads["branches"] == ".matrix/trio"
 
 
 def test_job_that_may_write_issues_runs_nobody_elses_code() -> None:

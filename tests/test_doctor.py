@@ -44,6 +44,15 @@ def test_missing_identity_is_noted(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("version", "state"),
+    [("git version 2.31.1", State.TROUBLE), ("git version 2.39.5 (Apple Git-154)", State.GOOD)],
+)
+def test_git_is_new_enough(monkeypatch: pytest.MonkeyPatch, version: str, state: State) -> None:
+    monkeypatch.setattr(doctor, "git", lambda *_, **__: SimpleNamespace(stdout=version))
+    assert doctor.git_identity().state is state
+
+
+@pytest.mark.parametrize(
+    ("version", "state"),
     [((3, 10), State.TROUBLE), ((3, 11), State.GOOD), ((3, 13), State.GOOD), ((3, 14), State.TROUBLE)],
 )
 def test_python(monkeypatch: pytest.MonkeyPatch, version: tuple[int, int], state: State) -> None:

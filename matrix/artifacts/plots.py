@@ -5,9 +5,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matrix.redaction import secrets_set_aside
+
+# Matplotlib asks a program of the system's for the fonts when it is first imported.
+with secrets_set_aside():
+    from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
 STEP = "#4C72B0"
 SINGLE = "#C44E52"
