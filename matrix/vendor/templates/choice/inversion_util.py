@@ -52,7 +52,6 @@ def _nnls_positive_only_from(Q, q, settings, stats=None):
     -------
     The non-negative solution, of the shape of ``q``.
     """
-    import jax
     from autoarray.inversion import nnls
 
     solver_tol = None if settings is None else settings.nnls_solver_tol
@@ -66,6 +65,8 @@ def _nnls_positive_only_from(Q, q, settings, stats=None):
     }
 
     if stats is not None:
+        import jax
+
         _, _, _, converged, iterations = nnls.solve_nnls(
             jax.lax.stop_gradient(Q), jax.lax.stop_gradient(q), **options
         )
