@@ -2,7 +2,7 @@
 
 import dataclasses
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from matrix.diagnose.sides.process import Request, now, precision_facts, provenance_of, side_main
@@ -60,11 +60,22 @@ def _systems(
     function, seen = tapped(likelihood.traced, inversion_util)
     stage(f"{label}: compile")
     program = compiled(function, likelihood.parameters(likelihood.medians()))
-    dense = tuple(seen[0].options.get("dense_columns") or ())
+    dense = _dense_columns(seen[0].options, likelihood)
     for number, unit in enumerate(_units(request.seed, likelihood.model.prior_count, draws), 1):
         stage(f"{label}: draw {number} of {draws}")
         _, Q, q, x, _ = program(likelihood.parameters(likelihood.vector_from_unit(unit)))
         yield unit, System("", np.asarray(Q), np.asarray(q), dense), int(np.sum(np.asarray(x) == 0))
+
+
+def _dense_columns(options: Mapping[str, Any], likelihood: Any) -> tuple[int, ...]:
+    """The columns without regularization: as the call site names them, or where it does not, as the fit does.
+
+    They are the light profiles', which come before the mappers' pixels and are never left out of a system.
+    """
+    if "dense_columns" in options:
+        return tuple(options["dense_columns"] or ())
+    inversion = likelihood.eager_fit(likelihood.medians()).inversion
+    return tuple(int(column) for column in inversion.no_regularization_index_list)
 
 
 def _units(seed: int, parameters: int, draws: int) -> Sequence[tuple[float, ...]]:
