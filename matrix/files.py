@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import stat
 import tempfile
 from pathlib import Path, PurePath
 from typing import Any
@@ -12,7 +13,7 @@ from matrix.errors import UsageError
 
 
 class LinkError(UsageError):
-    """A symbolic link lies where something is to be read or written; neither is done."""
+    """Something other than a plain file lies where one is to be read or written; neither is done."""
 
 
 def inside(folder: Path, *names: str | PurePath) -> Path:
@@ -39,14 +40,17 @@ def read_bytes(path: Path) -> bytes:
     Raises
     ------
     LinkError
-        The file is a symbolic link.
+        The file is a symbolic link, or a pipe or device, which might never end.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise _refused(path) from error
         raise
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise LinkError(f"{path} is no plain file, and is not read: put one there")
     with os.fdopen(handle, "rb") as stream:
         return stream.read()
 

@@ -12,7 +12,9 @@ HIDDEN = "***"
 ANY = ("",)
 OF_AN_INDEX = ("UV_", "PIP_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
-_SECRET_NAME = re.compile(r"TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIAL|(API|ACCESS|PRIVATE)_?KEY", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"TOKEN|PASSWORD|PASSWD|PASSPHRASE|PASS$|SECRET|CREDENTIAL|(API|ACCESS|PRIVATE)_?KEY", re.IGNORECASE
+)
 _SECRET_ADDRESS = re.compile(r"https?://[^/\s]*@|\w://[^/\s:@]*:(?:(?!://).)*@", re.DOTALL | re.IGNORECASE)
 # Shorter values are words of their own, as "true", and stand anywhere.
 _SHORTEST = 8

@@ -1,5 +1,6 @@
 """Files others may have laid a link in place of: neither read nor written."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,12 @@ def test_a_link_is_neither_read_nor_written(folder: Path, secret: Path) -> None:
         with pytest.raises(LinkError, match=f"{folder / 'file'} is a symbolic link"):
             act(folder / "file")
     assert secret.read_text() == "mine\n"
+
+
+def test_a_pipe_is_not_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    with pytest.raises(LinkError, match="no plain file"):
+        read_text(folder / "pipe")
 
 
 def test_the_hash_of_a_tree_does_not_depend_on_what_a_link_leads_to(folder: Path, secret: Path) -> None:

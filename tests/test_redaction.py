@@ -19,6 +19,7 @@ SECRETS = {
     "PIP_EXTRA_INDEX_URL": "https://s3cret@index.invalid/simple",
     "https_proxy": "http://ada:s3cret@proxy.invalid:8080",
     "AWS_SECRET_ACCESS_KEY": "s3cret-of-a-cloud",
+    "SSHPASS": "s3cret-of-ssh",
 }
 HARMLESS = {"PATH": os.environ["PATH"], "REMOTE": "ssh://git@host/x", "UV_CACHE_DIR": "/tmp/x", "A": "a@b:c"}
 SHOW = [sys.executable, "-c", "import os; print(dict(os.environ))"]

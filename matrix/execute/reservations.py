@@ -219,6 +219,8 @@ def _lives(pid: int, started: float | None) -> bool:
         began = psutil.Process(pid).create_time()
     except psutil.NoSuchProcess:
         return False
+    except psutil.AccessDenied:
+        return True
     return started is None or abs(began - started) < SAME_START_SECONDS
 
 

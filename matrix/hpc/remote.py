@@ -69,8 +69,10 @@ class Remote:
         """Bring the files of the folder `source` there into `target`."""
         target.mkdir(parents=True, exist_ok=True)
         filters = [f"--exclude={pattern}" for pattern in exclude]
-        # Whatever a link over there leads to is not ours to have here.
-        self._rsync("--no-links", *filters, self._address(f"{source}/"), f"{target}/")
+        # Files and folders alone: a link from there would lead somewhere else here.
+        self._rsync(
+            "--no-links", "--no-devices", "--no-specials", *filters, self._address(f"{source}/"), f"{target}/"
+        )
 
     @property
     def _ssh(self) -> list[str]:
