@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,10 +21,9 @@ from matrix.environments import Recipe, stock_environment
 from matrix.errors import exit_code_of
 from matrix.files import write_json
 from matrix.hashing import code_hash
-from matrix.layout import MANIFEST, REPOSITORY_ROOT, Layout, open_layout
-from matrix.manifest import load_manifest
+from matrix.layout import REPOSITORY_ROOT, Layout, open_layout
 from matrix.options import add_root
-from tests.detect.catalogue import CLEAN, CLEAN_AGAIN, DEFECTS, Defect
+from tests.detect.catalogue import CLEAN_AGAIN, DEFECTS, NEWEST, Defect, clean_on
 
 LIMIT_SECONDS = 1800.0
 # What is vendored into the candidate, and how: the baseline is the same whatever is planted there.
@@ -86,17 +85,22 @@ def _run(options: argparse.Namespace) -> int:
         one for one in DEFECTS if not options.words or any(w in one.name + one.area for w in options.words)
     ]
     layout = open_layout(options.root)
-    # One prepared environment for all: a defect in the solver then costs a copy and not an installation.
-    python = stock_environment(layout, Recipe(load_manifest(MANIFEST).release)).python
+    # One prepared environment per release: a defect in the solver then costs a copy and not an installation.
+    releases = dict.fromkeys((NEWEST, *(one.on for one in chosen)))
+    pythons = {release: stock_environment(layout, Recipe(release)).python for release in releases}
     kept = [] if options.fresh else _kept(options.output)
-    wanted = [CLEAN, *chosen, *[CLEAN_AGAIN] * (options.clean - 1)]
-    found = _go_on(wanted, kept, layout, python, options.output)
+    wanted = [*map(clean_on, releases), *chosen, *[CLEAN_AGAIN] * (options.clean - 1)]
+    found = _go_on(wanted, kept, layout, pythons, options.output)
     _show(found)
     return 0 if all(one.as_it_should for one in found) else 1
 
 
 def _go_on(
-    wanted: Sequence[Defect], kept: Sequence[Found], layout: Layout, python: Path, output: Path
+    wanted: Sequence[Defect],
+    kept: Sequence[Found],
+    layout: Layout,
+    pythons: Mapping[str, Path],
+    output: Path,
 ) -> list[Found]:
     """What was found of every wanted defect, in order; what is not kept is planted now."""
     left, found = list(kept), []
@@ -106,8 +110,9 @@ def _go_on(
             left.remove(earlier)
             found.append(earlier)
             continue
-        clean = next((layout.runs / one.run for one in found if one.defect == CLEAN.name and one.run), None)
-        found.append(detect(defect, layout, python, clean))
+        name = clean_on(defect.on).name
+        clean = next((layout.runs / one.run for one in found if one.defect == name and one.run), None)
+        found.append(detect(defect, layout, pythons[defect.on], clean))
         _say(found[-1])
         write_json(output, {"code": code_hash(CODE), "found": [asdict(one) for one in (*found, *left)]})
     return found
@@ -193,7 +198,18 @@ def _matrix(defect: Defect, root: Path, python: Path, clean: Path | None) -> lis
     # What is no part of the candidate may change how the baseline is measured or kept: then it is measured.
     spared = bool(clean and defect.edits) and all(e.file.startswith(CANDIDATE_ONLY) for e in defect.edits)
     program = ["tests.detect.planted", str(clean)] if spared else ["matrix"]
-    where = ("--source", "embedded", "--scale", "smoke", "--root", str(root), "--base-python", str(python))
+    release = ("--release", defect.on)
+    where = (
+        *release,
+        "--source",
+        "embedded",
+        "--scale",
+        "smoke",
+        "--root",
+        str(root),
+        "--base-python",
+        str(python),
+    )
     return [sys.executable, "-m", *program, "fp64", *where, "--fresh", "-n", "1", *defect.run]
 
 

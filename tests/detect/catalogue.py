@@ -3,10 +3,18 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from matrix.releases import KNOWN
+
 API = "solver/_api.py"
 CALL_SITE = "matrix/vendor/templates/inversion_util.py"
 CALLERS = "matrix/vendor/templates/abstract_inversion.py"
 CONFIG = "matrix/vendor/config.py"
+CHOICE = "matrix/vendor/templates/choice/inversion_util.py"
+USED = "matrix/vendor/templates/choice/abstract_inversion.py"
+SHAPES = "matrix/vendor/shapes.py"
+# What is vendored only where the call site called jaxnnls itself: the last release of that shape shows it.
+OF_THE_OLDER_SHAPE = (CALL_SITE, CALLERS, CONFIG)
+OLDER, NEWEST = "2026.7.9.1", KNOWN[0]
 MEASURE = "matrix/pipelines/measure.py"
 CELL = "matrix/cell.py"
 CONSTANTS = "matrix/embedded/generations.py"
@@ -54,6 +62,8 @@ class Defect:
         What must catch it: a gate of a pipeline, the first words of a gate of the change, or "tests".
     run
         What to run: options of the matrix, or the path of the tests.
+    release
+        On which release; empty for the newest that has what is planted.
     """
 
     name: str
@@ -61,6 +71,13 @@ class Defect:
     gate: str
     edits: tuple[Edit, ...]
     run: tuple[str, ...] = PIPELINE
+    release: str = ""
+
+    @property
+    def on(self) -> str:
+        """The release that the defect is shown on."""
+        older = any(edit.file in OF_THE_OLDER_SHAPE for edit in self.edits)
+        return self.release or (OLDER if older else NEWEST)
 
 
 def _solve(body: str) -> tuple[Edit, ...]:
@@ -76,8 +93,13 @@ def _check(*names: str) -> tuple[str, ...]:
 # what takes less than a minute.
 QUICK_CHECKS = ("independence", "gradients")
 ALL_CHECKS = ("assertions", "assertion-script", "library-tests", *QUICK_CHECKS)
-CLEAN = Defect("clean tree", "", "", (), (*PIPELINE, *_check(*ALL_CHECKS)))
+CLEAN = (*PIPELINE, *_check(*ALL_CHECKS))
 CLEAN_AGAIN = Defect("clean tree again", "", "", (), (*PIPELINE, *_check(*QUICK_CHECKS)))
+
+
+def clean_on(release: str) -> Defect:
+    """Nothing planted, on one release: what the defects shown on it are held against."""
+    return Defect(f"clean tree, {release}", "", "", (), CLEAN, release)
 
 
 _RESULT = "result = _right_solve(options, Q, q); return result._replace"
@@ -227,6 +249,61 @@ DEFECTS = (
             ),
         ),
         _check("independence"),
+    ),
+    Defect(
+        "ignores the third value where there is no mapper",
+        "call site",
+        "finished",
+        (
+            Edit(
+                USED,
+                'positive_only_solver == "nnls" and self.use_jax and self.has(cls=Mapper):',
+                'positive_only_solver == "nnls" and self.use_jax:',
+            ),
+        ),
+    ),
+    Defect(
+        "leaves a key of `stats` out",
+        "call site",
+        "gate 4",
+        (Edit(CHOICE, "", '        stats["iterations"] = iterations\n'),),
+        _check("library-tests"),
+    ),
+    Defect(
+        "shifts the edge pixels that are zeroed by one",
+        "call site",
+        "gate 4",
+        (
+            Edit(
+                SHAPES,
+                "        tree.edit(callers.PATH, choice.offer_in_callers)\n"
+                "        kept = 'reconstruction.at[ids_to_keep'\n"
+                "        tree.edit(callers.PATH, lambda text: text.replace(f'{kept}]', f'{kept} + 1]'))\n",
+                "        tree.edit(callers.PATH, choice.offer_in_callers)\n",
+            ),
+        ),
+        _check("library-tests"),
+    ),
+    Defect(
+        "takes the fifty iterations of the interior-point solver for its own",
+        "call site",
+        "gate 4",
+        (
+            Edit(
+                CHOICE,
+                "    max_iter = 50 if settings is None or settings.nnls_max_iter is None else "
+                "settings.nnls_max_iter\n",
+                "    max_iter = None if settings is None else settings.nnls_max_iter\n",
+            ),
+        ),
+        _check("library-tests"),
+    ),
+    Defect(
+        "leaves jaxnnls in setup_colab.py",
+        "dependency",
+        "tests",
+        (Edit("matrix/vendor/dependencies.py", "", '    "*/setup_colab.py",\n'),),
+        ("tests/vendor/test_companion.py",),
     ),
     Defect(
         "has the library declare jaxnnls",
