@@ -81,6 +81,8 @@ def convergence_of(record: Record) -> str:
         return "all lanes"
     if False in said:
         return "NOT all lanes"
+    if all(lane.certified is None for lane in record.nnls):
+        return "not stated"
     certified = sum(bool(lane.certified) for lane in record.nnls)
     return f"{certified} of {len(record.nnls)} lanes certified, the others are the fallback's"
 

@@ -19,7 +19,8 @@ from matrix.report.html.charts import trend_chart
 from matrix.report.html.rendering import write_page
 from matrix.report.runs import Run, load_run, machine_class, verdict_of
 
-HEADINGS = ("pipeline", "side", "run", "log evidence", "vmap ms/lane")
+HEADINGS = ("pipeline", "side", "run", "solver", "log evidence", "vmap ms/lane")
+_NUMBERS = HEADINGS[4:]
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Series:
                 point.record.cell.pipeline,
                 point.record.cell.side,
                 point.run,
+                point.record.solver.said,
                 f"{point.record.evaluations.jit.values[0]:.6f}",
                 f"{point.record.timings.vmap_lane_s * 1e3:.1f}",
             )
@@ -129,7 +131,7 @@ def _table(console: Console, series: Series) -> Table:
     title = f"{series.machine}: {series.precision}, {series.scale} scale"
     table = Table(title=title, width=None if console.is_terminal else 140)
     for heading in HEADINGS:
-        table.add_column(heading, justify="right" if heading in HEADINGS[3:] else "left")
+        table.add_column(heading, justify="right" if heading in _NUMBERS else "left")
     for row in series.rows:
         table.add_row(*row)
     return table

@@ -5,13 +5,15 @@ import json
 import math
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from matrix.gates import judge
 from matrix.plan import Plan
-from matrix.record import Evaluation, Record, Timing, Timings
+from matrix.record import Evaluation, LaneSolve, Record, Timing, Timings
 from matrix.report import write_report
-from matrix.report.rows import caption, table_rows
+from matrix.report.html.page import write_html
+from matrix.report.rows import caption, convergence_of, iterations_of, table_rows
 from tests.factory import EVIDENCE, evaluation, make_plan, make_record
 
 BOTH = ("imaging-pixelization", "imaging-delaunay")
@@ -82,3 +84,36 @@ def test_pipelines_that_nobody_asked_for_are_named_and_left_out(tmp_path: Path) 
     assert [row.cells[0] for row in table_rows(only, records, [])] == ["imaging-mge", "imaging-delaunay"]
     assert caption(only, records).endswith("not asked for: imaging-pixelization")
     assert "not asked for" not in caption(plan, {})
+
+
+@pytest.mark.parametrize(
+    ("lanes", "iterations", "convergence"),
+    [
+        ([(7, True, None), (8, True, None)], ["7", "8"], "all lanes"),
+        ([(7, True, None), (50, False, None)], ["7", "50"], "NOT all lanes"),
+        ([(4, True, True), (16, None, False)], ["4", "16"], "1 of 2 lanes certified, the others are the"),
+        ([(None, None, None)], ["–"], "not stated"),
+    ],
+)
+def test_what_a_solver_says_is_shown_and_what_it_does_not_say_is_not_made_up(
+    lanes: list[tuple[int | None, bool | None, bool | None]], iterations: list[str], convergence: str
+) -> None:
+    solves = tuple(
+        LaneSolve(9, count, converged, 0.0, 0.0, 0.0, 1, 50.0, 7.0, certified)
+        for count, converged, certified in lanes
+    )
+    record = make_record(nnls=solves)
+    assert iterations_of(record) == iterations
+    assert convergence_of(record).startswith(convergence)
+
+
+def test_note_on_a_curve_stands_beside_it_or_in_its_place(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path)
+    polished = make_record(convergence_note="the library polishes")
+    without = make_record(side="baseline", convergence=(), convergence_note="no curve: not stated")
+    write_html(
+        plan, {plan.cell(one.cell.pipeline, one.cell.side).name: one for one in (polished, without)}, []
+    )
+    page = (tmp_path / "report.html").read_text()
+    assert "2: 1e-15 the library polishes" in page
+    assert "<td> no curve: not stated</td>" in page

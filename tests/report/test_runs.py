@@ -97,6 +97,10 @@ def test_trend_keeps_machines_and_scales_apart(tmp_path: Path, capsys: pytest.Ca
     read, unreadable = kept_runs(runs)
     series = series_of(read)
     assert [[point.run for point in one.points] for one in series] == [["1", "1", "3", "3"], ["2", "2"]]
+    assert [(row[2], row[3]) for row in series[1].rows] == [
+        ("2", "jaxnnls"),
+        ("2", "autoarray.inversion.nnls"),
+    ]
     assert "4 was made by another version" in unreadable[0]
     assert trend(["--root", str(tmp_path)]) == 0
     assert "left out: 4" in capsys.readouterr().out
