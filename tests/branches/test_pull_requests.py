@@ -5,7 +5,7 @@ describe (a token that is not accepted, a proxy's page, a connection that breaks
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,17 @@ from matrix.branches.publish import BEGIN, END, with_ours
 from tests.branches.github import OWNER, TOKEN, Fault, GitHub, serve_forge
 from tests.branches.prism import example, installed, validating
 from tests.branches.test_push import tips
-from tests.branches.world import BRANCH, DEVELOPER, LIBRARY, TEST, World, run_git, write_manifest
+from tests.branches.world import (
+    BRANCH,
+    DEVELOPER,
+    LIBRARY,
+    PROFILING,
+    TEST,
+    World,
+    make_world,
+    run_git,
+    write_manifest,
+)
 
 TRIO = (LIBRARY, DEVELOPER, TEST)
 BOTH = ("--push", "--open-prs")
@@ -68,6 +78,7 @@ def ready(
     address: str,
     monkeypatch: pytest.MonkeyPatch,
     person: Path,
+    names: Sequence[str] = TRIO,
 ) -> GitHub:
     """Put a forge behind the address, and the person's Git and token before it."""
     server[1][:] = [github]
@@ -79,7 +90,7 @@ def ready(
     person.write_text(
         f'{person.read_text()}[url "file://{world.folder}/remotes/"]\n\tinsteadOf = https://github.com/{OWNER}/\n'
     )
-    write_manifest(world.folder, {name: f"https://github.com/{OWNER}/{name}" for name in TRIO})
+    write_manifest(world.folder, {name: f"https://github.com/{OWNER}/{name}" for name in names})
     return github
 
 
@@ -119,6 +130,26 @@ def test_opened_in_order_linked_and_not_opened_again(
     assert world.run() == 0
     assert capsys.readouterr().out.count("its text goes to https://github.com/") == 3
     assert all(url_of(github, LIBRARY) in (world.out / f"{name}.md").read_text() for name in TRIO)
+
+
+def test_the_fourth_is_opened_after_the_workspaces_whatever_the_manifests_order(
+    tmp_path: Path,
+    solver: Path,
+    server: tuple[str, list[GitHub]],
+    prism: tuple[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    person: Path,
+) -> None:
+    address, pull = prism
+    names = (PROFILING, *TRIO)
+    world = make_world(tmp_path, solver, names)
+    github = ready(world, GitHub(tmp_path / "remotes", pull), server, address, monkeypatch, person, names)
+    assert world.run(*BOTH) == 0
+    created = [path.split("/")[3] for method, path in github.requests if method == "POST"]
+    assert created == [*TRIO, PROFILING]
+    depends = re.findall(r"^Depends-On: (\S+)$", github.bodies()[PROFILING], re.MULTILINE)
+    assert depends == [url_of(github, name) for name in TRIO]
+    assert github.pulls[PROFILING][0]["title"].startswith("The library's own solver in the solver study")
 
 
 def test_new_numbers_update_the_texts_and_keep_what_people_wrote(world: World, github: GitHub) -> None:
