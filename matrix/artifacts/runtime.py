@@ -15,7 +15,7 @@ from matrix.artifacts.results import (
     vmap_of,
 )
 from matrix.errors import UsageError
-from matrix.files import write_text
+from matrix.files import inside, write_text
 from matrix.gates import furthest, relative
 from matrix.manifest import Role
 from matrix.pipelines import pipeline_named
@@ -60,13 +60,14 @@ def write_runtime(repository: Path, results: Mapping[str, Record]) -> Written:
         The script compares with its pin in a way that is not known, or a result file is no JSON.
     """
     folder = _folder(repository)
-    script = next((repository / name for name in _SCRIPTS if (repository / name).is_file()), None)
+    scripts = [inside(repository, name) for name in _SCRIPTS]
+    script = next((path for path in scripts if path.is_file()), None)
     if folder is None or script is None:
         missing = RUNTIME.as_posix() if folder is None else " or ".join(_SCRIPTS)
         return Written((), (), (f"run-time results: this ref has no {missing}",))
     paths, notes = [], []
     for config, record in results.items():
-        path = folder / f"mge_{config}.json"
+        path = inside(folder, f"mge_{config}.json")
         replaced = _version(path)
         document = runtime_document(record, script)
         write_text(path, json.dumps(document, indent=2))
@@ -152,7 +153,7 @@ def _tolerances(script: Path) -> dict[str, float]:
 def _folder(repository: Path) -> Path | None:
     """Where the results of this likelihood are kept: by instrument, or side by side."""
     instrument = pipeline_named(PIPELINE).instrument
-    places = (repository / RUNTIME / instrument, repository / RUNTIME)
+    places = (inside(repository, RUNTIME, instrument), inside(repository, RUNTIME))
     return next((place for place in places if place.is_dir()), None)
 
 
@@ -180,9 +181,9 @@ def _environment(record: Record) -> dict[str, Any]:
         "cpu_count": facts.cores,
         "provenance": {
             "provenance_schema": _PROVENANCE_SCHEMA,
-            "captured_at": facts.finished,
+            "captured_at": facts.finished.replace("+00:00", "Z"),
             "host": None,
-            "slurm": None,
+            "slurm": {"job_id": None, "array_job_id": None, "array_task_id": None},
             "loadavg_at_import": None,
             "loadavg_at_write": None,
             # Not measured by one of the repository's scripts.

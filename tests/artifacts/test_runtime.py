@@ -47,6 +47,7 @@ def test_numbers_are_the_records_and_the_form_the_repositorys(repository: Path) 
     assert document["configuration"]["inversion_path"] == "dense"
     assert (document["pinned_expected"], document["pinned_drift"]) == (PIN, [])
     assert set(document["device"]["provenance"]) >= ASKED
+    assert document["device"]["provenance"]["captured_at"] == "2026-01-01T00:01:00Z"
     assert document["device"]["provenance"]["library_versions"] == {"PyAutoLens": "2026.7.9.1"}
     assert not (repository / RESULT_FILE).read_bytes().endswith(b"\n")
 

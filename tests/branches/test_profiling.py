@@ -22,6 +22,7 @@ from tests.branches.world import (
     World,
     make_world,
     run_git,
+    run_on,
 )
 from tests.checkout.helpers import fingerprint
 
@@ -122,6 +123,26 @@ def test_a_workspace_in_which_nothing_changes_gets_no_branch(
     assert world.pushed(DEVELOPER) == ""
     assert f"2. {TEST}, branch" in text(world, LIBRARY)
     assert "note        developer: left out: result files" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", [REGISTRY_FILE, RESULT_FILE])
+def test_a_committed_link_is_refused(
+    tmp_path: Path, solver: Path, capsys: pytest.CaptureFixture[str], path: str
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("mine\n")
+    world = make_world(tmp_path, solver, FOUR)
+    world.commit_at_remote(PROFILING, "main", "note.txt")
+    clone = world.folder / "somebody" / PROFILING
+    (clone / path).unlink()
+    (clone / path).symlink_to(secret)
+    run_git(clone, "add", "--all")
+    run_git(clone, "commit", "--quiet", "-m", "a link")
+    run_git(clone, "push", "--quiet", "origin", "main")
+    world = World(world.folder, world.solver, run_on(world.folder, world.solver))
+    assert world.run() == 2
+    assert f"{path} is a symbolic link" in capsys.readouterr().err
+    assert secret.read_text() == "mine\n"
 
 
 def test_a_study_that_is_not_as_known_stops_the_branch(
