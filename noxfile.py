@@ -1,5 +1,6 @@
 """Sessions, thin: make the environment, hand over."""
 
+import os
 import subprocess
 import sys
 
@@ -13,8 +14,13 @@ nox.options.reuse_existing_virtualenvs = True
 # A file's tests share what they build; files start in the order of tests/conftest.py.
 BY_FILE = ("--dist", "loadfile", "--no-loadscope-reorder")
 
-# Sessions that judge nothing have no other reason for an exit code of 1.
-BROKE_OFF = "it broke off: an error of ours, see above"
+# Of a session that judges nothing: nothing in it can fail but the session itself.
+JUDGES_NOTHING = ""
+MACHINE_OR_OURS = 3
+WORDS = {
+    2: "wrong use, or the manifest: see above",
+    MACHINE_OR_OURS: "it broke off: the machine, the network or an error of ours, see above",
+}
 
 
 def _hand_over(session: nox.Session, *words: str, failed: str = "a gate failed") -> None:
@@ -22,16 +28,19 @@ def _hand_over(session: nox.Session, *words: str, failed: str = "a gate failed")
     _run(session, *words, failed=failed)
 
 
-def _run(session: nox.Session, *words: str, failed: str) -> None:
+def _run(session: nox.Session, *words: str, failed: str, **variables: str) -> None:
     # A command of nox's own, which nox leaves out under --install-only: then ours is left out too.
     if session.run("python", "--version", silent=True) is None:
         return
-    exit_code = subprocess.call([f"{session.bin}/python", "-m", *words, *session.posargs])
-    if exit_code == 1:
+    command = [f"{session.bin}/python", "-m", *words, *session.posargs]
+    exit_code = subprocess.call(command, env={**os.environ, **variables})
+    if exit_code == 1 and failed:
         session.error(failed)
     if exit_code:
         # Nox knows only 1; the difference between wrong use (2) and a failing machine (3) is for CI.
-        sys.exit(exit_code)
+        told = exit_code if exit_code in WORDS else MACHINE_OR_OURS
+        session.warn(WORDS[told] if exit_code > 0 else f"it was killed by signal {-exit_code}")
+        sys.exit(told)
 
 
 def _install_solver(session: nox.Session, *extras: str) -> None:
@@ -69,8 +78,7 @@ def scripts(session: nox.Session) -> None:
 def assertions(session: nox.Session) -> None:
     """The solver on systems with a known optimum: answers and gradients, alone and in a batch."""
     _install_solver(session)
-    variables = {"JAX_ENABLE_X64": "True"}
-    session.run("python", "-m", "matrix.checks.session", *session.posargs, env=variables)
+    _run(session, "matrix.checks.session", failed="a system was not solved", JAX_ENABLE_X64="True")
 
 
 @nox.session(name="hlo-audit")
@@ -96,7 +104,7 @@ def refresh_artifacts(session: nox.Session) -> None:
 @nox.session
 def report(session: nox.Session) -> None:
     """The runs of several machines as one, judged anew: nox -s report -- DIR..."""
-    _hand_over(session, "matrix.merge", failed="a gate failed or a cell is missing")
+    _hand_over(session, "matrix.merge", failed="a gate failed")
 
 
 @nox.session
@@ -108,81 +116,81 @@ def hpc(session: nox.Session) -> None:
 @nox.session
 def pack(session: nox.Session) -> None:
     """Environments, checkouts and code in one file, for a machine without internet."""
-    _hand_over(session, "matrix.hpc.pack")
+    _hand_over(session, "matrix.hpc.pack", failed=JUDGES_NOTHING)
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
     """The solver against jaxnnls, interleaved in one process, in ratios and Cholesky equivalents."""
     _install_solver(session, "bench")
-    _run(session, "matrix.diagnose.bench.session", failed=BROKE_OFF)
+    _run(session, "matrix.diagnose.bench.session", failed=JUDGES_NOTHING)
 
 
 @nox.session
 def systems(session: nox.Session) -> None:
     """A likelihood's systems as files, other lens models' and settings' too: nox -s systems -- PIPELINE..."""
-    _hand_over(session, "matrix.diagnose.extraction.session", failed=BROKE_OFF)
+    _hand_over(session, "matrix.diagnose.extraction.session", failed=JUDGES_NOTHING)
 
 
 @nox.session
 def survey(session: nox.Session) -> None:
     """All algorithms and their parameters, by four criteria: nox -s survey -- --systems FOLDER."""
     _install_solver(session)
-    _run(session, "matrix.diagnose.survey.session", failed=BROKE_OFF)
+    _run(session, "matrix.diagnose.survey.session", failed=JUDGES_NOTHING)
 
 
 @nox.session
 def probe(session: nox.Session) -> None:
     """Where a likelihood's time goes, step by step, alone and under vmap: nox -s probe -- PIPELINE..."""
-    _hand_over(session, "matrix.diagnose.probe.session", failed=BROKE_OFF)
+    _hand_over(session, "matrix.diagnose.probe.session", failed=JUDGES_NOTHING)
 
 
 @nox.session
 def profile(session: nox.Session) -> None:
     """One config's result file and picture, with step timings: nox -s profile -- PIPELINE."""
-    _hand_over(session, "matrix.diagnose.probe.profile", failed=BROKE_OFF)
+    _hand_over(session, "matrix.diagnose.probe.profile", failed=JUDGES_NOTHING)
 
 
 @nox.session
 def batch(session: nox.Session) -> None:
     """Time and memory against the batch size, baseline against candidate: nox -s batch -- PIPELINE..."""
-    _hand_over(session, "matrix.diagnose.batch.session", failed=BROKE_OFF)
+    _hand_over(session, "matrix.diagnose.batch.session", failed=JUDGES_NOTHING)
 
 
 @nox.session
 def sweep(session: nox.Session) -> None:
     """Solver settings through the likelihood; would a config change alone do: nox -s sweep -- PIPELINE..."""
-    _hand_over(session, "matrix.diagnose.sweep.session", failed=BROKE_OFF)
+    _hand_over(session, "matrix.diagnose.sweep.session", failed=JUDGES_NOTHING)
 
 
 @nox.session(name="probe-float32")
 def probe_float32(session: nox.Session) -> None:
     """What float32 does to the baseline's likelihood: nox -s probe-float32 -- PIPELINE..."""
-    _hand_over(session, "matrix.diagnose.float32.session", failed=BROKE_OFF)
+    _hand_over(session, "matrix.diagnose.float32.session", failed=JUDGES_NOTHING)
 
 
 @nox.session(name="gpu-program")
 def gpu_program(session: nox.Session) -> None:
     """A likelihood compiled for a GPU that need not be there: nox -s gpu-program -- PIPELINE..."""
-    _hand_over(session, "matrix.diagnose.gpu_program.session", failed=BROKE_OFF)
+    _hand_over(session, "matrix.diagnose.gpu_program.session", failed=JUDGES_NOTHING)
 
 
 @nox.session
 def compare(session: nox.Session) -> None:
     """Two runs side by side: nox -s compare -- RUN_A RUN_B"""
-    _hand_over(session, "matrix.report.compare")
+    _hand_over(session, "matrix.report.compare", failed=JUDGES_NOTHING)
 
 
 @nox.session
 def trend(session: nox.Session) -> None:
     """Evidence and time of all kept runs, one class of machine at a time."""
-    _hand_over(session, "matrix.report.trend")
+    _hand_over(session, "matrix.report.trend", failed=JUDGES_NOTHING)
 
 
 @nox.session
 def doctor(session: nox.Session) -> None:
     """What would stop a run on this machine, and the remedy."""
-    _hand_over(session, "matrix.doctor")
+    _hand_over(session, "matrix.doctor", failed=JUDGES_NOTHING)
 
 
 @nox.session

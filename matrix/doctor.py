@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
+from matrix.console import open_console
 from matrix.errors import EnvironmentFailure, MatrixError, exit_code_of
 from matrix.execute.reservations import GIB, PEAK_BYTES, machine_folder, shares, usable_cores
 from matrix.jax_build import OLDEST_DRIVER, builds_for
@@ -292,15 +292,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print_findings(layout: Layout, manifest: Path) -> int:
-    console = Console(highlight=False, soft_wrap=True)
+    console = open_console()
     console.print(f"working in {layout.root}")
     states = []
     for finding in examine(layout, manifest):
         states.append(finding.state)
-        style = STYLES[finding.state]
-        console.print(f"[{style}]{finding.state:>7}[/{style}]  {finding.what}: {escape(finding.found)}")
+        state = (f"{finding.state:>7}", STYLES[finding.state])
+        console.print(Text.assemble(state, f"  {finding.what}: {finding.found}"))
         if finding.remedy:
-            console.print(f"         → {escape(finding.remedy)}")
+            console.print(f"         → {finding.remedy}")
     return EnvironmentFailure.exit_code if State.TROUBLE in states else 0
 
 

@@ -3,10 +3,9 @@
 import sys
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from matrix.checkout import candidate_of, commit_candidate
 from matrix.cli import matrix_options
+from matrix.console import open_console
 from matrix.errors import UsageError, exit_code_of
 from matrix.layout import SOLVER, open_layout
 from matrix.manifest import Role, SourceKind
@@ -21,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fetch(words: Sequence[str]) -> int:
-    console = Console(highlight=False, soft_wrap=True)
+    console = open_console()
     options = matrix_options(words)
     manifest = manifest_for(options)
     source = announced_source(console, manifest)

@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from matrix.ci import annotate, folded
+from matrix.console import open_console
 from matrix.errors import EnvironmentFailure, UsageError
 from matrix.execute.local import kept_record
 from matrix.execute.reservations import workers_that_fit
@@ -33,7 +34,7 @@ QUIET = frozenset(("-q", "-qq", "--quiet"))
 
 def run_matrix(options: Options) -> int:
     """Run the matrix as `options` say and return the exit code."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = open_console()
     _check_pytest_arguments(options.pytest_arguments)
     return carry_out(console, plan_matrix(console, options), options.pytest_arguments)
 
@@ -66,7 +67,7 @@ def plan_matrix(console: Console, options: Options) -> Plan:
     # Before the fold, which would hide it: the first line says where the repositories come from.
     source = announced_source(console, manifest)
     with folded(console, "checkouts and environments"):
-        told = Console(quiet=True) if QUIET.intersection(options.pytest_arguments) else console
+        told = open_console(quiet=True) if QUIET.intersection(options.pytest_arguments) else console
         prepared = prepare_sides(told, layout, manifest, source, options)
     return make_plan(layout, prepared, options)
 

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from matrix.arrays import arrays_path
 from matrix.checks.run import kept_check, kept_check_failure
+from matrix.console import open_console
 from matrix.errors import UsageError, exit_code_of
 from matrix.execute.local import record_fault
 from matrix.flow import conclude
@@ -37,7 +39,7 @@ class Found:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Merge and report; return the exit code (0 pass, 1 a gate failed or a cell is missing, 2 wrong use)."""
     options = _parser().parse_args(arguments)
-    console = Console(highlight=False, soft_wrap=True)
+    console = open_console()
     return exit_code_of(lambda: report(console, options.folders, options.root))
 
 
@@ -159,7 +161,7 @@ def _judged(console: Console, plan: Plan, expected: Sequence[str]) -> int:
         if check.check in plan.selected_checks and kept_check(plan, check) is None
     }
     for name, fault in missing.items():
-        console.print(f"[bold red]missing[/bold red]     {name}: {fault}")
+        console.print(Text.assemble(("missing", "bold red"), f"     {name}: {fault}"))
     failed = any(verdict.outcome is Outcome.FAIL for verdict in verdicts)
     return INCOMPLETE_OR_RED if missing or failed else 0
 

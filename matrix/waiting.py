@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 # Looking at processes costs milliseconds, and what runs may be being timed.
 REFRESH_SECONDS = 2.0
@@ -35,7 +36,9 @@ def shown(
         return f"{what} still running: {stage()}, {clock(time.monotonic() - begin)}"
 
     if console.is_terminal:
-        with console.status(what) as status, repeated(lambda: status.update(now()), REFRESH_SECONDS):
+        # As text: a spinner takes a word in brackets for markup, whatever its console does.
+        status = console.status(Text(what))
+        with status, repeated(lambda: status.update(Text(now())), REFRESH_SECONDS):
             yield
         return
     console.print(f"{what} started", markup=False)

@@ -18,14 +18,40 @@ handing_over = runpy.run_path({ours!r})
 
 @nox.session(venv_backend="venv")
 def zen(session):
-    handing_over["_run"](session, "this", failed="no")
+    handing_over["_run"](session, {module!r}, failed={failed!r})
 """
+
+
+def run_session(folder: Path, module: str, failed: str, *options: str) -> "subprocess.CompletedProcess[str]":
+    """Let nox hand over to `module` as our sessions do."""
+    noxfile = folder / "noxfile.py"
+    ours = str(REPOSITORY_ROOT / "noxfile.py")
+    noxfile.write_text(SESSION.format(ours=ours, module=module, failed=failed))
+    words = [sys.executable, "-m", "nox", "--noxfile", str(noxfile), "--session", "zen", *options]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(("options", "runs"), [([], True), (["--install-only"], False)])
 def test_an_environment_can_be_made_without_a_run(tmp_path: Path, options: list[str], runs: bool) -> None:
-    noxfile = tmp_path / "noxfile.py"
-    noxfile.write_text(SESSION.format(ours=str(REPOSITORY_ROOT / "noxfile.py")))
-    words = [sys.executable, "-m", "nox", "--noxfile", str(noxfile), "--session", "zen", *options]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    done = run_session(tmp_path, "this", "no", *options)
+    assert done.returncode == 0
     assert ("Beautiful is better than ugly." in done.stdout) is runs
+
+
+@pytest.mark.parametrize(
+    ("failed", "ends", "code", "says"),
+    [
+        ("a gate failed", "sys.exit(1)", 1, "a gate failed"),
+        ("a gate failed", "sys.exit(2)", 2, "wrong use"),
+        ("a gate failed", "sys.exit(3)", 3, "the machine, the network or an error of ours"),
+        ("a gate failed", "os.kill(os.getpid(), 9)", 3, "killed by signal 9"),
+        ("", "raise ValueError", 3, "the machine, the network or an error of ours"),
+    ],
+)
+def test_exit_codes_are_worded_and_only_a_gate_gives_1(
+    tmp_path: Path, failed: str, ends: str, code: int, says: str
+) -> None:
+    (tmp_path / "ending.py").write_text(f"import os, sys\n{ends}\n")
+    done = run_session(tmp_path, "ending", failed)
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr

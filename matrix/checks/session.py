@@ -8,12 +8,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from matrix.checks.record import CheckRecord, Item, write_check
 from matrix.checks.systems import GRIDS
-from matrix.errors import EnvironmentFailure
+from matrix.console import open_console
+from matrix.errors import EnvironmentFailure, exit_code_of
 from matrix.gates.change import assertion_fault
 from matrix.hashing import tree_hash
 from matrix.layout import SOLVER
@@ -27,10 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--scale", choices=tuple(GRIDS), default="production", help="which grid of systems")
     parser.add_argument("--output", type=Path, default=Path(".matrix/assertions.json"), help="the record")
     options = parser.parse_args(arguments)
+    return exit_code_of(lambda: _assert(options))
+
+
+def _assert(options: argparse.Namespace) -> int:
     jax = importlib.import_module("jax")
     if not jax.config.jax_enable_x64:
-        print("error: JAX is in float32; export JAX_ENABLE_X64=True before Python starts", file=sys.stderr)
-        return EnvironmentFailure.exit_code
+        raise EnvironmentFailure("JAX is in float32; export JAX_ENABLE_X64=True before Python starts")
     # Late, since it imports JAX.
     from matrix.checks.assertions import measure
 
@@ -48,14 +52,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _show(items: Sequence[Item], seconds: float, output: Path) -> int:
-    console = Console(highlight=False)
+    console = open_console()
     table = Table("system", *(name.replace("_", " ") for name in COLUMNS), "verdict")
     wrong = 0
     for item in items:
         fault = assertion_fault(item)
         wrong += bool(fault)
         numbers = (f"{item.numbers[name]:.1e}" for name in COLUMNS)
-        table.add_row(item.name, *numbers, f"[bold red]{fault}[/]" if fault else "[green]pass[/]")
+        table.add_row(item.name, *numbers, Text(fault, "bold red") if fault else Text("pass", "green"))
     console.print(table)
     console.print(f"{len(items) - wrong} of {len(items)} systems pass ({seconds:.0f} s). Record: {output}")
     return 1 if wrong else 0

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from matrix.errors import EnvironmentFailure, NetworkError
 from matrix.hpc.remote import Remote
@@ -30,9 +30,10 @@ def check(console: Console, remote: Remote) -> int:
     for probe in _probes(remote):
         works, said = _tried(remote, probe)
         failed += not works
-        console.print(f"{'[green]✓[/green]' if works else '[red]✗[/red]'} {probe.name}: {escape(said)}")
+        mark = ("✓", "green") if works else ("✗", "red")
+        console.print(Text.assemble(mark, f" {probe.name}: {said}"))
         if not works:
-            console.print(f"  {escape(probe.remedy)}")
+            console.print(f"  {probe.remedy}")
     return EnvironmentFailure.exit_code if failed else 0
 
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from matrix.cli import matrix_options
+from matrix.console import open_console
 from matrix.errors import EnvironmentFailure, NetworkError, UsageError, exit_code_of
 from matrix.execute.slurm import STATUSES, Resources, Status
 from matrix.execute.slurm_outcomes import Outcome
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _step(options: argparse.Namespace, rest: list[str]) -> int:
     if rest and options.verb != "push":
         raise UsageError(f"{options.verb} does not know {' '.join(rest)}")
-    console = Console(highlight=False, soft_wrap=True)
+    console = open_console()
     name, profile = load_profile(options.config, options.profile)
     console.print(f"profile     {name}: {profile.host or 'this machine'}, {profile.root}")
     return VERBS[options.verb](Step(console, Remote(profile), open_layout(options.root), options, rest))
@@ -116,7 +117,7 @@ def _push(step: Step) -> int:
     plan = plan_matrix(step.console, options)
     there = relocated(plan, step.remote.profile, stack, step.layout)
     for file in ship(step.remote, plan, there):
-        step.console.print(f"changed     {escape(file)}")
+        step.console.print(f"changed     {file}")
     here = step.layout.runs / there.run
     there.model_copy(update={"folder": here}).write()
     step.console.print(f"pushed      {there.run}: {len(there.selected)} pipelines, two sides each")
@@ -201,9 +202,7 @@ def _tell(step: Step, seen: dict[str, Status], statuses: Sequence[Status]) -> bo
         if status.cell not in seen or seen[status.cell].outcome != status.outcome
     ]
     for status in news:
-        step.console.print(
-            f"{time.strftime('%H:%M:%S')}    {status.cell} {status.outcome}: {escape(status.reason)}"
-        )
+        step.console.print(f"{time.strftime('%H:%M:%S')}    {status.cell} {status.outcome}: {status.reason}")
         seen[status.cell] = status
     return bool(news)
 
@@ -216,7 +215,7 @@ def _show(step: Step, statuses: Sequence[Status]) -> None:
         last = status.tail.splitlines()[-1] if status.tail else ""
         ends = status.limit_end if status.outcome.active else ""
         row = (status.cell, status.job or "", status.outcome, status.elapsed, ends, last)
-        table.add_row(*map(escape, row))
+        table.add_row(*map(Text, row))
     step.console.print(table)
 
 
@@ -224,10 +223,9 @@ def _explain(step: Step, statuses: Sequence[Status]) -> None:
     for status in statuses:
         if status.outcome is Outcome.PASSED or status.outcome.active or status.job is None:
             continue
-        step.console.print(
-            f"[red]{status.outcome}[/red] {status.cell} (job {status.job}): {escape(status.reason)}"
-        )
-        step.console.print(escape(status.tail))
+        what = f" {status.cell} (job {status.job}): {status.reason}"
+        step.console.print(Text.assemble((status.outcome, "red"), what))
+        step.console.print(Text(status.tail))
 
 
 VERBS: dict[str, Callable[[Step], int]] = {

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import uv
-from rich.console import Console
 
 from matrix.checkout import Checkout, store
 from matrix.checkout.git import git
 from matrix.checkout.refs import is_full_sha
 from matrix.cli import matrix_options
+from matrix.console import open_console
 from matrix.environments import Recipe
 from matrix.errors import EnvironmentFailure, exit_code_of
 from matrix.layout import REPOSITORY_ROOT, open_layout
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _pack(known: argparse.Namespace, rest: Sequence[str]) -> int:
-    console = Console(highlight=False, soft_wrap=True)
+    console = open_console()
     options = matrix_options(["fp64", *rest, "--root", str(known.root)])
     manifest = manifest_for(options)
     source = announced_source(console, manifest)

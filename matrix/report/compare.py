@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from matrix.console import open_console
 from matrix.errors import UsageError, exit_code_of
 from matrix.gates import Verdict, differences
 from matrix.options import add_root
@@ -173,13 +174,13 @@ def print_comparison(console: Console, found: Comparison) -> None:
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading == HEADINGS[0] else "right")
     for row in found.rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*map(Text, row))
     console.print(table)
     if not found.timed_alike:
-        console.print("[yellow]The machines differ: times are shown, but do not compare.[/yellow]")
+        console.print(Text("The machines differ: times are shown, but do not compare.", "yellow"))
     for title, lines in (("made with", found.settings), ("gates", found.changes)):
         for name, first, second in lines:
-            console.print(f"{title}: {escape(name)}: {escape(first)} → {escape(second)}")
+            console.print(Text(f"{title}: {name}: {first} → {second}"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -197,7 +198,7 @@ def _compare(options: argparse.Namespace) -> int:
     a, b = (load_run(find_run(options.root / "runs", name)) for name in (options.a, options.b))
     found = compare(a, b, options.across_machines)
     path = write_comparison(found)
-    console = Console(highlight=False, soft_wrap=True)
+    console = open_console()
     print_comparison(console, found)
     console.print(f"to look at: {path}")
     return 0

@@ -1,11 +1,15 @@
 """`junit.xml` of a run that was judged without being run: one case per verdict."""
 
+import re
 from collections.abc import Sequence
 
 from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from matrix.gates import Outcome, Verdict
 from matrix.plan import Plan
+
+# XML 1.0 has no word for any other character, not even escaped.
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def write_junit(plan: Plan, verdicts: Sequence[Verdict]) -> None:
@@ -23,7 +27,12 @@ def _case(plan: Plan, verdict: Verdict) -> TestCase:
     case = TestCase("-".join(words), classname="gates")
     match verdict.outcome:
         case Outcome.FAIL:
-            case.result = [Failure(verdict.message)]
+            case.result = [Failure(_said(verdict.message))]
         case Outcome.NOT_RUN:
-            case.result = [Skipped(f"not run: {verdict.message}")]
+            case.result = [Skipped(_said(f"not run: {verdict.message}"))]
     return case
+
+
+def _said(message: str) -> str:
+    """The message with what XML cannot hold spelt out, as ``\\x1b``."""
+    return _NOT_XML.sub(lambda found: found[0].encode("unicode_escape").decode(), message)

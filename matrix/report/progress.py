@@ -11,7 +11,6 @@ import psutil
 import pytest
 from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
 from rich.text import Text
 
 from matrix.checks.run import kept_check
@@ -110,7 +109,7 @@ class Progress:
             self._cell_ended(self._cells[match["cell"]], report)
         if report.failed:
             self.failed += 1
-            self._line(f"[red]FAILED[/red] {escape(report.nodeid.rpartition('::')[2])}")
+            self._line(f" {report.nodeid.rpartition('::')[2]}", "FAILED")
             with folded(self._console, "why"):
                 self._console.print(Text(str(report.longrepr)))
         check = CHECK_TEST.search(report.nodeid)
@@ -154,11 +153,10 @@ class Progress:
         if self._verbosity >= 0:
             self._line(text)
 
-    def _line(self, text: str) -> None:
+    def _line(self, text: str, alarm: str = "") -> None:
         done = f"{len(self._finished)}/{len(self._awaited)}"
-        self._console.print(
-            f"[{clock(time.monotonic() - self._begin)}] {done} {text}{self._left()}", highlight=False
-        )
+        begin = f"[{clock(time.monotonic() - self._begin)}] {done} "
+        self._console.print(Text.assemble(begin, (alarm, "red"), f"{text}{self._left()}"))
 
     def _left(self) -> str:
         seconds = self._estimate()

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from matrix.gates import Outcome, Verdict
 from matrix.plan import Plan
@@ -26,11 +26,12 @@ def print_report(
     console.print(_change_table(console, verdicts))
     for verdict in failures(verdicts):
         where = f"{verdict.pipeline} {verdict.side or ''}".strip()
-        blame = f" \\[{verdict.blame}]" if verdict.blame else ""
-        console.print(f"[red]{verdict.gate}[/red] {where}{blame}: {escape(verdict.message)}")
-    console.print(f"\n{plan.source_meaning}")
-    console.print(f"[bold]{overall(plan, records, verdicts)}[/bold]")
-    console.print(f"records, junit.xml, summary.md: {plan.folder}\nto look at: {plan.folder / 'report.html'}")
+        blame = f" [{verdict.blame}]" if verdict.blame else ""
+        console.print(Text.assemble((verdict.gate, "red"), f" {where}{blame}: {verdict.message}"))
+    console.print(Text(f"\n{plan.source_meaning}"))
+    console.print(Text(overall(plan, records, verdicts), "bold"))
+    where = f"records, junit.xml, summary.md: {plan.folder}\nto look at: {plan.folder / 'report.html'}"
+    console.print(Text(where))
 
 
 def _table(console: Console, plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> Table:
@@ -40,15 +41,13 @@ def _table(console: Console, plan: Plan, records: Mapping[str, Record], verdicts
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading in LEFT_ALIGNED else "right")
     for row in table_rows(plan, records, verdicts):
-        style = STYLES[row.outcome]
-        table.add_row(*map(escape, row.cells[:-1]), f"[{style}]{escape(row.cells[-1])}[/{style}]")
+        table.add_row(*map(Text, row.cells[:-1]), Text(row.cells[-1], STYLES[row.outcome]))
     return table
 
 
 def _change_table(console: Console, verdicts: Sequence[Verdict]) -> Table:
     table = Table(*CHANGE_HEADINGS, width=None if console.is_terminal else 140)
     for cells, outcome in change_rows(verdicts):
-        style = STYLES[outcome]
-        name, word, found = map(escape, cells)
-        table.add_row(name, f"[{style}]{word}[/{style}]", found)
+        name, word, found = cells
+        table.add_row(Text(name), Text(word, STYLES[outcome]), Text(found))
     return table

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from rich.console import Console
 from rich.table import Table
 
+from matrix.console import open_console
 from matrix.errors import MatrixError, UsageError, exit_code_of
 from matrix.options import add_root
 from matrix.plan import SIDES, run_folders
@@ -115,11 +116,11 @@ def _trend(root: Path) -> int:
     path = root / "trend.html"
     verdicts = [(run.plan.run, verdict_of(run)) for run in runs]
     write_page(path, "trend.html.j2", title="Kept runs", series=series, headings=HEADINGS, verdicts=verdicts)
-    console = Console(highlight=False, soft_wrap=True)
+    console = open_console()
     for one in series:
         console.print(_table(console, one))
     for line in unreadable:
-        console.print(f"left out: {line}", markup=False)
+        console.print(f"left out: {line}")
     console.print(f"to look at: {path}")
     return 0
 

@@ -5,11 +5,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from matrix.arrays import arrays_path
 from matrix.checks.run import kept_check
 from matrix.cli import matrix_options
+from matrix.console import open_console
 from matrix.errors import exit_code_of
 from matrix.execute.local import kept_record
 from matrix.flow import carry_out, plan_matrix
@@ -22,7 +21,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _run(clean: Path, words: Sequence[str]) -> int:
-    console = Console(highlight=False, soft_wrap=True)
+    console = open_console()
     options = matrix_options(words)
     plan = plan_matrix(console, options)
     take_over_baseline(plan, read_plan(clean))

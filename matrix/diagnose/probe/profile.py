@@ -6,11 +6,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from matrix.artifacts import plots
 from matrix.artifacts.results import config_document, config_name, heading_of
 from matrix.artifacts.steps import steps_from, with_steps
+from matrix.console import open_console
 from matrix.diagnose.probe.record import ProbeRecord
 from matrix.diagnose.sides.driver import (
     add_common_options,
@@ -37,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def profile(options: argparse.Namespace) -> int:
     """Probe the candidate and join the steps to the record of the same cell; 0 when it is written."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = open_console()
     precision = "mp" if options.use_mixed_precision else "fp64"
     plan = newest_plan(options.root, options.run)
     record = _record(plan, options.pipeline, precision, options.scale)

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from matrix.console import open_console
 from matrix.diagnose.sides.record import Diagnosis, read_diagnosis
 from matrix.disk import disk_failures
 from matrix.errors import EnvironmentFailure, UsageError, exit_code_of
@@ -89,7 +90,7 @@ def for_each_pipeline(
     diagnose
         Told a pipeline and the options; returns its exit code, or nothing where it judges nothing.
     """
-    console = Console(highlight=False, soft_wrap=True)
+    console = open_console()
 
     def command() -> int:
         with disk_failures(options.output_dir or options.root):

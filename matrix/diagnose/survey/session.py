@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from matrix.artifacts import read_constant
+from matrix.console import open_console
 from matrix.diagnose.clock import provenance
 from matrix.diagnose.survey.grid import batches, grid
 from matrix.diagnose.survey.measure import Batch, class_gradients, curve, measure
@@ -92,7 +93,7 @@ def _survey(options: argparse.Namespace) -> int:
     choices = [choice for choice in grid() if options.only in choice.label or choice.label == grid()[0].label]
     drawn = _drawn(work)
     record = _begun(options)
-    progress = Progress(Console(highlight=False), sum(map(_weight, work)) + _CURVE * len(drawn) + _GRADIENTS)
+    progress = Progress(open_console(), sum(map(_weight, work)) + _CURVE * len(drawn) + _GRADIENTS)
 
     def keep(name: str, values: Iterable[object]) -> None:
         nonlocal record
