@@ -46,8 +46,10 @@ def matrix_options(words: Sequence[str]) -> Options:
     """
     known, for_pytest = _parser().parse_known_args(words)
     selected, checks = tuple(dict.fromkeys(known.only)), tuple(known.check)
+    whole = Selection((), ())
     if known.shard is not None:
-        part = shard_of(_selection(known), known.shard)
+        whole = _selection(known)
+        part = shard_of(whole, known.shard)
         selected, checks = part.pipelines, part.checks
     return Options(
         precision=known.precision,
@@ -68,6 +70,8 @@ def matrix_options(words: Sequence[str]) -> Options:
         accelerator=known.accelerator,
         cell_timeout=known.cell_timeout,
         pytest_arguments=tuple(for_pytest),
+        whole=whole.pipelines,
+        whole_checks=whole.checks,
     )
 
 

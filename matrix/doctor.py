@@ -23,6 +23,7 @@ from matrix.manifest import Role, load_manifest
 from matrix.options import add_root
 from matrix.plan import PlanError, read_plan, run_folders
 from matrix.process import run
+from matrix.shell import inherited
 
 PYTHON = ((3, 11), (3, 14))
 DISK_NEEDED = 6 * GIB
@@ -126,7 +127,8 @@ def packages() -> Finding:
     """The package index answers, asked the way environments are built."""
     with tempfile.TemporaryDirectory() as target:
         words = [sys.executable, "-m", "uv", "pip", "install", "--dry-run", "--no-deps", "--target", target]
-        asked = run([*words, "--refresh", "jaxnnls==1.0.1"], timeout=NETWORK_SECONDS * 3, check=False)
+        words += ["--refresh", "jaxnnls==1.0.1"]
+        asked = run(words, env=inherited(), timeout=NETWORK_SECONDS * 3, check=False)
     if asked.exit_code == 0:
         return Finding("network, packages", State.GOOD, "the package index answers")
     last = (asked.stderr.strip().splitlines() or ["no answer"])[-1]

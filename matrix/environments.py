@@ -17,6 +17,7 @@ from matrix.files import write_json
 from matrix.hashing import digest, tree_hash
 from matrix.layout import Layout
 from matrix.process import Completed, run
+from matrix.shell import inherited
 
 ACCELERATORS = ("cpu", "cuda12", "cuda13")
 REPLACED_PACKAGE = "jaxnnls"
@@ -136,7 +137,7 @@ def side_environment(
 
 def packages_of(python: Path) -> dict[str, str]:
     """Versions of the stack's packages that an interpreter has."""
-    return dict(json.loads(run([python, "-c", DESCRIBE]).stdout)["packages"])
+    return dict(json.loads(run([python, "-c", DESCRIBE], env=inherited()).stdout)["packages"])
 
 
 def _key(side: str, recipe: Recipe, library_hash: str) -> str:
@@ -225,7 +226,9 @@ def _check_fit(python: Path, library: Path, release: str) -> None:
     complaints = [
         line for line in verdict.stderr.splitlines() if "autoarray" in line and REPLACED_PACKAGE not in line
     ]
-    imported = run([python, "-c", "import autolens"], cwd=Path(tempfile.gettempdir()), check=False)
+    # From an empty folder and a clean environment: a clone in either would be imported in its place.
+    with tempfile.TemporaryDirectory() as empty:
+        imported = run([python, "-c", "import autolens"], cwd=Path(empty), env=inherited(), check=False)
     if imported.exit_code != 0:
         complaints.append(imported.stderr.strip().splitlines()[-1])
     if complaints:
@@ -238,7 +241,7 @@ def _check_fit(python: Path, library: Path, release: str) -> None:
 
 def _check_absent(python: Path) -> None:
     probe = f"import importlib.util as u; raise SystemExit(u.find_spec({REPLACED_PACKAGE!r}) is not None)"
-    if run([python, "-c", probe], check=False).exit_code != 0:
+    if run([python, "-c", probe], env=inherited(), check=False).exit_code != 0:
         raise EnvironmentFailure(
             f"{REPLACED_PACKAGE} is still importable in the candidate environment {python}"
         )
@@ -246,7 +249,7 @@ def _check_absent(python: Path) -> None:
 
 def _uv(*words: str | Path, extra_env: dict[str, str] | None = None, check: bool = True) -> Completed:
     command: Sequence[str | Path] = (uv.find_uv_bin(), *words)
-    env = {**os.environ, "UV_HTTP_TIMEOUT": "180", **(extra_env or {})}
+    env = {**inherited(), "UV_HTTP_TIMEOUT": "180", **(extra_env or {})}
     done = run(command, env=env, timeout=INSTALL_TIMEOUT, check=False)
     if check and done.exit_code != 0:
         raise EnvironmentFailure(_explain(done))

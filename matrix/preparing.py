@@ -1,6 +1,5 @@
 """From the command line to two sides one can run: manifest, checkouts, vendoring, environments."""
 
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from matrix.layout import REPOSITORY_ROOT, SOLVER, Layout
 from matrix.manifest import Manifest, Role, SourceKind, load_manifest, override
 from matrix.plan import Side
 from matrix.process import run
+from matrix.shell import inherited
 from matrix.vendor import residual_dependencies, vendor_library
 
 LATEST = "latest"
@@ -57,6 +57,9 @@ class Options:
     accelerator: str
     cell_timeout: float
     pytest_arguments: tuple[str, ...]
+    # Of a shard what all shards together run.
+    whole: tuple[str, ...] = ()
+    whole_checks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ def _embedded_origins(
         with console.status("simulating the embedded datasets (once, about a minute)"):
             python = options.base_python or stock_environment(layout, recipe).python
             variables = {
-                **os.environ,
+                **inherited(),
                 "PYTHONPATH": str(REPOSITORY_ROOT),
                 "NUMBA_CACHE_DIR": str(layout.cache / "numba" / "stock"),
                 "MPLCONFIGDIR": str(layout.cache / "matplotlib"),

@@ -49,7 +49,7 @@ def shown(
 
 def doing(stage: Path) -> str:
     """What work that takes a share of the machine says it is at, in its file `stage`."""
-    return stage.read_text().strip() if stage.exists() else "waiting for memory or starting"
+    return stage.read_text(errors="replace").strip() if stage.exists() else "waiting for memory or starting"
 
 
 @contextmanager

@@ -19,11 +19,12 @@ from matrix.checkout.refs import is_full_sha
 from matrix.cli import matrix_options
 from matrix.console import open_console
 from matrix.environments import Recipe
-from matrix.errors import EnvironmentFailure, exit_code_of
+from matrix.errors import EnvironmentFailure, UsageError, exit_code_of
 from matrix.layout import REPOSITORY_ROOT, open_layout
 from matrix.options import add_root
 from matrix.preparing import announced_source, manifest_for, obtain
 from matrix.process import run
+from matrix.shell import inherited
 
 BUILD_SECONDS = 3600.0
 LEFT_OUT = shutil.ignore_patterns(
@@ -41,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _pack(known: argparse.Namespace, rest: Sequence[str]) -> int:
     console = open_console()
+    if not known.file.parent.is_dir():
+        raise UsageError(f"{known.file}: there is no folder {known.file.parent}. Make it, or name another.")
     options = matrix_options(["fp64", *rest, "--root", str(known.root)])
     manifest = manifest_for(options)
     source = announced_source(console, manifest)
@@ -113,7 +116,8 @@ def _clone(checkout: Checkout, target: Path) -> None:
 
 def _build_wheels(folder: Path, requirements: Sequence[str]) -> None:
     pip = ["tool", "run", "--python", sys.executable, "pip", "wheel", "--quiet", "--wheel-dir", str(folder)]
-    done = run([uv.find_uv_bin(), *pip, *requirements], timeout=BUILD_SECONDS, check=False)
+    command = [uv.find_uv_bin(), *pip, *requirements]
+    done = run(command, env=inherited(), timeout=BUILD_SECONDS, check=False)
     if done.exit_code != 0:
         raise EnvironmentFailure(f"cannot have {', '.join(requirements)} as wheels:\n{done.stderr.strip()}")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from matrix.errors import EnvironmentFailure, NetworkError
 from matrix.hpc.profile import Profile
 from matrix.process import Completed, run
+from matrix.shell import inherited
 
 CONNECT_SECONDS = 15
 COMMAND_SECONDS = 120.0
@@ -41,7 +42,7 @@ class Remote:
         assignments = [f"{name}={value}" for name, value in (variables or {}).items()]
         command = ["env", *assignments, *map(str, words)]
         if self.profile.host is None:
-            return run(command, timeout=timeout, check=check)
+            return run(command, env=inherited(), timeout=timeout, check=check)
         done = run([*self._ssh, self.profile.host, shlex.join(command)], timeout=timeout, check=False)
         self._check_reached(done)
         if check and done.exit_code != 0:

@@ -23,6 +23,7 @@ from matrix.layout import REPOSITORY_ROOT, Layout
 from matrix.plan import Plan, PlannedEnvironment, Side
 from matrix.planning import kept_run, new_run, run_key
 from matrix.process import run
+from matrix.shell import inherited
 
 CODE = ("matrix", "solver")
 CODE_EXCLUDED = ("__pycache__", "/embedded")
@@ -167,4 +168,4 @@ def _library(environment: SideEnvironment) -> Path:
     probe = (
         f"import importlib.util as u; print(u.find_spec({LIBRARY_PACKAGE!r}).submodule_search_locations[0])"
     )
-    return Path(run([environment.python, "-c", probe]).stdout.strip())
+    return Path(run([environment.python, "-c", probe], env=inherited()).stdout.strip())

@@ -1,10 +1,14 @@
 """Makes the two environments of a pack, with nothing but the Python that runs this and no network."""
 
 import json
+import os
 import platform
 import subprocess
 import sys
 from pathlib import Path
+
+# Of the caller's shell: they would have pip install elsewhere, or something else.
+STEERING = ("PIP_", "PYTHON")
 
 
 def main() -> int:
@@ -27,11 +31,12 @@ def main() -> int:
         ready = folder / "ready"
         if not ready.exists():
             print(f"installing {name} into {folder}", flush=True)
-            subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+            env = {name: value for name, value in os.environ.items() if not name.startswith(STEERING)}
+            subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True, env=env)
             pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-index"]
             wheels = str(here / "wheels" / name)
             subprocess.run(
-                [*pip, "--disable-pip-version-check", "--find-links", wheels, *packages], check=True
+                [*pip, "--disable-pip-version-check", "--find-links", wheels, *packages], check=True, env=env
             )
             ready.touch()
     print(
