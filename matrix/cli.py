@@ -1,6 +1,7 @@
 """The command line behind the nox sessions: options, then one call."""
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -118,8 +119,21 @@ def _parser() -> argparse.ArgumentParser:
     add("--fresh", action="store_true", help="start over instead of going on with an interrupted run")
     add("--base-python", type=Path, help="interpreter of a prepared environment; nothing is installed")
     add("--accelerator", choices=ACCELERATORS, default="cpu", help="which build of JAX to install")
-    add("--cell-timeout", type=float, default=1800.0, metavar="SECONDS", help="limit per cell (default 1800)")
+    add(
+        "--cell-timeout",
+        type=_seconds,
+        default=1800.0,
+        metavar="SECONDS",
+        help="limit per cell (default 1800)",
+    )
     return parser
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0.0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no time to wait: give seconds above 0, as 3600")
+    return seconds
 
 
 def _ref(text: str) -> tuple[str, str]:

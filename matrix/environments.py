@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,7 +138,25 @@ def side_environment(
 
 def packages_of(python: Path) -> dict[str, str]:
     """Versions of the stack's packages that an interpreter has."""
-    return dict(json.loads(run([python, "-c", DESCRIBE], env=inherited()).stdout)["packages"])
+    found = described(run([python, "-c", DESCRIBE], env=inherited()).stdout, python)["packages"]
+    assert isinstance(found, dict)
+    return found
+
+
+def described(said: str, python: Path | str) -> dict[str, object]:
+    """What `DESCRIBE` printed, whatever a start-up file of that Python printed around it.
+
+    Raises
+    ------
+    EnvironmentFailure
+        It is not there.
+    """
+    for line in said.splitlines():
+        with suppress(ValueError, RecursionError):
+            found = json.loads(line)
+            if isinstance(found, dict) and isinstance(found.get("packages"), dict):
+                return found
+    raise EnvironmentFailure(f"{python} does not say which packages it has, but: {said.strip() or 'nothing'}")
 
 
 def _key(side: str, recipe: Recipe, library_hash: str) -> str:

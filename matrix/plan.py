@@ -9,7 +9,6 @@ from pydantic import (
     ConfigDict,
     Field,
     FiniteFloat,
-    PositiveFloat,
     PositiveInt,
     ValidationError,
     model_validator,
@@ -151,7 +150,7 @@ class Plan(_Frozen):
     selected_checks: tuple[str, ...] = ()
     whole: tuple[str, ...] = ()
     whole_checks: tuple[str, ...] = ()
-    cell_timeout: PositiveFloat
+    cell_timeout: float = Field(gt=0.0, allow_inf_nan=False)
     threads: PositiveInt
     seed: int
     locks: Path

@@ -141,7 +141,7 @@ def read_failure(folder: Path) -> str | None:
     path = folder / FAILURE
     try:
         return str(json.loads(path.read_text(encoding="utf-8"))["reason"])
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return f"it failed, and {FAILURE}, which says why, cannot be read"

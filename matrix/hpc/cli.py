@@ -4,8 +4,10 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -95,7 +97,10 @@ class Step:
             raise UsageError(done.stderr.strip().removeprefix("error: "))
         if done.exit_code != 0:
             raise EnvironmentFailure(f"{verb} failed on the cluster: {done.stderr.strip()}")
-        return STATUSES.validate_json(done.stdout.strip().splitlines()[-1])
+        for line in done.stdout.splitlines():
+            with suppress(ValidationError):
+                return STATUSES.validate_json(line)
+        raise EnvironmentFailure(f"{verb} on the cluster gave no answer: {done.stdout.strip() or 'nothing'}")
 
 
 def _check(step: Step) -> int:

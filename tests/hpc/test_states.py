@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from matrix.execute import slurm_states
-from matrix.execute.slurm_states import Silence, Task, ask
+from matrix.execute.slurm_states import Silence, Task, ask, from_sacct, from_scontrol
 
 FORGOTTEN = "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1"
 KNOWN = "echo 'JobId=7 JobState=COMPLETED ExitCode=0:0'"
@@ -50,3 +50,31 @@ def test_answer(programs: Path, controller: str, accounting: str, answer: Task |
 def test_no_slurm_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert ask(["7_1"]) == {"7_1": Silence.UNREACHABLE}
+
+
+ROW = "7_0|COMPLETED|0:0|00:00:01|n1"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        f"{ROW}\n",
+        f"This cluster will be down on Friday.\n{ROW}\n",
+        f"{ROW}|\n",
+        f"{ROW}\n\n",
+        f"a|b|c|d|e\n|||||\n{ROW}\r\nbye | bye\n",
+    ],
+)
+def test_what_stands_around_the_accounting_is_left_out(answer: str) -> None:
+    assert from_sacct(answer) == {"7_0": Task("COMPLETED", "0:0", "00:00:01", node="n1")}
+
+
+def test_states_of_several_words_and_ranges_of_tasks_are_read() -> None:
+    found = from_sacct("7_[1-2%4]|PENDING|0:0|00:00:00|None assigned\n8|CANCELLED by 1000|0:15|00:00:01|n1\n")
+    assert found["7_2"].state == "PENDING"
+    assert found["8"].state == "CANCELLED by 1000"
+
+
+def test_what_stands_around_the_controllers_answer_is_left_out() -> None:
+    text = "JobState=odd news\nJobId=7 JobState=COMPLETED ExitCode=0:0 Restarts=some\n\nNote: JobId=8\n"
+    assert from_scontrol(text) == {"7": Task("COMPLETED", "0:0")}

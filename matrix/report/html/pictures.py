@@ -76,7 +76,9 @@ def pictures_of(plan: Plan, pipeline: str, records: Mapping[str, Record]) -> Pic
         elif cell.name not in records:
             missing.append(f"The {side} cell has no record.")
         elif path.exists():
-            missing.append(f"The {side} cell's arrays/{path.name} is damaged, or of another record.")
+            missing.append(
+                f"The {side} cell left no arrays to draw: arrays/{path.name} is damaged or of another record."
+            )
         else:
             missing.append(
                 f"The {side} cell left no arrays to draw: its record is older than the pictures, or its log "
