@@ -173,13 +173,33 @@ def _built(
     ready = folder / "ready.json"
     # The lock is per environment: two runs that need the same one build it once.
     with FileLock(layout.locks / f"environment-{name}-{key}.lock"):
-        if not ready.exists():
+        if not _is_as_made(ready, python):
             shutil.rmtree(folder, ignore_errors=True)
             _uv("venv", "--quiet", "--python", sys.executable, folder)
             _uv("pip", "install", "--python", python, *recipe.requirements)
             finish(python)
-            write_json(ready, {"requirements": recipe.requirements, "key": key})
+            write_json(
+                ready, {"requirements": recipe.requirements, "key": key, "packages": _fingerprint(folder)}
+            )
     return SideEnvironment(python, (), key)
+
+
+def _is_as_made(ready: Path, python: Path) -> bool:
+    """Whether a kept environment can be trusted: its interpreter starts, and its files are those we made."""
+    try:
+        made = json.loads(ready.read_bytes())["packages"]
+        starts = run([python, "-c", ""], env=inherited(), check=False).exit_code == 0
+    except (OSError, ValueError, KeyError, TypeError, EnvironmentFailure):
+        return False
+    return starts and bool(made == _fingerprint(ready.parent))
+
+
+def _fingerprint(folder: Path) -> str:
+    """Of what differs between the sides, as it lies in an environment: the library, and what is replaced."""
+    packages = next(folder.glob("lib/python*/site-packages"), folder)
+    names = (LIBRARY_PACKAGE, REPLACED_PACKAGE)
+    found = [packages / name for name in names if (packages / name).is_dir()]
+    return digest(word for package in found for word in (package.name, tree_hash(package)))
 
 
 def _prepared(
@@ -190,13 +210,14 @@ def _prepared(
     key = _key(side, recipe, f"{base_python}{library_hash}")
     folder = layout.environments / f"{side}-{key}"
     with FileLock(layout.locks / f"environment-{side}-{key}.lock"):
-        if not (folder / "ready.json").exists():
+        if not _is_as_made(folder / "ready.json", base_python):
             shutil.rmtree(folder, ignore_errors=True)
             # A copy: the working tree is edited by whichever run comes next.
             shutil.copytree(library / LIBRARY_PACKAGE, folder / LIBRARY_PACKAGE)
             if side == "candidate":
                 write_blocker(folder)
-            write_json(folder / "ready.json", {"base_python": str(base_python), "key": key})
+            made = {"base_python": str(base_python), "key": key, "packages": _fingerprint(folder)}
+            write_json(folder / "ready.json", made)
     packages = packages_of(base_python)
     if packages.get("autolens") != recipe.release:
         raise UsageError(
