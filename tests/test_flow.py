@@ -69,10 +69,12 @@ def tell(plan: Plan, when: str, shell: str) -> None:
 
 
 def run(plan: Plan, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    own = dict.fromkeys(("TMPDIR", "XDG_RUNTIME_DIR"), str(plan.folder.parent))
     return subprocess.run(
         [sys.executable, "-c", DRIVER, str(plan.folder), *words],
         cwd=plan.folder.parent,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY_ROOT), **variables},
+        # With a ledger of its own: other runs on this machine are no matter of these.
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY_ROOT), **own, **variables},
         capture_output=True,
         text=True,
         timeout=300,

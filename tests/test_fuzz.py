@@ -1,6 +1,7 @@
 """Whatever stands in a file that we read: it is read, or refused in a sentence. Never a traceback."""
 
 import copy
+import dataclasses
 import io
 import json
 import tempfile
@@ -248,7 +249,7 @@ odd_array = st.one_of(
 def test_arrays_of_odd_shapes_cost_the_picture(name: str, value: np.ndarray) -> None:
     def spoil(path: Path) -> None:
         record = make_record(side="baseline" if "baseline" in path.name else "candidate")
-        write_arrays(path, make_arrays(record.key, **{name: value}))
+        write_arrays(path, dataclasses.replace(make_arrays(record.key), **{name: value}))
 
     with folder() as place:
         drawn(place, spoil)

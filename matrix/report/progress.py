@@ -286,7 +286,7 @@ def _durations_in(path: Path) -> dict[str, float]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return {str(name): float(seconds) for name, seconds in found.items() if 0.0 < seconds < math.inf}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, OverflowError):
         return {}
 
 
