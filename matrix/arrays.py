@@ -10,6 +10,9 @@ import numpy as np
 
 from matrix.files import inside
 
+# More than any likelihood's pictures need; a small file can unpack to whatever it likes.
+LARGEST_BYTES = 2**30
+
 
 @dataclass(frozen=True)
 class Arrays:
@@ -81,8 +84,41 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
 def read_arrays(path: Path, key: str) -> Arrays | None:
     """Read the arrays at `path`; None where there are none, or not those of the record with that `key`."""
     try:
+        with zipfile.ZipFile(path) as packed:
+            if sum(member.file_size for member in packed.infolist()) > LARGEST_BYTES:
+                return None
         with np.load(path, allow_pickle=False) as stored:
             arrays = Arrays(**{field.name: stored[field.name] for field in fields(Arrays)})
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return arrays if _fit_together(arrays) and str(arrays.key) == key else None
+    except Exception:
+        # Damaged files fail in as many ways as there are layers: zip, deflate, header, array, shape.
         return None
-    return arrays if str(arrays.key) == key else None
+
+
+def _fit_together(arrays: Arrays) -> bool:
+    """Whether kinds and shapes are those that `Arrays` describes."""
+    flags = (arrays.mask, arrays.positive, arrays.source_positive)
+    numbers = (
+        *(arrays.extent, arrays.data, arrays.noise, arrays.model),
+        *(arrays.source_points, arrays.source_y_edges, arrays.source_x_edges),
+        *(arrays.source, arrays.source_noise),
+    )
+    pixels = int(np.count_nonzero(~arrays.mask))
+    on_mesh = len(arrays.source_points)
+    sources = on_mesh or (len(arrays.source_y_edges) - 1) * (len(arrays.source_x_edges) - 1)
+    return (
+        all(part.dtype == bool for part in flags)
+        and all(part.dtype.kind == "f" for part in numbers)
+        and arrays.light.dtype.kind in "iu"
+        and pixels > 0
+        and arrays.mask.ndim == 2
+        and arrays.extent.shape == (4,)
+        and bool(np.all(np.isfinite(arrays.extent)))
+        and arrays.data.shape == arrays.noise.shape == arrays.model.shape == (pixels,)
+        and arrays.source_points.shape == (on_mesh, 2)
+        and arrays.source_y_edges.ndim == arrays.source_x_edges.ndim == 1
+        and arrays.source.shape == arrays.source_noise.shape == (sources,)
+        and arrays.source_positive.shape in ((0,), (sources,))
+        and arrays.positive.ndim == 1
+        and arrays.light.shape == ()
+    )

@@ -1,6 +1,7 @@
 """The command line behind the nox sessions: options, then one call."""
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,8 +49,10 @@ def matrix_options(words: Sequence[str]) -> Options:
     """
     known, for_pytest = _parser().parse_known_args(words)
     selected, checks = tuple(dict.fromkeys(known.only)), tuple(known.check)
+    whole = Selection((), ())
     if known.shard is not None:
-        part = shard_of(_selection(known), known.shard)
+        whole = _selection(known)
+        part = shard_of(whole, known.shard)
         selected, checks = part.pipelines, part.checks
     return Options(
         precision=known.precision,
@@ -74,6 +77,8 @@ def matrix_options(words: Sequence[str]) -> Options:
         accelerator=known.accelerator,
         cell_timeout=known.cell_timeout,
         pytest_arguments=tuple(for_pytest),
+        whole=whole.pipelines,
+        whole_checks=whole.checks,
     )
 
 
@@ -128,8 +133,21 @@ def _parser() -> argparse.ArgumentParser:
     add("--fresh", action="store_true", help="start over instead of going on with an interrupted run")
     add("--base-python", type=Path, help="interpreter of a prepared environment; nothing is installed")
     add("--accelerator", choices=ACCELERATORS, default="cpu", help="which build of JAX to install")
-    add("--cell-timeout", type=float, default=1800.0, metavar="SECONDS", help="limit per cell (default 1800)")
+    add(
+        "--cell-timeout",
+        type=_seconds,
+        default=1800.0,
+        metavar="SECONDS",
+        help="limit per cell (default 1800)",
+    )
     return parser
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0.0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no time to wait: give seconds above 0, as 3600")
+    return seconds
 
 
 def _ref(text: str) -> tuple[str, str]:

@@ -1,6 +1,8 @@
 """What the disk refuses, said in our words."""
 
 import contextlib
+import errno
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +25,7 @@ def disk_failures(root: Path) -> Iterator[None]:
     try:
         yield
     except EnvironmentFailure as error:
-        if not root.exists() or shutil.disk_usage(root).free >= FULL_BYTES:
+        if not root.exists() or not _is_full(root):
             raise
         raise EnvironmentFailure(
             f"no space is left in {root}: make room there and start again. {error}"
@@ -32,3 +34,20 @@ def disk_failures(root: Path) -> Iterator[None]:
         raise EnvironmentFailure(
             f"cannot work in {root}: {error}. Make room there, or see to its permissions, and start again."
         ) from error
+
+
+def check_space(folder: Path, said: str) -> None:
+    """See that what a process `said` when it broke was not for want of space in `folder`.
+
+    Raises
+    ------
+    EnvironmentFailure
+        It was: then nothing is known of what it was to find.
+    """
+    words = [os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT)]
+    if _is_full(folder) or any(word in said for word in words):
+        raise EnvironmentFailure(f"no space is left in {folder}: make room there and start again. {said}")
+
+
+def _is_full(folder: Path) -> bool:
+    return shutil.disk_usage(folder).free < FULL_BYTES

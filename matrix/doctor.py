@@ -21,11 +21,13 @@ from matrix.errors import EnvironmentFailure, MatrixError, exit_code_of
 from matrix.execute.reservations import GIB, PEAK_BYTES, machine_folder, shares, usable_cores
 from matrix.jax_build import OLDEST_DRIVER, builds_for
 from matrix.layout import MANIFEST, Layout, open_layout
+from matrix.machine import gpu_lines
 from matrix.manifest import Role, load_manifest
 from matrix.options import add_root
 from matrix.plan import PlanError, read_plan, run_folders
 from matrix.process import run
 from matrix.redaction import OF_AN_INDEX, redact
+from matrix.shell import inherited
 
 PYTHON = ((3, 11), (3, 14))
 # The first to take a configuration file in place of the person's.
@@ -137,12 +139,9 @@ def packages() -> Finding:
     """The package index answers, asked the way environments are built."""
     with tempfile.TemporaryDirectory() as target:
         words = [sys.executable, "-m", "uv", "pip", "install", "--dry-run", "--no-deps", "--target", target]
-        asked = run(
-            [*words, "--refresh", "jaxnnls==1.0.1"],
-            timeout=NETWORK_SECONDS * 3,
-            check=False,
-            keep=OF_AN_INDEX,
-        )
+        words += ["--refresh", "jaxnnls==1.0.1"]
+        seconds = NETWORK_SECONDS * 3
+        asked = run(words, env=inherited(), timeout=seconds, check=False, keep=OF_AN_INDEX)
     if asked.exit_code == 0:
         return Finding("network, packages", State.GOOD, "the package index answers")
     last = (asked.stderr.strip().splitlines() or ["no answer"])[-1]
@@ -175,15 +174,14 @@ def float64(environment: "os._Environ[str] | dict[str, str]") -> Finding:
 
 def gpu(layout: Layout) -> Finding:
     """A GPU, and an environment whose JAX can use it."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
+    if shutil.which("nvidia-smi") is None:
         return Finding("GPU", State.GOOD, "none: cells run on the CPU")
-    listed = run([program, "--query-gpu=name,driver_version", "--format=csv,noheader"], check=False)
-    if listed.exit_code != 0:
+    listed = gpu_lines("name,driver_version")
+    if not listed:
         remedy = "repair the driver, or run without --accelerator"
         return Finding("GPU", State.NOTE, "nvidia-smi fails: the driver is not usable", remedy)
     plugins = layout.environments.glob("*/lib/python*/site-packages/jax_cuda*_plugin")
-    return matching_jax(listed.stdout, {path.name.split("_")[1] for path in plugins})
+    return matching_jax("\n".join(listed), {path.name.split("_")[1] for path in plugins})
 
 
 def matching_jax(listed: str, builds: set[str]) -> Finding:

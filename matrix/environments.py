@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from matrix.layout import Layout
 from matrix.process import Completed, run
 from matrix.redaction import OF_AN_INDEX
 from matrix.releases import WITHOUT_DEADLOCK, newest_known, pythons_for
+from matrix.shell import inherited
 
 ACCELERATORS = ("cpu", "cuda12", "cuda13")
 REPLACED_PACKAGE = "jaxnnls"
@@ -152,7 +154,25 @@ def side_environment(
 
 def packages_of(python: Path) -> dict[str, str]:
     """Versions of the stack's packages that an interpreter has."""
-    return dict(json.loads(run([python, "-c", DESCRIBE]).stdout)["packages"])
+    found = described(run([python, "-c", DESCRIBE], env=inherited()).stdout, python)["packages"]
+    assert isinstance(found, dict)
+    return found
+
+
+def described(said: str, python: Path | str) -> dict[str, object]:
+    """What `DESCRIBE` printed, whatever a start-up file of that Python printed around it.
+
+    Raises
+    ------
+    EnvironmentFailure
+        It is not there.
+    """
+    for line in said.splitlines():
+        with suppress(ValueError, RecursionError):
+            found = json.loads(line)
+            if isinstance(found, dict) and isinstance(found.get("packages"), dict):
+                return found
+    raise EnvironmentFailure(f"{python} does not say which packages it has, but: {said.strip() or 'nothing'}")
 
 
 def _key(side: str, recipe: Recipe, python: str, library_hash: str) -> str:
@@ -171,13 +191,33 @@ def _built(
     ready = folder / "ready.json"
     # The lock is per environment: two runs that need the same one build it once.
     with FileLock(layout.locks / f"environment-{name}-{key}.lock"):
-        if not ready.exists():
+        if not _is_as_made(ready, python):
             shutil.rmtree(folder, ignore_errors=True)
             _uv("venv", "--quiet", "--python", interpreter.path, folder)
             _uv("pip", "install", "--python", python, *recipe.requirements)
             finish(python)
-            write_json(ready, {"requirements": recipe.requirements, "key": key})
+            write_json(
+                ready, {"requirements": recipe.requirements, "key": key, "packages": _fingerprint(folder)}
+            )
     return SideEnvironment(python, (), key)
+
+
+def _is_as_made(ready: Path, python: Path) -> bool:
+    """Whether a kept environment can be trusted: its interpreter starts, and its files are those we made."""
+    try:
+        made = json.loads(ready.read_bytes())["packages"]
+        starts = run([python, "-c", ""], env=inherited(), check=False).exit_code == 0
+    except (OSError, ValueError, KeyError, TypeError, EnvironmentFailure):
+        return False
+    return starts and bool(made == _fingerprint(ready.parent))
+
+
+def _fingerprint(folder: Path) -> str:
+    """Of what differs between the sides, as it lies in an environment: the library, and what is replaced."""
+    packages = next(folder.glob("lib/python*/site-packages"), folder)
+    names = (LIBRARY_PACKAGE, REPLACED_PACKAGE)
+    found = [packages / name for name in names if (packages / name).is_dir()]
+    return digest(word for package in found for word in (package.name, tree_hash(package)))
 
 
 def _prepared(
@@ -188,13 +228,14 @@ def _prepared(
     key = _key(side, recipe, str(base_python), library_hash)
     folder = layout.environments / f"{side}-{key}"
     with FileLock(layout.locks / f"environment-{side}-{key}.lock"):
-        if not (folder / "ready.json").exists():
+        if not _is_as_made(folder / "ready.json", base_python):
             shutil.rmtree(folder, ignore_errors=True)
             # A copy: the working tree is edited by whichever run comes next.
             shutil.copytree(library / LIBRARY_PACKAGE, folder / LIBRARY_PACKAGE, symlinks=True)
             if side == "candidate":
                 write_blocker(folder)
-            write_json(folder / "ready.json", {"base_python": str(base_python), "key": key})
+            made = {"base_python": str(base_python), "key": key, "packages": _fingerprint(folder)}
+            write_json(folder / "ready.json", made)
     packages = packages_of(base_python)
     if packages.get("autolens") != recipe.release:
         raise UsageError(
@@ -243,7 +284,9 @@ def _check_fit(python: Path, library: Path, release: str) -> None:
     complaints = [
         line for line in verdict.stderr.splitlines() if "autoarray" in line and REPLACED_PACKAGE not in line
     ]
-    imported = run([python, "-c", "import autolens"], cwd=Path(tempfile.gettempdir()), check=False)
+    # From an empty folder and a clean environment: a clone in either would be imported in its place.
+    with tempfile.TemporaryDirectory() as empty:
+        imported = run([python, "-c", "import autolens"], cwd=Path(empty), env=inherited(), check=False)
     if imported.exit_code != 0:
         complaints.append(imported.stderr.strip().splitlines()[-1])
     if complaints:
@@ -256,7 +299,7 @@ def _check_fit(python: Path, library: Path, release: str) -> None:
 
 def _check_absent(python: Path) -> None:
     probe = f"import importlib.util as u; raise SystemExit(u.find_spec({REPLACED_PACKAGE!r}) is not None)"
-    if run([python, "-c", probe], check=False).exit_code != 0:
+    if run([python, "-c", probe], env=inherited(), check=False).exit_code != 0:
         raise EnvironmentFailure(
             f"{REPLACED_PACKAGE} is still importable in the candidate environment {python}"
         )
@@ -264,7 +307,7 @@ def _check_absent(python: Path) -> None:
 
 def _uv(*words: str | Path, extra_env: dict[str, str] | None = None, check: bool = True) -> Completed:
     command: Sequence[str | Path] = (uv.find_uv_bin(), *words)
-    env = {**os.environ, "UV_HTTP_TIMEOUT": "180", **(extra_env or {})}
+    env = {**inherited(), "UV_HTTP_TIMEOUT": "180", **(extra_env or {})}
     done = run(command, env=env, timeout=INSTALL_TIMEOUT, check=False, keep=OF_AN_INDEX)
     if check and done.exit_code != 0:
         raise EnvironmentFailure(_explain(done))

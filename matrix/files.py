@@ -63,7 +63,8 @@ def read_text(path: Path, errors: str = "strict") -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path`, as `write_bytes`."""
-    write_bytes(path, text.encode("utf-8"))
+    # Half a character, as JSON can hold, is spelt out: it must not cost the file.
+    write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:

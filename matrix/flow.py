@@ -12,11 +12,10 @@ from rich.console import Console
 
 from matrix.ci import annotate, folded
 from matrix.console import open_console
-from matrix.errors import EnvironmentFailure, UsageError
+from matrix.errors import EnvironmentFailure, MatrixError, UsageError
 from matrix.execute.local import kept_record
 from matrix.execute.reservations import workers_that_fit
 from matrix.files import inside
-from matrix.gates import Outcome, Verdict
 from matrix.judging import judge_run
 from matrix.layout import REPOSITORY_ROOT, open_layout
 from matrix.plan import Plan
@@ -26,8 +25,9 @@ from matrix.process import run
 from matrix.redaction import OF_AN_INDEX, secrets_set_aside
 from matrix.report import write_files, write_report
 from matrix.report.progress import Progress
+from matrix.report.rows import Ending, ending
+from matrix.shell import inherited, without
 
-GATE_FAILED = 1
 SUITE = REPOSITORY_ROOT / "matrix" / "suite"
 
 # Of pytest, which takes them too: then neither preparation nor what goes well is worth a line.
@@ -51,15 +51,22 @@ def carry_out(console: Console, plan: Plan, pytest_arguments: tuple[str, ...] = 
         )
         console.print(f"run         {plan.folder}{goes_on}")
         try:
-            exit_code = _run_suite(console, plan, pytest_arguments)
+            progress = _run_suite(console, plan, pytest_arguments)
         except KeyboardInterrupt:
             judged = judge_run(plan)
             console.print(f"so far      {write_files(plan, judged.records, judged.verdicts)}")
             raise
-        verdicts = conclude(console, plan)
-    # Gates over several pipelines are judged after the suite.
-    failed = exit_code == 0 and any(verdict.outcome is Outcome.FAIL for verdict in verdicts)
-    return GATE_FAILED if failed else exit_code
+        # What the run's folder says later is what this call was about.
+        plan = progress.narrowed(plan)
+        plan.write()
+        ended = conclude(console, plan)
+    if ended is not Ending.FAIL and (progress.broken or progress.failed):
+        raise MatrixError(
+            "an error of ours: the suite broke in "
+            f"{', '.join(progress.broken) or 'a test, and the report knows of no failure'} (see above). What "
+            "is judged is right, but not all was; finished cells are kept: start the same command again."
+        )
+    return ended.exit_code
 
 
 def plan_matrix(console: Console, options: Options) -> Plan:
@@ -79,7 +86,7 @@ def _check_pytest_arguments(arguments: tuple[str, ...]) -> None:
     """Refuse a mistyped option now: the suite itself starts only when environments are built."""
     with tempfile.TemporaryDirectory() as empty:
         words = [sys.executable, "-m", "pytest", "--collect-only", "--quiet", *arguments]
-        done = run(words, cwd=Path(empty), check=False)
+        done = run(words, cwd=Path(empty), env=inherited(), check=False)
     if done.exit_code == pytest.ExitCode.USAGE_ERROR:
         raise UsageError(f"neither the matrix nor pytest knows this:\n{done.stderr.strip()}")
 
@@ -100,7 +107,7 @@ def _locked(console: Console, plan: Plan) -> Iterator[None]:
         lock.release()
 
 
-def _run_suite(console: Console, plan: Plan, pytest_arguments: tuple[str, ...]) -> int:
+def _run_suite(console: Console, plan: Plan, pytest_arguments: tuple[str, ...]) -> Progress:
     workers = min(workers_that_fit(plan.scale, plan.platform), len(plan.selected) + len(plan.selected_checks))
     arguments = [
         f"--rootdir={SUITE}",
@@ -116,26 +123,27 @@ def _run_suite(console: Console, plan: Plan, pytest_arguments: tuple[str, ...]) 
     ]
     progress = Progress(console, plan)
     # A worker starts cells, which are other people's code, and may have to ask an index itself.
-    with secrets_set_aside(OF_AN_INDEX):
+    # A person's own options for pytest are for their tests.
+    with secrets_set_aside(OF_AN_INDEX), without("PYTEST_"):
         code = pytest.main(arguments, plugins=[progress])
-    if progress.failed:
+    if progress.failed or progress.broken:
         # Also where `-x` broke the suite off, which pytest calls interrupted.
-        return GATE_FAILED
+        return progress
     match code:
         case pytest.ExitCode.USAGE_ERROR:
             raise UsageError("pytest did not understand its arguments (see above)")
-        case pytest.ExitCode.NO_TESTS_COLLECTED:
-            raise UsageError("the selection is empty: no cell and no gate matches it")
         case pytest.ExitCode.INTERNAL_ERROR:
             raise EnvironmentFailure("the test runner broke (see above); finished cells are kept, run again")
         case pytest.ExitCode.INTERRUPTED:
             raise KeyboardInterrupt
-    return int(code)
+    if not progress.ran:
+        raise UsageError("nothing was run: no cell, no check and no gate is in the selection")
+    return progress
 
 
-def conclude(console: Console, plan: Plan) -> tuple[Verdict, ...]:
-    """Judge what records the run has, write its report and return the verdicts."""
+def conclude(console: Console, plan: Plan) -> Ending:
+    """Judge what records the run has, write its report and return how it ended."""
     judged = judge_run(plan)
     write_report(console, plan, judged.records, judged.verdicts)
     annotate(console, judged.verdicts)
-    return judged.verdicts
+    return ending(plan, judged.records, judged.verdicts)

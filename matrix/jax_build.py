@@ -19,7 +19,7 @@ def builds_for(driver: str) -> tuple[str, ...] | None:
 def main() -> None:
     """Print the newest build that the first GPU's driver can carry."""
     found = accelerators()
-    builds = builds_for(found[0]["driver_version"]) if found else None
+    builds = builds_for(found[0].get("driver_version", "")) if found else None
     if builds:
         print(builds[0])
 

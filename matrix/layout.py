@@ -53,7 +53,12 @@ def open_layout(root: Path) -> Layout:
     EnvironmentFailure
         The folder cannot be made or written.
     """
-    layout = Layout(root.resolve())
+    try:
+        layout = Layout(root.resolve())
+    except (OSError, RuntimeError) as error:
+        raise EnvironmentFailure(
+            f"cannot work in {root}: {error}. Choose another folder with --root."
+        ) from error
     try:
         for folder in (layout.environments, layout.runs, layout.cache, layout.locks):
             folder.mkdir(parents=True, exist_ok=True)

@@ -3,13 +3,17 @@
 import csv
 import os
 import platform
+import re
 import resource
 import shutil
 import sys
 from pathlib import Path
 
+from matrix.errors import EnvironmentFailure
 from matrix.process import run
 
+SMI_SECONDS = 30.0
+_UUID = re.compile(r"(GPU|MIG)-[\w-]+")
 _NUMERICAL = ("CUDA_VISIBLE_DEVICES", "JAX_", "MKL_", "NPROC", "NUMBA_", "OMP_", "OPENBLAS_", "XLA_")
 _GPU_FACTS = (
     *("name", "driver_version", "memory.total", "memory.used", "power.limit"),
@@ -19,14 +23,25 @@ _GPU_FACTS = (
 
 def accelerators() -> tuple[dict[str, str], ...]:
     """Name, driver, memory and clocks of each NVIDIA GPU as nvidia-smi reports them; empty without it."""
+    rows = csv.reader(gpu_lines(",".join(_GPU_FACTS)), skipinitialspace=True)
+    # A warning of the driver's is no row, and what a GPU does not tell, as "[N/A]", is no fact.
+    return tuple(
+        {name: fact for name, fact in zip(_GPU_FACTS, row, strict=True) if fact and not fact.startswith("[")}
+        for row in rows
+        if len(row) == len(_GPU_FACTS)
+    )
+
+
+def gpu_lines(facts: str) -> list[str]:
+    """What nvidia-smi says of each GPU, in its words; nothing where it is missing, fails or hangs."""
     if shutil.which("nvidia-smi") is None:
-        return ()
-    command = ["nvidia-smi", f"--query-gpu={','.join(_GPU_FACTS)}", "--format=csv,noheader"]
-    done = run(command, timeout=30, check=False)
-    if done.exit_code != 0:
-        return ()
-    rows = csv.reader(done.stdout.splitlines(), skipinitialspace=True)
-    return tuple(dict(zip(_GPU_FACTS, row, strict=True)) for row in rows)
+        return []
+    command = ["nvidia-smi", f"--query-gpu={facts}", "--format=csv,noheader"]
+    try:
+        done = run(command, timeout=SMI_SECONDS, check=False)
+    except EnvironmentFailure:
+        return []
+    return done.stdout.splitlines() if done.exit_code == 0 else []
 
 
 def gpus() -> tuple[str, ...]:
@@ -34,10 +49,7 @@ def gpus() -> tuple[str, ...]:
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if allowed is not None:
         return tuple(word.strip() for word in allowed.split(",") if word.strip())
-    if shutil.which("nvidia-smi") is None:
-        return ()
-    listed = run(["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"], timeout=30, check=False)
-    return tuple(listed.stdout.split()) if listed.exit_code == 0 else ()
+    return tuple(line.strip() for line in gpu_lines("uuid") if _UUID.fullmatch(line.strip()))
 
 
 def numerical_variables() -> dict[str, str]:

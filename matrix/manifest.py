@@ -14,16 +14,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PositiveFloat,
     ValidationError,
 )
-from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from matrix.errors import ManifestError, UsageError
 from matrix.releases import AUTO, order_of
+from matrix.yaml_text import NotYamlError, load_yaml, shortened
 
 RELEASE_PLACEHOLDER = "{release}"
 
@@ -84,11 +81,19 @@ def _url(text: str) -> str:
         raise ValueError(
             f"{text!r} is no address of a repository: https://…, ssh://…, user@host:path or /path"
         )
+    if re.search(r"[\x00-\x1f\x7f]", text):
+        raise ValueError(f"{text!r} has control characters: an address is one line")
     if re.match(r"https?://[^/]*@", text):
         raise ValueError(
             "a user name or password does not belong in the manifest: use a Git credential helper"
         )
     return text
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("this is a yes or no, and not a number")
+    return value
 
 
 def _listed(value: object) -> object:
@@ -106,6 +111,10 @@ RefName = Annotated[str, AfterValidator(_ref_name)]
 Refs = Annotated[tuple[RefName, ...], BeforeValidator(_listed), AfterValidator(_not_empty)]
 
 
+# Strict: `true` is no number, and what stands in quotes is none either.
+Tolerance = Annotated[float, Field(strict=True, gt=0.0, lt=1.0)]
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -113,9 +122,15 @@ class _Model(BaseModel):
 class Tolerances(_Model):
     """Largest relative differences the gates accept."""
 
-    fp64: PositiveFloat = Field(1e-4, description="evidence against its constant in float64, as 1e-4")
-    mp: PositiveFloat = Field(1e-2, description="evidence against its constant in mixed precision, as 1e-2")
-    parity: PositiveFloat = Field(1e-6, description="candidate's JAX paths against the NumPy path, as 1e-6")
+    fp64: Tolerance = Field(
+        1e-4, description="evidence against its constant in float64, above 0 and below 1, as 1e-4"
+    )
+    mp: Tolerance = Field(
+        1e-2, description="evidence against its constant in mixed precision, above 0 and below 1, as 1e-2"
+    )
+    parity: Tolerance = Field(
+        1e-6, description="candidate's JAX paths against the NumPy path, above 0 and below 1, as 1e-6"
+    )
 
 
 class Repository(_Model):
@@ -162,7 +177,9 @@ class Manifest(_Model):
     `docs/manifest.md` explains every key.
     """
 
-    schema_version: Literal[1] = Field(alias="schema", description="version of this format: 1")
+    schema_version: Annotated[Literal[1], BeforeValidator(_number)] = Field(
+        alias="schema", description="version of this format: 1"
+    )
     task: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="short name, as nnls-vmap-speedup")
     branch: RefName = Field(description="branch of the pull requests, as feature/nnls-vmap-speedup")
     release: Annotated[str, AfterValidator(_release_or_auto)] = Field(
@@ -170,7 +187,9 @@ class Manifest(_Model):
     )
     source: SourceKind = Field(SourceKind.AUTO, description="auto, git, mirror or embedded")
     mirror: Path | None = Field(None, description="folder that holds clones, or null")
-    git_timeout: PositiveFloat = Field(5.0, description="seconds the network has to answer, as 5")
+    git_timeout: float = Field(
+        5.0, strict=True, gt=0.0, le=86400.0, description="seconds the network has to answer, as 5"
+    )
     tolerances: Tolerances = Field(Tolerances.model_validate({}), description="mapping with fp64, mp, parity")
     repositories: Annotated[tuple[Repository, ...], AfterValidator(_one_of_each)] = Field(
         description="list of repositories"
@@ -213,7 +232,9 @@ def load_manifest(path: Path) -> Manifest:
         raise ManifestError("\n".join(faults)) from error
     if manifest.mirror is None:
         return manifest
-    return manifest.model_copy(update={"mirror": (path.parent / manifest.mirror.expanduser()).resolve()})
+    where = f"{path}:{_line(document, ('mirror',))}: mirror"
+    mirror = _checked(where, lambda text: _folder(path.parent, text), str(manifest.mirror), ManifestError)
+    return manifest.model_copy(update={"mirror": Path(mirror)})
 
 
 def override(
@@ -244,7 +265,7 @@ def override(
     if release is not None:
         changes["release"] = _checked("--release", _release, release)
     if mirror is not None:
-        changes["mirror"] = mirror.expanduser().resolve()
+        changes["mirror"] = Path(_checked("--mirror", lambda text: _folder(Path(), text), str(mirror)))
         changes["source"] = SourceKind.MIRROR
     if source is not None:
         kinds = [kind.value for kind in SourceKind]
@@ -270,32 +291,32 @@ def _with_refs(repositories: Sequence[Repository], refs: Mapping[str, str]) -> t
     )
 
 
-def _checked(option: str, check: Any, text: str) -> str:
+def _folder(beside: Path, text: str) -> Path:
+    try:
+        return (beside / Path(text).expanduser()).resolve()
+    except (OSError, RuntimeError) as error:
+        # Links in a loop, or the home of somebody who is not known here.
+        raise ValueError(f"{text!r} leads nowhere: {error}") from error
+
+
+def _checked(option: str, check: Any, text: str, kind: type[UsageError] = UsageError) -> str:
     try:
         return str(check(text))
     except ValueError as error:
-        raise UsageError(f"{option}: {error}") from error
+        raise kind(f"{option}: {error}") from error
 
 
 def _read(path: Path) -> CommentedMap:
     try:
-        document = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
+        document = load_yaml(path, lines=True)
     except FileNotFoundError as error:
         raise ManifestError(
             f"{path}: there is no manifest here. Give its path, or restore repos.yaml."
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path}: cannot be read as UTF-8 text: {error}") from error
-    except DuplicateKeyError as error:
-        line = error.problem_mark.line + 1
-        raise ManifestError(f"{path}:{line}: {_first_line(error.problem)}. Keep one of the two.") from error
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ManifestError(
-            f"{path}:{line}: not YAML: {error.problem}. Look here and one line above."
-        ) from error
-    except YAMLError as error:
-        raise ManifestError(f"{path}: not YAML: {_first_line(str(error))}") from error
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read: {error}") from error
+    except NotYamlError as error:
+        raise ManifestError(f"{path}{error.place}: {error}") from error
     if not isinstance(document, CommentedMap):
         raise ManifestError(f"{path}:1: the manifest must be a mapping that starts with `schema: 1`")
     return document
@@ -315,10 +336,10 @@ def _fault(path: Path, document: CommentedMap, fault: dict[str, Any]) -> str:
     if fault["type"] == "missing":
         return f"{where}: this key is missing.{remedy}"
     if fault["type"] == "string_type":
-        return f"{where}: {fault['input']!r} is not text; put it in quotes.{remedy}"
+        return f"{where}: {shortened(fault['input'])} is not text; put it in quotes.{remedy}"
     if fault["type"] == "value_error":
         return f"{where}: {fault['ctx']['error']}.{remedy}"
-    return f"{where}: {fault['input']!r} will not do: {fault['msg']}.{remedy}"
+    return f"{where}: {shortened(fault['input'])} will not do: {fault['msg']}.{remedy}"
 
 
 def _model_at(location: Sequence[Any]) -> type[_Model]:
@@ -361,7 +382,3 @@ def _near(word: str, known: Sequence[str]) -> str:
     matches = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     hint = f" Did you mean {matches[0]!r}?" if matches else ""
     return f"{hint} Known: {', '.join(known)}."
-
-
-def _first_line(text: str) -> str:
-    return text.strip().splitlines()[0]

@@ -18,14 +18,13 @@ from matrix.errors import UsageError, exit_code_of
 from matrix.execute.local import record_fault
 from matrix.files import inside
 from matrix.flow import conclude
-from matrix.gates import Outcome
+from matrix.judging import judge_run
 from matrix.layout import open_layout
 from matrix.options import add_root
 from matrix.plan import SIDES, Plan, PlannedCell, PlannedCheck, plan_path, read_plan
 from matrix.planning import run_key
 from matrix.report.junit import write_junit
 
-INCOMPLETE_OR_RED = 1
 MERGED = "merged"
 
 
@@ -38,16 +37,16 @@ class Found:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Merge and report; return the exit code (0 pass, 1 a gate failed or a cell is missing, 2 wrong use)."""
+    """Merge and report; return the exit code (0 pass, 1 a gate failed, 2 wrong use, 3 unfinished)."""
     options = _parser().parse_args(arguments)
     console = open_console()
     return exit_code_of(lambda: report(console, options.folders, options.root))
 
 
 def report(console: Console, folders: Sequence[Path], root: Path) -> int:
-    """Copy the runs in `folders` into one new run under `root` and judge it; every cell is expected.
+    """Copy the runs in `folders` into one new run under `root` and judge it, on what they were asked for.
 
-    Of the checks of the change those are expected that one of the runs was asked for.
+    Of shards the whole session is expected that they are parts of.
 
     Parameters
     ----------
@@ -61,7 +60,7 @@ def report(console: Console, folders: Sequence[Path], root: Path) -> int:
     Returns
     -------
     int
-        0, or 1 where a gate failed or a cell or check is missing.
+        0, or 1 where a gate failed, or 3 where a cell or check is missing.
 
     Raises
     ------
@@ -72,13 +71,13 @@ def report(console: Console, folders: Sequence[Path], root: Path) -> int:
     check_together(plans)
     plan = merge(plans, open_layout(root).runs)
     console.print(f"merged      {len(plans)} runs into {plan.folder}")
-    return _judged(console, plan, plan.pipelines)
+    return _judged(console, plan)
 
 
 def report_in_place(console: Console, folder: Path) -> int:
     """Judge the one run in `folder` where it lies, on what it was asked for; otherwise as `report`."""
     plan = read_plan(folder)
-    return _judged(console, plan, plan.selected)
+    return _judged(console, plan)
 
 
 def merge(plans: Sequence[Plan], runs: Path) -> Plan:
@@ -107,10 +106,8 @@ def merge(plans: Sequence[Plan], runs: Path) -> Plan:
             "created": newest.created,
             "cells": cells,
             "checks": checks,
-            "selected": plans[0].pipelines,
-            "selected_checks": tuple(
-                dict.fromkeys(itertools.chain(*(plan.selected_checks for plan in plans)))
-            ),
+            "selected": _united(plan.whole or plan.selected for plan in plans),
+            "selected_checks": _united((*plan.selected_checks, *plan.whole_checks) for plan in plans),
         }
     )
     shutil.rmtree(folder, ignore_errors=True)
@@ -149,13 +146,14 @@ def check_together(plans: Sequence[Plan]) -> None:
         raise UsageError("these runs do not belong together:\n" + "\n".join(dict.fromkeys(differences)))
 
 
-def _judged(console: Console, plan: Plan, expected: Sequence[str]) -> int:
-    verdicts = conclude(console, plan)
-    write_junit(plan, verdicts)
+def _judged(console: Console, plan: Plan) -> int:
+    judged = judge_run(plan)
+    ended = conclude(console, plan)
+    write_junit(plan, judged.verdicts)
     missing = {
         cell.name: fault
         for cell in plan.cells
-        if cell.pipeline in expected and (fault := record_fault(plan, cell))
+        if cell.pipeline in plan.selected and (fault := record_fault(plan, cell))
     } | {
         check.name: kept_check_failure(plan, check) or "there is no record"
         for check in plan.checks
@@ -163,8 +161,7 @@ def _judged(console: Console, plan: Plan, expected: Sequence[str]) -> int:
     }
     for name, fault in missing.items():
         console.print(Text.assemble(("missing", "bold red"), f"     {name}: {fault}"))
-    failed = any(verdict.outcome is Outcome.FAIL for verdict in verdicts)
-    return INCOMPLETE_OR_RED if missing or failed else 0
+    return ended.exit_code
 
 
 def _facts(plan: Plan) -> Mapping[str, object]:
@@ -227,6 +224,10 @@ def _home(plans: Sequence[Plan], check: str) -> Plan:
         raise UsageError(f"{check} is in both {having[0].folder} and {having[1].folder}: give one of them")
     asked = [plan for plan in plans if _planned_check(plan, check).check in plan.selected_checks]
     return (having or asked or list(plans))[0]
+
+
+def _united(parts: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(itertools.chain(*parts)))
 
 
 def _planned_check(plan: Plan, name: str) -> PlannedCheck:

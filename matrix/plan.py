@@ -2,16 +2,27 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from matrix.errors import UsageError
-from matrix.files import inside, read_text, write_text
+from matrix.files import inside, read_bytes, write_text
 from matrix.settings import said
 
 Side = Literal["baseline", "candidate"]
 SIDES: tuple[Side, ...] = ("baseline", "candidate")
+# Of what becomes the name of a file: nothing that leads out of the run's folder.
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Tolerance = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
 class PlanError(UsageError):
@@ -41,7 +52,7 @@ class Constant(_Frozen):
     """
 
     name: str
-    value: float | None
+    value: FiniteFloat | None
     script: str
     required: bool
 
@@ -49,10 +60,10 @@ class Constant(_Frozen):
 class PlannedCell(_Frozen):
     """One unit of work, and the key that tells whether a kept record still answers for it."""
 
-    pipeline: str
-    precision: str
+    pipeline: Word
+    precision: Word
     side: Side
-    scale: str
+    scale: Word
     key: str
 
     @property
@@ -64,9 +75,9 @@ class PlannedCell(_Frozen):
 class PlannedCheck(_Frozen):
     """One check of the change on one side, and the key a kept record must have to answer for it."""
 
-    check: str
+    check: Word
     side: Side
-    scale: str
+    scale: Word
     key: str
 
     @property
@@ -95,8 +106,8 @@ class PlannedEnvironment(_Frozen):
 class Tolerances(_Frozen):
     """Relative tolerances of the gates."""
 
-    evidence: float
-    parity: float
+    evidence: Tolerance
+    parity: Tolerance
 
 
 class Plan(_Frozen):
@@ -110,10 +121,12 @@ class Plan(_Frozen):
         A copy of each side's whole library checkout, with its tests.
     selected, selected_checks
         The pipelines and the checks that this call runs; the others stay planned.
+    whole, whole_checks
+        Of a shard what all shards together run; empty where this is no shard.
     """
 
     version: Literal[1] = 1
-    run: str
+    run: Word
     key: str
     folder: Path
     created: str
@@ -140,11 +153,32 @@ class Plan(_Frozen):
     float64_run: Path | None
     selected: tuple[str, ...]
     selected_checks: tuple[str, ...] = ()
-    cell_timeout: float
-    threads: int
+    whole: tuple[str, ...] = ()
+    whole_checks: tuple[str, ...] = ()
+    cell_timeout: float = Field(gt=0.0, allow_inf_nan=False)
+    threads: PositiveInt
     seed: int
     locks: Path
     cache: Path
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        """See that whatever a part names is there, and there once."""
+        cells = [(cell.pipeline, cell.side) for cell in self.cells]
+        checks = [(check.check, check.side) for check in self.checks]
+        if not cells or sorted(cells) != sorted({(name, side) for name, _ in cells for side in SIDES}):
+            raise ValueError("it does not plan each pipeline once per side")
+        if len(set(checks)) != len(checks):
+            raise ValueError("it plans a check twice")
+        if not {name for name, _ in cells} <= self.constants.keys():
+            raise ValueError("a pipeline has no word on its constant")
+        if set(SIDES) != self.environments.keys():
+            raise ValueError("a side has no environment")
+        if not {*self.selected, *self.whole} <= {name for name, _ in cells}:
+            raise ValueError("it selects a pipeline that it does not plan")
+        if not {*self.selected_checks, *self.whole_checks} <= {name for name, _ in checks}:
+            raise ValueError("it selects a check that it does not plan")
+        return self
 
     @property
     def heading(self) -> str:
@@ -225,12 +259,14 @@ def read_plan(folder: Path) -> Plan:
     if not path.is_file():
         raise PlanError(f"{folder} holds no run: there is no {path.name} in it.")
     try:
-        plan = Plan.model_validate_json(read_text(path))
+        plan = Plan.model_validate_json(read_bytes(path))
+    except OSError as error:
+        raise PlanError(f"{path} cannot be read: {error.strerror}.") from error
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
+        found = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
         raise PlanError(
-            f"{folder.name} was made by another version of this program ({where}: {first['msg']}). "
-            "Check out that version to read it."
+            f"{folder.name} was made by another version of this program, or is damaged ({found}). "
+            "Check out that version to read it, or remove it."
         ) from error
     return plan.model_copy(update={"folder": folder})

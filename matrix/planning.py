@@ -147,6 +147,8 @@ def make_plan(layout: Layout, prepared: Prepared, options: Options) -> Plan:
         float64_run=fullest_run(layout, _cells(prepared, options, "fp64")) if mixed else None,
         selected=options.only or (() if options.checks else PIPELINES),
         selected_checks=selected_checks(options.only, options.checks, options.with_scripts),
+        whole=options.whole,
+        whole_checks=options.whole_checks,
         cell_timeout=options.cell_timeout,
         threads=max(1, len(usable_cores()) // workers),
         seed=SEED,

@@ -1,6 +1,5 @@
 """From the command line to two sides one can run: manifest, checkouts, vendoring, environments."""
 
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -36,6 +35,7 @@ from matrix.plan import Side
 from matrix.process import run
 from matrix.releases import AUTO, LATEST, Choice, newest_known
 from matrix.settings import check_settings, said
+from matrix.shell import inherited
 from matrix.vendor import residual_dependencies, vendor_library
 
 EMBEDDED = REPOSITORY_ROOT / "matrix" / "embedded"
@@ -63,6 +63,9 @@ class Options:
     accelerator: str
     cell_timeout: float
     pytest_arguments: tuple[str, ...]
+    # Of a shard what all shards together run.
+    whole: tuple[str, ...] = ()
+    whole_checks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -193,7 +196,7 @@ def _embedded_origins(
         with console.status("simulating the embedded datasets (once, about a minute)"):
             python = options.base_python or stock_environment(layout, recipe).python
             variables = {
-                **os.environ,
+                **inherited(),
                 "PYTHONPATH": str(REPOSITORY_ROOT),
                 "NUMBA_CACHE_DIR": str(layout.cache / "numba" / "stock"),
                 "MPLCONFIGDIR": str(layout.cache / "matplotlib"),

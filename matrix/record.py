@@ -367,7 +367,7 @@ def from_json(text: str, origin: str = "the record") -> Record:
     RecordError
         The text is no cell record of this version.
     """
-    return typed_json.from_text(text, Record, SCHEMA, VERSION, origin)
+    return _whole(typed_json.from_text(text, Record, SCHEMA, VERSION, origin), origin)
 
 
 def write_record(path: Path, record: Record) -> None:
@@ -383,4 +383,34 @@ def read_record(path: Path) -> Record:
     RecordError
         The file is missing or not a valid record of this version.
     """
-    return typed_json.read(path, Record, SCHEMA, VERSION)
+    return _whole(typed_json.read(path, Record, SCHEMA, VERSION), str(path))
+
+
+def _whole(record: Record, origin: str) -> Record:
+    """The record, if its parts belong together: a gate can then judge whatever it holds."""
+    faults = [name for name, holds in _parts_that_belong_together(record).items() if not holds]
+    if faults:
+        raise RecordError(f"{origin} contradicts itself: {'; '.join(faults)}. Make it again.")
+    return record
+
+
+def _parts_that_belong_together(record: Record) -> dict[str, bool]:
+    """What must hold in every record, in words of what is wrong where it does not."""
+    found = record.evaluations
+    single = (found.eager.log_likelihood, found.eager.figure_of_merit, found.jit)
+    lanes = (found.vmap_lanes, found.lanes_eager, found.lanes_jit, found.audit)
+    every = (*single, found.vmap_equal, *lanes)
+    times = (*record.timings.jit.steady_s, *record.timings.vmap.steady_s)
+    return {
+        "a path that has one lane has another number of values": all(len(e.values) == 1 for e in single),
+        "a path has no value": all(e.values for e in every),
+        "the paths of the different lanes have unequal numbers of lanes": len({len(e.values) for e in lanes})
+        == 1,
+        "it holds no solve": bool(record.nnls),
+        "a path has not one float32 mark per value": all(
+            len(e.values) == len(e.float32_exact) for e in every
+        ),
+        "a program was not timed": bool(record.timings.jit.steady_s and record.timings.vmap.steady_s),
+        "a time is not a positive number": all(0.0 < time < math.inf for time in times),
+        "a batch has no lane": record.timings.batch > 0,
+    }

@@ -18,6 +18,7 @@ Kind = TypeVar("Kind")
 # Of every dataclass in a record: a key this version does not know is refused.
 CLOSED = {"extra": "forbid"}
 _PLACES_NAMED = 5
+_NONFINITE = ("nan", "inf", "-inf")
 
 
 class RecordError(MatrixError):
@@ -50,7 +51,7 @@ def from_text(text: str, kind: type[Kind], schema: str, version: int, origin: st
 
     try:
         document = json.loads(text, object_hook=_decoded, parse_constant=_refused)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RecordError(f"{origin} is not valid JSON ({error}). Remove it and make it again.") from error
     if not isinstance(document, dict) or document.pop("schema", None) != schema:
         name = schema.rpartition("/")[2].replace("-", " ")
@@ -66,6 +67,8 @@ def from_text(text: str, kind: type[Kind], schema: str, version: int, origin: st
         # mypy takes a class for unhashable here.
         adapter = _adapter(kind)  # type: ignore[arg-type]
         record: Kind = adapter.validate_json(json.dumps(document), strict=True)
+    except RecursionError as error:
+        raise RecordError(f"{origin} is nested too deeply to be a record.") from error
     except pydantic.ValidationError as error:
         places = "; ".join(
             f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
@@ -108,7 +111,11 @@ def _encoded(value: Any) -> Any:
 
 
 def _decoded(mapping: dict[str, Any]) -> Any:
-    return float(mapping["nonfinite"]) if set(mapping) == {"nonfinite"} else mapping
+    if set(mapping) != {"nonfinite"}:
+        return mapping
+    if mapping["nonfinite"] not in _NONFINITE:
+        raise ValueError(f"{mapping['nonfinite']!r} is not one of {', '.join(_NONFINITE)}")
+    return float(mapping["nonfinite"])
 
 
 def _refused(token: str) -> None:

@@ -51,7 +51,7 @@ def shown(
 
 def doing(stage: Path) -> str:
     """What work that takes a share of the machine says it is at, in its file `stage`."""
-    return read_text(stage).strip() if stage.exists() else "waiting for memory or starting"
+    return read_text(stage, errors="replace").strip() if stage.exists() else "waiting for memory or starting"
 
 
 @contextmanager

@@ -1,8 +1,11 @@
 """Environments are keyed by content, refuse what does not fit, and keep jaxnnls from the candidate."""
 
+import json
+import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from matrix.hashing import tree_hash
 from matrix.layout import MANIFEST, Layout, open_layout
 from matrix.manifest import load_manifest, override
 from matrix.process import Completed
+from matrix.shell import inherited
 
 RELEASE = "2026.7.9.1"
 
@@ -127,6 +131,113 @@ def test_failed_build_leaves_nothing_that_passes_for_ready(
             side_environment(layout, Recipe(RELEASE), "baseline", library, None)
     assert len([words for words in calls if "venv" in words]) == 2
     assert not list(layout.environments.glob("*/ready.json"))
+
+
+def edit_library(folder: Path) -> None:
+    (folder / "autoarray" / "__init__.py").write_text("MARK = 'edited by hand'\n")
+
+
+def lose_blocker(folder: Path) -> None:
+    (folder / "jaxnnls" / "__init__.py").unlink()
+
+
+def lose_note(folder: Path) -> None:
+    (folder / "ready.json").write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [edit_library, lose_blocker, lose_note])
+def test_kept_environment_that_is_not_as_it_was_made_is_made_again(
+    layout: Layout, library: Path, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    python = interpreter(tmp_path, RELEASE)
+    made = side_environment(layout, Recipe(RELEASE), "candidate", library, python)
+    (folder,) = made.pythonpath
+    before = (folder / "ready.json").stat().st_ino
+    assert side_environment(layout, Recipe(RELEASE), "candidate", library, python) == made
+    assert (folder / "ready.json").stat().st_ino == before
+    damage(folder)
+    assert side_environment(layout, Recipe(RELEASE), "candidate", library, python) == made
+    assert run_in(made, "import autoarray; print(autoarray.MARK)").stdout == "from the checkout\n"
+    assert "is not part of the candidate side" in run_in(made, "import jaxnnls").stderr
+
+
+def test_kept_environment_without_its_interpreter_is_no_environment(tmp_path: Path) -> None:
+    python, ready = tmp_path / "bin" / "python", tmp_path / "ready.json"
+    ready.write_text(json.dumps({"packages": environments._fingerprint(tmp_path)}))
+    assert not environments._is_as_made(ready, python)
+    python.parent.mkdir()
+    python.symlink_to(tmp_path / "a-python-that-was-removed")
+    assert not environments._is_as_made(ready, python)
+    python.unlink()
+    python.symlink_to(sys.executable)
+    assert environments._is_as_made(ready, python)
+
+
+def clone_in_the_middle_of_an_edit(folder: Path) -> None:
+    (folder / "autoarray").mkdir()
+    (folder / "autoarray" / "__init__.py").write_text(
+        'raise ImportError("a clone in the middle of an edit")\n'
+    )
+
+
+def replaced_package_of_ones_own(folder: Path) -> None:
+    (folder / "replaced").mkdir()
+    (folder / "replaced" / "__init__.py").write_text("")
+
+
+@pytest.mark.parametrize("own", [clone_in_the_middle_of_an_edit, replaced_package_of_ones_own])
+def test_what_a_person_has_on_their_path_does_not_reach_preparation(
+    tmp_path: Path, library: Path, monkeypatch: pytest.MonkeyPatch, own: Callable[[Path], None]
+) -> None:
+    site = tmp_path / "stack"
+    for name, text in (("autolens", "import autoarray"), ("autoarray", "")):
+        (site / name).mkdir(parents=True)
+        (site / name / "__init__.py").write_text(text)
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH="$PYTHONPATH:{site}" exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(environments, "_uv", lambda *_, **__: Completed((), 0, "", ""))
+    monkeypatch.setattr(environments, "REPLACED_PACKAGE", "replaced")
+    own(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONNOUSERSITE", "1")
+    environments._check_fit(python, library, RELEASE)
+    environments._check_absent(python)
+
+
+def test_of_uv_and_pip_only_what_names_an_index_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(("UV_", "PIP_", "SBATCH_", "SLURM_", "PYTEST_ADD")):
+            monkeypatch.delenv(name)
+    kept = {
+        "UV_DEFAULT_INDEX": "https://index.example.org/simple",
+        "UV_INDEX_OURS_USERNAME": "me",
+        "PIP_INDEX_URL": "https://index.example.org/simple",
+        "SLURM_CONF": "/etc/slurm.conf",
+    }
+    steering = {
+        "UV_SYSTEM_PYTHON": "1",
+        "UV_CONSTRAINT": "c.txt",
+        "UV_PYTHON": "3.9",
+        "UV_NO_BINARY": "1",
+        "PIP_TARGET": "/elsewhere",
+        "PIP_USER": "1",
+        "PIP_REQUIRE_VIRTUALENV": "1",
+        "PYTHONPATH": "/clone",
+        "PYTHONHOME": "/old",
+        "PYTEST_ADDOPTS": "-x",
+        "PYTEST_PLUGINS": "p",
+        "SBATCH_PARTITION": "urgent",
+        "SBATCH_TIMELIMIT": "1",
+        "SLURM_JOB_ID": "7",
+        "SLURM_CPUS_PER_TASK": "1",
+    }
+    for name, value in {**kept, **steering}.items():
+        monkeypatch.setenv(name, value)
+    found = inherited()
+    assert kept.items() <= found.items()
+    assert not steering.keys() & found.keys()
+    assert found["PATH"] == os.environ["PATH"]
 
 
 def test_accelerator_asks_for_the_matching_jax() -> None:

@@ -27,6 +27,36 @@ def test_without_the_tool_or_a_gpu_nothing_is_said(tmp_path: Path, monkeypatch: 
     assert accelerators() == ()
 
 
+ROW = "NVIDIA A100, 550.54, 81920 MiB, 4 MiB, [N/A], 210 MHz, 1410 MHz, 1512 MHz, 1512 MHz"
+
+
+@pytest.mark.parametrize("warning", ["WARNING: infoROM is corrupted at gpu 0000:3B:00.0", "a, b", ""])
+def test_a_warning_is_no_gpu_and_what_is_not_told_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warning: str
+) -> None:
+    tool = tmp_path / "nvidia-smi"
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    tool.write_text(f"#!/bin/sh\necho '{warning}'\necho '{ROW}'\necho '{warning}'\n")
+    tool.chmod(0o755)
+    (only,) = accelerators()
+    assert only["clocks.max.sm"] == "1410 MHz"
+    assert "power.limit" not in only
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    tool.write_text(f"#!/bin/sh\necho '{warning}'\necho 'GPU-5ac2-7'\n")
+    assert gpus() == ("GPU-5ac2-7",)
+
+
+def test_a_tool_that_hangs_costs_its_facts_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "nvidia-smi"
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    monkeypatch.setattr("matrix.machine.SMI_SECONDS", 0.5)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    tool.write_text("#!/bin/sh\nexec sleep 60\n")
+    tool.chmod(0o755)
+    assert accelerators() == ()
+    assert gpus() == ()
+
+
 @pytest.mark.parametrize(
     ("allowed", "found"),
     [(None, ("GPU-1", "GPU-2")), ("2, 0", ("2", "0")), ("GPU-2", ("GPU-2",)), ("", ())],

@@ -1,5 +1,6 @@
 """The manifest: what is read, what is refused and in which words."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -137,6 +138,66 @@ def test_a_mistake_names_file_line_key_and_remedy(
     assert lines, str(caught.value)
     assert lines[0].startswith(f"{path}:{line_of(path, starts)}: ")
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(
+            (key, value)
+            for key in ("fp64", "mp", "parity")
+            for value in ("1e4", "1", "0", "-1e-4", ".inf", ".nan")
+        ),
+        ("fp64", "true"),
+        ("fp64", "'1e-4'"),
+        ("git_timeout", ".inf"),
+        ("git_timeout", ".nan"),
+        ("git_timeout", "true"),
+        ("git_timeout", "0"),
+        ("schema", "true"),
+        ("schema", "1.5"),
+    ],
+)
+def test_a_number_that_cannot_be_names_file_line_and_key(tmp_path: Path, key: str, value: str) -> None:
+    text = re.sub(rf"(?m)^( *{key}:) \S+", rf"\1 {value}", SHIPPED.read_text())
+    path = tmp_path / "repos.yaml"
+    path.write_text(text)
+    with pytest.raises(ManifestError) as caught:
+        load_manifest(path)
+    said = str(caught.value)
+    where = key if key in ("git_timeout", "schema") else f"tolerances.{key}"
+    assert said.startswith(f"{path}:{line_of(path, f'{key}:')}: {where}: ")
+    assert "Expected: " in said
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("schema: " + "[" * 20000, "nested too deeply"),
+        ("schema: !!int nonsense", "not YAML"),
+        ("schema: &a [*a]", "will not do"),
+    ],
+)
+def test_a_document_that_breaks_its_reader_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "repos.yaml"
+    path.write_text(text)
+    with pytest.raises(ManifestError, match=says):
+        load_manifest(path)
+
+
+def test_a_mirror_behind_a_loop_of_links_is_refused(tmp_path: Path, manifest: Manifest) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(ManifestError, match=r"repos.yaml:\d+: mirror: .*loop"):
+        load_manifest(changed(tmp_path, "mirror: null", "mirror: loop"))
+    with pytest.raises(UsageError, match="--mirror"):
+        override(manifest, mirror=tmp_path / "loop")
+
+
+def test_an_address_of_two_lines_is_refused(tmp_path: Path) -> None:
+    url = "url: https://github.com/PyAutoLabs/PyAutoArray"
+    with pytest.raises(ManifestError, match="control characters"):
+        load_manifest(changed(tmp_path, url, 'url: "https://github.com/a\\n--upload-pack=x"'))
 
 
 def test_a_missing_key_points_at_the_repository_that_lacks_it(tmp_path: Path) -> None:

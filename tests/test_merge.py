@@ -126,12 +126,16 @@ def test_moved_run_is_judged_where_it_lies_on_what_it_was_asked_for(tmp_path: Pa
     assert report_in_place(Console(), tmp_path / "here") == 0
     assert (tmp_path / "here" / "summary.md").exists()
     read_plan(tmp_path / "here").model_copy(update={"selected": PIPELINES}).write()
-    assert report_in_place(Console(), tmp_path / "here") == 1
+    assert report_in_place(Console(), tmp_path / "here") == 3
 
 
 def test_only_shard_that_came_back_is_not_the_whole(tmp_path: Path) -> None:
     run = make_run(tmp_path / "a", PIPELINES[:1])
-    assert main([str(run.folder), "--root", str(tmp_path / "root")]) == 1
+    # On its own it is a selection, and whole.
+    assert main([str(run.folder), "--root", str(tmp_path / "root")]) == 0
+    read_plan(run.folder).model_copy(update={"whole": PIPELINES}).write()
+    assert main([str(run.folder), "--root", str(tmp_path / "root")]) == 3
+    assert "UNFINISHED" in (merged_run(tmp_path / "root") / "summary.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -181,8 +185,9 @@ def test_record_that_names_other_commits_does_not_count(
     run = make_run(tmp_path / "a", PIPELINES[:1])
     write_cell(run, PIPELINES[1], "baseline", commits=[{"name": "PyAutoArray", "commit": "1" * 40}])
     write_cell(run, PIPELINES[1], "candidate")
+    read_plan(run.folder).model_copy(update={"selected": PIPELINES}).write()
     other = make_run(tmp_path / "b", ())
-    assert main([str(run.folder), str(other.folder), "--root", str(tmp_path / "root")]) == 1
+    assert main([str(run.folder), str(other.folder), "--root", str(tmp_path / "root")]) == 3
     assert f"{PIPELINES[1]}-fp64-baseline: there is no record" in capsys.readouterr().out
 
 

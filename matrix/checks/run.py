@@ -1,7 +1,6 @@
 """Makes one check: our measurement in the side's environment, or other people's code run there."""
 
 import dataclasses
-import json
 import shutil
 import time
 from collections.abc import Callable
@@ -13,9 +12,11 @@ from matrix.checks.catalogue import CHECKS
 from matrix.checks.declared import declaration
 from matrix.checks.record import CheckRecord, Item, read_check, write_check
 from matrix.checks.workplace import CheckError, Workplace
-from matrix.errors import MatrixError
+from matrix.disk import check_space
+from matrix.errors import EnvironmentFailure, MatrixError
+from matrix.execute.local import clear_failure, read_failure, write_failure
 from matrix.execute.reservations import own_share
-from matrix.files import read_text, write_json, write_text
+from matrix.files import write_text
 from matrix.layout import REPOSITORY_ROOT
 from matrix.plan import Plan, PlannedCheck
 from matrix.record import RecordError
@@ -37,18 +38,20 @@ class CheckFailure:
 
 
 def kept_check(plan: Plan, check: PlannedCheck) -> CheckRecord | None:
-    """The finished record of `check` in this run, if it is there, valid and of the planned content."""
+    """The finished record of `check` in this run, if it is there, valid and of the planned content.
+
+    As with a cell, the record of a process that broke after writing it does not count.
+    """
     try:
         record = read_check(plan.check_path(check))
     except RecordError:
         return None
-    return record if record.key == check.key else None
+    return record if record.key == check.key and kept_check_failure(plan, check) is None else None
 
 
 def kept_check_failure(plan: Plan, check: PlannedCheck) -> str | None:
-    """Why the last attempt at `check` in this run left no record, if there was one."""
-    path = plan.check_folder(check) / "failure.json"
-    return str(json.loads(read_text(path))["reason"]) if path.exists() else None
+    """Why the last attempt at `check` in this run came to nothing, if it did."""
+    return read_failure(plan.check_folder(check))
 
 
 def run_check(plan: Plan, check: PlannedCheck) -> CheckRecord | CheckFailure:
@@ -61,18 +64,23 @@ def run_check(plan: Plan, check: PlannedCheck) -> CheckRecord | CheckFailure:
         write_text(plan.check_stage(check), f"{waiting}\n")
 
     memory, folder = CHECKS[check.check].memory, plan.check_folder(check)
-    try:
-        with own_share(memory, plan.threads, plan.platform, plan.cell_timeout, say) as share:
-            place = Workplace(plan, check, share)
-            if not place.kept_items():
-                shutil.rmtree(folder, ignore_errors=True)
-            # Else the logs of what is kept stay, as its evidence.
-            folder.mkdir(parents=True, exist_ok=True)
-            plan.check_path(check).unlink(missing_ok=True)
+    with own_share(memory, plan.threads, plan.platform, plan.cell_timeout, say) as share:
+        place = Workplace(plan, check, share)
+        if not place.kept_items():
+            shutil.rmtree(folder, ignore_errors=True)
+        # Else the logs of what is kept stay, as its evidence.
+        folder.mkdir(parents=True, exist_ok=True)
+        clear_failure(folder)
+        plan.check_path(check).unlink(missing_ok=True)
+        try:
             return _inside(place) if check.check in inside.CHECKS else _outside(place)
-    except (CheckError, MatrixError) as error:
-        write_json(folder / "failure.json", {"reason": str(error)})
-        return CheckFailure(check, str(error), folder / "log.txt")
+        except EnvironmentFailure:
+            # No verdict on the change: nothing is kept of it, and the next run tries again.
+            raise
+        except (CheckError, MatrixError) as error:
+            check_space(folder, str(error))
+            write_failure(folder, str(error))
+            return CheckFailure(check, str(error), place.log)
 
 
 def _inside(place: Workplace) -> CheckRecord:

@@ -1,6 +1,5 @@
 """NNLS systems to measure solvers on: from real likelihoods, and synthetic ones of their shape."""
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -59,16 +58,33 @@ def read_system(path: Path) -> System:
         If the file is no system.
     """
     try:
-        with np.load(path) as stored:
-            lower, q, dense = (stored[name] for name in ("Q_lower", "q", "dense"))
-        K = len(q)
-        Q = np.zeros((K, K))
-        Q[np.tril_indices(K)] = lower
-    except (OSError, ValueError, KeyError, TypeError, IndexError, zipfile.BadZipFile) as error:
+        with np.load(path, allow_pickle=False) as stored:
+            lower, q, dense = (np.asarray(stored[name]) for name in ("Q_lower", "q", "dense"))
+        return _system(path.stem, lower, q, dense)
+    except Exception as error:
+        # A damaged file breaks its reader in as many ways as there are layers: zip, deflate, header, array.
         raise UsageError(
             f"{path} is no system, with Q_lower (K (K + 1) / 2 numbers), q (K) and dense (columns): {error}"
         ) from error
-    return System(path.stem, Q + np.tril(Q, -1).T, q, tuple(int(index) for index in dense))
+
+
+def _system(name: str, lower: np.ndarray, q: np.ndarray, dense: np.ndarray) -> System:
+    for array in (lower, q):
+        if array.dtype.kind not in "iuf" or array.ndim != 1 or not np.all(np.isfinite(array)):
+            raise ValueError(
+                f"{array.dtype} of shape {array.shape}, where finite real numbers in a row are asked"
+            )
+    K = len(q)
+    if K == 0 or lower.size != K * (K + 1) // 2:
+        raise ValueError(f"{lower.size} numbers in Q_lower do not belong to {K} in q")
+    columns = dense.astype(np.int64, casting="same_kind") if dense.size else np.zeros(0, dtype=np.int64)
+    if columns.ndim != 1 or np.any((columns < 0) | (columns >= K)) or len(set(columns)) != len(columns):
+        raise ValueError(f"dense names columns that are not among the {K}, or one twice")
+    Q = np.zeros((K, K))
+    Q[np.tril_indices(K)] = lower
+    if not np.all(np.diagonal(Q) > 0.0):
+        raise ValueError("the diagonal of Q is not positive, so no optimum exists")
+    return System(name, Q + np.tril(Q, -1).T, q.astype(np.float64), tuple(map(int, columns)))
 
 
 def write_system(path: Path, system: System) -> None:

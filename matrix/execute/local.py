@@ -12,15 +12,18 @@ from pathlib import Path
 
 from matrix import process
 from matrix.cell import SETTINGS_VARIABLE
-from matrix.errors import EnvironmentFailure
+from matrix.disk import check_space
+from matrix.errors import EnvironmentFailure, MatrixError
 from matrix.execute.reservations import Share, own_share, peak_bytes
 from matrix.files import read_text, write_json, write_text
 from matrix.layout import REPOSITORY_ROOT
-from matrix.plan import Plan, PlannedCell, Side, read_plan
+from matrix.plan import Plan, PlanError, PlannedCell, Side, read_plan
 from matrix.record import Record, RecordError, read_record
 from matrix.settings import nested
+from matrix.shell import inherited
 
 LOG_TAIL_LINES = 25
+FAILURE = "failure.json"
 _ERROR = re.compile(r"error: |[\w.]*(?:Error|Exception|Interrupt|Exit)(?::|$)")
 # What begins the reason of a process that did not end by itself.
 KILLED = "killed"
@@ -58,12 +61,18 @@ def log_tail(log: Path) -> str:
 
 
 def kept_record(plan: Plan, cell: PlannedCell) -> Record | None:
-    """The finished record of `cell` in this run, if it is there, valid and of the planned content."""
+    """The finished record of `cell` in this run, if it is there, valid and of the planned content.
+
+    A process that broke after it had written its record has not finished, and its record does not count.
+    """
     try:
         record = read_record(plan.record_path(cell))
     except RecordError:
         return None
-    return record if record.key == cell.key else None
+    named = record.provenance.driver.get("checkouts")
+    planned = [checkout.model_dump() for checkout in plan.checkouts]
+    answers = record.key == cell.key and named in (None, planned)
+    return record if answers and kept_failure(plan, cell) is None else None
 
 
 def record_fault(plan: Plan, cell: PlannedCell) -> str | None:
@@ -77,6 +86,9 @@ def record_fault(plan: Plan, cell: PlannedCell) -> str | None:
         return str(error)
     if record.key != cell.key:
         return "its record is of other content than planned"
+    failure = kept_failure(plan, cell)
+    if failure is not None:
+        return f"it left a record and then broke: {failure}"
     planned = [checkout.model_dump() for checkout in plan.checkouts]
     if record.provenance.driver.get("checkouts") != planned:
         return "its record names other commits than planned"
@@ -87,7 +99,11 @@ def float64_records(plan: Plan) -> dict[str, Record]:
     """The kept records of the fp64 run that a mixed-precision run is held against, by cell name."""
     if plan.float64_run is None:
         return {}
-    other = read_plan(plan.float64_run)
+    try:
+        other = read_plan(plan.float64_run)
+    except PlanError:
+        # Of another machine, or gone since.
+        return {}
     found = {cell.name: kept_record(other, cell) for cell in other.cells}
     return {name: record for name, record in found.items() if record is not None}
 
@@ -109,14 +125,34 @@ def run_cell(plan: Plan, cell: PlannedCell) -> Record | CellFailure:
     except EnvironmentFailure as error:
         outcome = CellFailure(cell, str(error), plan.cell_folder(cell) / "log.txt")
     if isinstance(outcome, CellFailure):
-        write_json(_failure_path(plan, cell), {"reason": outcome.reason})
+        write_failure(plan.cell_folder(cell), outcome.reason)
     return outcome
 
 
 def kept_failure(plan: Plan, cell: PlannedCell) -> str | None:
-    """Why the last attempt at `cell` in this run left no record, if there was one."""
-    path = _failure_path(plan, cell)
-    return str(json.loads(read_text(path))["reason"]) if path.exists() else None
+    """Why the last attempt at `cell` in this run came to nothing, if it did."""
+    return read_failure(plan.cell_folder(cell))
+
+
+def write_failure(folder: Path, reason: str) -> None:
+    """Note in the folder of a cell or check why it came to nothing."""
+    write_json(folder / FAILURE, {"reason": reason})
+
+
+def clear_failure(folder: Path) -> None:
+    """Forget what `write_failure` noted: a new attempt begins."""
+    (folder / FAILURE).unlink(missing_ok=True)
+
+
+def read_failure(folder: Path) -> str | None:
+    """What `write_failure` noted; None where nothing was. A note that cannot be read is still one."""
+    path = folder / FAILURE
+    try:
+        return str(json.loads(read_text(path))["reason"])
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, MatrixError, ValueError, TypeError, KeyError, RecursionError):
+        return f"it failed, and {FAILURE}, which says why, cannot be read"
 
 
 def cell_command(plan: Plan, cell: PlannedCell) -> list[str]:
@@ -138,7 +174,7 @@ def cell_command(plan: Plan, cell: PlannedCell) -> list[str]:
 
 def cell_environment(plan: Plan, cell: PlannedCell) -> dict[str, str]:
     """The complete environment of a cell's process."""
-    return {**_inherited(), **cell_variables(plan, cell)}
+    return {**inherited(), **cell_variables(plan, cell)}
 
 
 def cell_variables(plan: Plan, cell: PlannedCell) -> dict[str, str]:
@@ -159,12 +195,7 @@ def side_variables(plan: Plan, side: Side, folder: Path, also_import: tuple[Path
     also_import
         Folders to import from beside the side's packages.
     """
-    return {**_inherited(), **_own_variables(plan, side, folder, also_import)}
-
-
-def _inherited() -> dict[str, str]:
-    steering = ("JAX_", "XLA_", "PYAUTO_", "PYTHON", "VIRTUAL_ENV", "NUMBA_", "MPL")
-    return {name: value for name, value in os.environ.items() if not name.startswith(steering)}
+    return {**inherited(), **_own_variables(plan, side, folder, also_import)}
 
 
 def _own_variables(plan: Plan, side: Side, folder: Path, also_import: tuple[Path, ...]) -> dict[str, str]:
@@ -225,10 +256,6 @@ def supervise(
     )
 
 
-def _failure_path(plan: Plan, cell: PlannedCell) -> Path:
-    return plan.cell_folder(cell) / "failure.json"
-
-
 def _run(plan: Plan, cell: PlannedCell, share: Share, waited: float) -> Record | CellFailure:
     folder = plan.cell_folder(cell)
     shutil.rmtree(folder, ignore_errors=True)
@@ -249,7 +276,9 @@ def _run(plan: Plan, cell: PlannedCell, share: Share, waited: float) -> Record |
     if exit_code is None:
         return CellFailure(cell, _timeout_reason(plan, cell, waited), log)
     if exit_code != 0:
-        return CellFailure(cell, failure_reason(exit_code, log), log)
+        reason = failure_reason(exit_code, log)
+        check_space(folder, f"{cell.name}: {reason}")
+        return CellFailure(cell, reason, log)
     record = kept_record(plan, cell)
     if record is None:
         return CellFailure(cell, "the process ended with exit 0 but left no valid record of this cell", log)
@@ -282,7 +311,7 @@ def stage_path(plan: Plan, cell: PlannedCell) -> Path:
 
 def _timeout_reason(plan: Plan, cell: PlannedCell, waited: float) -> str:
     stage_file = stage_path(plan, cell)
-    stage = read_text(stage_file).strip() if stage_file.exists() else "unknown"
+    stage = read_text(stage_file, errors="replace").strip() if stage_file.exists() else "unknown"
     also = f", {waited:.0f} s of them waiting for its share of the machine" if waited >= 1 else ""
     return (
         f"no end after {plan.cell_timeout:.0f} s{also} (last stage: {stage}). A stage that calls the "

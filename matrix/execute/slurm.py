@@ -8,16 +8,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import submitit
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from matrix.errors import EnvironmentFailure, UsageError, exit_code_of
 from matrix.execute import slurm_job
-from matrix.execute.local import kept_failure, record_fault
-from matrix.execute.slurm_outcomes import Outcome, rule
+from matrix.execute.local import kept_failure, record_fault, write_failure
+from matrix.execute.slurm_outcomes import Outcome, Ruling, rule
 from matrix.execute.slurm_states import ask
-from matrix.files import read_text, write_text
+from matrix.files import read_bytes, read_text, write_text
 from matrix.layout import REPOSITORY_ROOT
 from matrix.plan import Plan, PlannedCell, read_plan
+from matrix.record import RecordError
+from matrix.shell import without
 
 TAIL_LINES = 15
 SIGNAL_SECONDS = 1
@@ -64,9 +66,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     plan = read_plan(options.folder)
-    if options.verb == "submit":
-        submit(plan, Resources.model_validate_json(options.resources))
-    print(STATUSES.dump_json(states(plan)).decode())
+    # A partition exported in a shell would beat the profile's, and an allocation's variables its resources.
+    with without("SLURM_", "SBATCH_", "SRUN_", "SALLOC_"):
+        if options.verb == "submit":
+            submit(plan, Resources.model_validate_json(options.resources))
+        answer = STATUSES.dump_json(states(plan)).decode()
+    print(answer)
     return 0
 
 
@@ -155,6 +160,7 @@ def states(plan: Plan) -> list[Status]:
             job_log = _text(_job_log(plan, status.job))
             failure = kept_failure(plan, cell)
             ruling = rule(answer, record_fault(plan, cell), failure, job_log)
+            _note_broken(plan, cell, ruling)
             # A job that failed without a word from its cell failed around the cell.
             around = ruling.outcome is Outcome.FAILED and failure is None
             status = status.model_copy(
@@ -176,8 +182,14 @@ def states(plan: Plan) -> list[Status]:
     return found
 
 
+def _note_broken(plan: Plan, cell: PlannedCell, ruling: Ruling) -> None:
+    """Let the report say of a cell what Slurm says of its job, also where that left a record before."""
+    if ruling.outcome.broken and kept_failure(plan, cell) is None:
+        write_failure(plan.cell_folder(cell), f"{ruling.outcome}: {ruling.reason}")
+
+
 def _settled(outcome: Outcome) -> bool:
-    return not (outcome.active or outcome.silent or outcome is Outcome.NOT_SUBMITTED)
+    return outcome.broken or outcome in (Outcome.PASSED, Outcome.ACCOUNTING_OFF)
 
 
 def _tail(log: str) -> str:
@@ -205,7 +217,11 @@ def _read(plan: Plan) -> dict[str, Status]:
     path = _jobs_path(plan)
     if not path.exists():
         return {}
-    return {status.cell: status for status in STATUSES.validate_json(read_text(path))}
+    try:
+        return {status.cell: status for status in STATUSES.validate_json(read_bytes(path))}
+    except ValidationError as error:
+        what = error.errors()[0]["msg"]
+        raise RecordError(f"{path} is damaged ({what}): remove it, and submit again.") from error
 
 
 def _write(plan: Plan, statuses: Mapping[str, Status]) -> None:

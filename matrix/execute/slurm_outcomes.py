@@ -36,6 +36,12 @@ class Outcome(enum.StrEnum):
         """Whether the scheduler said nothing, which a moment later may be otherwise."""
         return self in (Outcome.UNKNOWN_JOB, Outcome.UNREACHABLE)
 
+    @property
+    def broken(self) -> bool:
+        """Whether the job has ended, for all anybody knows, and not well."""
+        open_or_unseen = (Outcome.NOT_SUBMITTED, Outcome.ACCOUNTING_OFF)
+        return not (self.active or self.silent or self is Outcome.PASSED or self in open_or_unseen)
+
 
 @dataclass(frozen=True)
 class Ruling:

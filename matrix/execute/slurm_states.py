@@ -12,6 +12,7 @@ ASK_SECONDS = 30.0
 UNKNOWN_ID = "Invalid job id"
 ACCOUNTING_OFF = re.compile(r"accounting storage is disabled", re.IGNORECASE)
 SACCT_FIELDS = ("JobID", "State", "ExitCode", "Elapsed", "NodeList")
+_ROW = re.compile(r"(\d+(?:_(?:\d+|\[[^|]*\]))?)\|([A-Z_]+\b[^|]*)\|(\d+:\d+)\|([^|]*)\|([^|]*)\|?")
 
 
 class Silence(enum.StrEnum):
@@ -83,7 +84,7 @@ def from_scontrol(text: str) -> dict[str, Task]:
     found: dict[str, Task] = {}
     for line in text.splitlines():
         fields = dict(re.findall(r"(\w+)=(\S*)", line))
-        if "JobState" not in fields:
+        if not {"JobState", "JobId"} <= fields.keys():
             continue
         task = Task(
             state=fields["JobState"],
@@ -92,7 +93,7 @@ def from_scontrol(text: str) -> dict[str, Task]:
             limit_end=fields.get("EndTime", ""),
             node=fields.get("NodeList", ""),
             reason=fields.get("Reason", ""),
-            restarts=int(fields.get("Restarts", 0)),
+            restarts=int(fields["Restarts"]) if fields.get("Restarts", "").isdecimal() else 0,
         )
         if "ArrayJobId" in fields:
             indices = expanded(fields.get("ArrayTaskId", ""))
@@ -106,7 +107,11 @@ def from_sacct(text: str) -> dict[str, Task]:
     """Read `sacct --allocations --parsable2` with our fields."""
     found: dict[str, Task] = {}
     for line in text.splitlines():
-        job_id, state, exit_code, elapsed, node = line.split("|")
+        # A site's notices stand among the answers, and some versions end a line with one bar more.
+        row = _ROW.fullmatch(line.strip())
+        if row is None:
+            continue
+        job_id, state, exit_code, elapsed, node = row.groups()
         task = Task(state, exit_code, elapsed, node=node)
         main, separator, indices = job_id.partition("_")
         names = [f"{main}_{index}" for index in expanded(indices.strip("[]"))] if separator else [main]

@@ -404,7 +404,12 @@ def paths(record: Record) -> dict[str, Evaluation]:
 def differences(record: Record, reference: Record) -> dict[str, float]:
     """Largest relative difference of each path's values from those of another record."""
     theirs, ours = paths(reference), paths(record)
-    return {path: max(map(relative, ours[path].values, theirs[path].values)) for path in theirs}
+    return {path: _values_apart(ours[path].values, theirs[path].values) for path in theirs}
+
+
+def _values_apart(values: tuple[float, ...], references: tuple[float, ...]) -> float:
+    # Other numbers of lanes are no agreement, however alike those are that both have.
+    return max(map(relative, values, references)) if len(values) == len(references) else math.inf
 
 
 def furthest(values: Iterable[float], reference: float) -> float:

@@ -13,6 +13,10 @@ STACK_PROBE = (
     "import importlib.metadata as m; print(*(f'{n} {m.version(n)}' for n in ('autolens', 'jax', 'numba')))"
 )
 X64_PROBE = "import jax.numpy as n; x = n.zeros(1); print(x.dtype); raise SystemExit(x.dtype != 'float64')"
+QUIET_SHELL = (
+    "rsync takes that for an answer. Let the start-up files there (.bashrc, .profile, .bash_logout) print "
+    "at a terminal alone: `[ -t 1 ] && echo ...`."
+)
 
 
 @dataclass(frozen=True)
@@ -30,11 +34,18 @@ def check(console: Console, remote: Remote) -> int:
     for probe in _probes(remote):
         works, said = _tried(remote, probe)
         failed += not works
-        mark = ("✓", "green") if works else ("✗", "red")
-        console.print(Text.assemble(mark, f" {probe.name}: {said}"))
-        if not works:
-            console.print(f"  {probe.remedy}")
-    return EnvironmentFailure.exit_code if failed else 0
+        _show(console, probe.name, works, said, probe.remedy)
+    chatter = remote.chatter()
+    said = f"it prints {chatter.splitlines()[0]!r} unasked" if chatter else "it prints nothing unasked"
+    _show(console, "login shell", not chatter, said, QUIET_SHELL)
+    return EnvironmentFailure.exit_code if failed or chatter else 0
+
+
+def _show(console: Console, name: str, works: bool, said: str, remedy: str) -> None:
+    mark = ("✓", "green") if works else ("✗", "red")
+    console.print(Text.assemble(mark, f" {name}: {said}"))
+    if not works:
+        console.print(Text(f"  {remedy}"))
 
 
 def _probes(remote: Remote) -> list[Probe]:

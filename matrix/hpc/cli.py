@@ -4,8 +4,10 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -40,7 +42,7 @@ POLL_GROWTH = 1.5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do one step; return its exit code (0 done, 1 a job did not pass, 2 wrong use, 3 machine or network)."""
+    """Do one step; return its exit code (0 done, 1 a job did not pass, 2 wrong use, 3 nobody can tell)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     options, rest = _parser().parse_known_args(words)
     return exit_code_of(
@@ -95,7 +97,10 @@ class Step:
             raise UsageError(done.stderr.strip().removeprefix("error: "))
         if done.exit_code != 0:
             raise EnvironmentFailure(f"{verb} failed on the cluster: {done.stderr.strip()}")
-        return STATUSES.validate_json(done.stdout.strip().splitlines()[-1])
+        for line in done.stdout.splitlines():
+            with suppress(ValidationError):
+                return STATUSES.validate_json(line)
+        raise EnvironmentFailure(f"{verb} on the cluster gave no answer: {done.stdout.strip() or 'nothing'}")
 
 
 def _check(step: Step) -> int:
@@ -105,6 +110,10 @@ def _check(step: Step) -> int:
 def _push(step: Step) -> int:
     """Plan here, send what the plan needs, and say which files over there had changed."""
     options = matrix_options([*step.matrix_words, "--root", str(step.layout.root)])
+    if options.pytest_arguments:
+        raise UsageError(f"push does not know {' '.join(options.pytest_arguments)}")
+    if options.checks and not options.only:
+        raise UsageError("jobs run cells, and --check alone selects none: name pipelines with --only too")
     before = read_pushed(step.remote)
     if before is not None:
         active = [status.cell for status in step.slurm("states", before.run) if status.outcome.active]
@@ -191,7 +200,12 @@ def _pull(step: Step) -> int:
 def _judge(step: Step, statuses: Sequence[Status]) -> int:
     _show(step, statuses)
     _explain(step, statuses)
-    return 0 if all(status.outcome is Outcome.PASSED for status in statuses) else NOT_PASSED
+    if not statuses:
+        raise UsageError("the run that was pushed has no cell: nox -s hpc -- push fp64")
+    if any(status.outcome.broken for status in statuses):
+        return NOT_PASSED
+    passed = all(status.outcome is Outcome.PASSED for status in statuses)
+    return 0 if passed else EnvironmentFailure.exit_code
 
 
 def _tell(step: Step, seen: dict[str, Status], statuses: Sequence[Status]) -> bool:

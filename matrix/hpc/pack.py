@@ -19,13 +19,14 @@ from matrix.checkout.refs import is_full_sha
 from matrix.cli import matrix_options
 from matrix.console import open_console
 from matrix.environments import Recipe, interpreter_of
-from matrix.errors import EnvironmentFailure, exit_code_of
+from matrix.errors import EnvironmentFailure, UsageError, exit_code_of
 from matrix.interpreters import Interpreter
 from matrix.layout import REPOSITORY_ROOT, open_layout
 from matrix.options import add_root
 from matrix.preparing import announced_source, manifest_for, obtain
 from matrix.process import run
 from matrix.redaction import OF_AN_INDEX
+from matrix.shell import inherited
 
 BUILD_SECONDS = 3600.0
 LEFT_OUT = shutil.ignore_patterns(
@@ -43,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _pack(known: argparse.Namespace, rest: Sequence[str]) -> int:
     console = open_console()
+    if not known.file.parent.is_dir():
+        raise UsageError(f"{known.file}: there is no folder {known.file.parent}. Make it, or name another.")
     options = matrix_options(["fp64", *rest, "--root", str(known.root)])
     manifest = manifest_for(options)
     source = announced_source(console, manifest)
@@ -126,7 +129,7 @@ def _clone(checkout: Checkout, target: Path) -> None:
 def _build_wheels(folder: Path, requirements: Sequence[str], python: Interpreter) -> None:
     pip = ["tool", "run", "--python", str(python.path), "pip", "wheel", "--quiet", "--wheel-dir", str(folder)]
     command = [uv.find_uv_bin(), *pip, *requirements]
-    done = run(command, timeout=BUILD_SECONDS, check=False, keep=OF_AN_INDEX)
+    done = run(command, env=inherited(), timeout=BUILD_SECONDS, check=False, keep=OF_AN_INDEX)
     if done.exit_code != 0:
         raise EnvironmentFailure(f"cannot have {', '.join(requirements)} as wheels:\n{done.stderr.strip()}")
 

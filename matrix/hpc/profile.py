@@ -1,13 +1,54 @@
 """`hpc.yaml`: the clusters one can reach, with the file, the key and the remedy in every message."""
 
+import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from matrix.errors import UsageError
+from matrix.yaml_text import NotYamlError, load_yaml, shortened
+
+
+def _word(text: str) -> str:
+    """Refuse what a program would take for an option, or for more than one line."""
+    if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", text):
+        raise ValueError("a value is one line, without control characters")
+    if text.startswith("-") or not text.strip():
+        raise ValueError("a value is not empty and does not begin with a hyphen: it would be an option")
+    return text
+
+
+def _destination(text: str) -> str:
+    if re.search(r"\s", text):
+        raise ValueError("a destination of ssh has no blanks")
+    return text
+
+
+def _absolute(text: str) -> str:
+    parts = text.split("/")
+    if parts[0] or re.search(r"\s", text) or {".", ".."} & set(parts):
+        raise ValueError("a path begins with / and has no blanks and no . or .. in it")
+    return text
+
+
+def _file(path: Path) -> Path:
+    _word(str(path))
+    return path
+
+
+def _folder(text: str) -> str:
+    if not text.strip("/"):
+        raise ValueError("the root of the file system is not ours: name a folder of your own")
+    return "/" + text.strip("/")
+
+
+Word = Annotated[str, AfterValidator(_word)]
+Absolute = Annotated[Word, AfterValidator(_absolute)]
+
+
+def _count(most: int, default: int, description: str) -> Any:
+    return Field(default, strict=True, gt=0, le=most, description=description)
 
 
 class Profile(BaseModel):
@@ -15,33 +56,31 @@ class Profile(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    host: str | None = Field(
+    host: Annotated[Word, AfterValidator(_destination)] | None = Field(
         None, description="destination as ssh takes it, as me@login.example.org; null: here"
     )
-    ssh_config: Path | None = Field(None, description="file for ssh -F; null: your ~/.ssh/config")
-    root: str = Field(
-        pattern=r"^/\S*$", description="absolute folder there, seen by the nodes too, no spaces"
+    ssh_config: Annotated[Path, AfterValidator(_file)] | None = Field(
+        None, description="file for ssh -F; null: your ~/.ssh/config"
     )
-    driver: str = Field(
-        pattern=r"^/\S*$", description="absolute path there of a Python with this project's packages"
+    root: Annotated[Absolute, AfterValidator(_folder)] = Field(
+        description="absolute folder there, seen by the nodes too, no spaces"
     )
-    python: str = Field(
-        pattern=r"^/\S*$", description="absolute path there of a Python with autolens[jax] of the release"
-    )
+    driver: Absolute = Field(description="absolute path there of a Python with this project's packages")
+    python: Absolute = Field(description="absolute path there of a Python with autolens[jax] of the release")
     accelerator: Literal["cpu", "cuda12", "cuda13"] = Field(
         "cpu", description="build of JAX in `python`: cpu, cuda12, cuda13"
     )
-    partition: str | None = Field(None, description="name of a Slurm partition, or null")
-    account: str | None = Field(None, description="name of a Slurm account, or null")
-    qos: str | None = Field(None, description="name of a quality of service, or null")
-    constraint: str | None = Field(None, description="feature a node must have, or null")
-    gres: str | None = Field(None, description="generic resources per job, as gpu:a100:1")
-    time: PositiveInt = Field(30, description="minutes per cell, as 30")
-    memory: PositiveFloat = Field(16, description="GiB per cell, as 16")
-    cpus: PositiveInt = Field(2, description="cores per cell, as 2")
-    parallel: PositiveInt = Field(12, description="cells that may run at a time, as 12")
+    partition: Word | None = Field(None, description="name of a Slurm partition, or null")
+    account: Word | None = Field(None, description="name of a Slurm account, or null")
+    qos: Word | None = Field(None, description="name of a quality of service, or null")
+    constraint: Word | None = Field(None, description="feature a node must have, or null")
+    gres: Word | None = Field(None, description="generic resources per job, as gpu:a100:1")
+    time: int = _count(10**6, 30, "minutes per cell, as 30")
+    memory: float = _count(10**6, 16, "GiB per cell, as 16")
+    cpus: int = _count(10**5, 2, "cores per cell, as 2")
+    parallel: int = _count(10**5, 12, "cells that may run at a time, as 12")
     requeue: bool = Field(True, description="whether Slurm may start a cell again when its node fails")
-    setup: tuple[str, ...] = Field(
+    setup: tuple[Word, ...] = Field(
         (), description="list of shell lines run first, as `module load cuda/12.4`"
     )
 
@@ -73,14 +112,13 @@ def load_profile(path: Path, name: str | None) -> tuple[str, Profile]:
         The file, a key or the name will not do; says where and what to write instead.
     """
     try:
-        document = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-        profiles = _File.model_validate(document).profiles
+        profiles = _File.model_validate(load_yaml(path, lines=False)).profiles
     except OSError as error:
         raise UsageError(
             f"{path}: cannot be read ({error.strerror}). Write it as docs/runners.md shows, or give --config."
         ) from error
-    except YAMLError as error:
-        raise UsageError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    except NotYamlError as error:
+        raise UsageError(f"{path}{error.place}: {error}") from error
     except ValidationError as error:
         raise UsageError("\n".join(_fault(path, dict(fault)) for fault in error.errors())) from error
     known = ", ".join(profiles) or "none"
@@ -100,5 +138,7 @@ def _fault(path: Path, fault: dict[str, Any]) -> str:
         return f"{where}: unknown key. Known: {', '.join(fields)}."
     key = next((part for part in reversed(location) if part in fields), "profiles")
     described = fields[key].description if key in fields else _File.model_fields["profiles"].description
-    word = "this key is missing" if fault["type"] == "missing" else f"{fault['input']!r} will not do"
+    word = "this key is missing" if fault["type"] == "missing" else f"{shortened(fault['input'])} will not do"
+    if fault["type"] == "value_error":
+        word += f", {fault['ctx']['error']}"
     return f"{where}: {word}. Expected: {described}."

@@ -1,5 +1,7 @@
 """Commands and files on the cluster, through the system's ssh and rsync, or here without a host."""
 
+import re
+import secrets
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +10,13 @@ from pathlib import Path
 from matrix.errors import EnvironmentFailure, NetworkError
 from matrix.hpc.profile import Profile
 from matrix.process import Completed, run
+from matrix.shell import inherited
+
+# Says where the answer begins and ends, and the exit code: login shells greet, and say goodbye.
+_BETWEEN_MARKERS = (
+    'printf "<%s>" "$0"; printf "<%s>" "$0" >&2; "$@"; code=$?; '
+    'printf "</%s %d>" "$0" "$code"; printf "</%s %d>" "$0" "$code" >&2; exit "$code"'
+)
 
 CONNECT_SECONDS = 15
 COMMAND_SECONDS = 120.0
@@ -41,12 +50,38 @@ class Remote:
         assignments = [f"{name}={value}" for name, value in (variables or {}).items()]
         command = ["env", *assignments, *map(str, words)]
         if self.profile.host is None:
-            return run(command, timeout=timeout, check=check)
-        done = run([*self._ssh, self.profile.host, shlex.join(command)], timeout=timeout, check=False)
-        self._check_reached(done)
+            return run(command, env=inherited(), timeout=timeout, check=check)
+        mark = secrets.token_hex(8)
+        told = shlex.join(["sh", "-c", _BETWEEN_MARKERS, mark, *command])
+        done = self._answer(self._told(told, timeout), mark)
         if check and done.exit_code != 0:
-            raise EnvironmentFailure(f"exit {done.exit_code} from: {done.quoted}\n{_tail(done)}")
+            where = f"{shlex.join(command)} on {self.profile.host}"
+            raise EnvironmentFailure(f"exit {done.exit_code} from: {where}\n{_tail(done)}")
         return done
+
+    def chatter(self) -> str:
+        """What the login shell there prints where it is told to do nothing; rsync takes it for an answer."""
+        if self.profile.host is None:
+            return ""
+        done = self._told("true", COMMAND_SECONDS)
+        self._check_reached(done)
+        return done.stdout.strip()
+
+    def _told(self, command: str, timeout: float) -> Completed:
+        return run([*self._ssh, "--", str(self.profile.host), command], timeout=timeout, check=False)
+
+    def _answer(self, done: Completed, mark: str) -> Completed:
+        """What stands between the markers, with the exit code that the command had there."""
+        answer = re.compile(rf"<{mark}>(.*)</{mark} (\d+)>", re.DOTALL)
+        out, err = (answer.search(stream) for stream in (done.stdout, done.stderr))
+        if out is None or err is None:
+            self._check_reached(done)
+            raise EnvironmentFailure(
+                f"the login shell on {self.profile.host} did not carry out what it was asked: it ended with "
+                f"{done.exit_code} and said\n{_tail(done)}\n"
+                "Let its start-up files (.profile, .bashrc) neither ask nor leave where there is no terminal."
+            )
+        return Completed(done.command, int(out[2]), out[1], err[1])
 
     def write(self, path: str, text: str) -> None:
         """Write a file there, whole or not at all."""
@@ -61,18 +96,15 @@ class Remote:
     def send(self, source: Path, target: str, exclude: Sequence[str] = ()) -> list[str]:
         """Make the folder `target` there exactly `source`; return the files that were there and differed."""
         self.run(["mkdir", "-p", target])
-        filters = [f"--exclude={pattern}" for pattern in exclude]
-        done = self._rsync("--delete", *filters, f"{source}/", self._address(f"{target}/"))
+        done = self._rsync(["--delete", *_left_out(exclude)], f"{source}/", self._address(f"{target}/"))
         return _changed(done.stdout)
 
     def fetch(self, source: str, target: Path, exclude: Sequence[str] = ()) -> None:
         """Bring the files of the folder `source` there into `target`."""
         target.mkdir(parents=True, exist_ok=True)
-        filters = [f"--exclude={pattern}" for pattern in exclude]
         # Files and folders alone: a link from there would lead somewhere else here.
-        self._rsync(
-            "--no-links", "--no-devices", "--no-specials", *filters, self._address(f"{source}/"), f"{target}/"
-        )
+        plain = ["--no-links", "--no-devices", "--no-specials", *_left_out(exclude)]
+        self._rsync(plain, self._address(f"{source}/"), f"{target}/")
 
     @property
     def _ssh(self) -> list[str]:
@@ -88,11 +120,12 @@ class Remote:
     def _address(self, path: str) -> str:
         return path if self.profile.host is None else f"{self.profile.host}:{path}"
 
-    def _rsync(self, *words: str) -> Completed:
+    def _rsync(self, options: Sequence[str], source: str, target: str) -> Completed:
         # By content: a file that was touched is not news, one that was edited to the same size is.
         command = ["rsync", "--archive", "--checksum", "--itemize-changes"]
         shell = [] if self.profile.host is None else [f"--rsh={shlex.join(self._ssh)}"]
-        done = run([*command, *shell, *words], timeout=TRANSFER_SECONDS, check=False)
+        words = [*command, *shell, *options, "--", source, target]
+        done = run(words, env=inherited(), timeout=TRANSFER_SECONDS, check=False)
         self._check_reached(done)
         if done.exit_code != 0:
             raise EnvironmentFailure(f"exit {done.exit_code} from: {done.quoted}\n{_tail(done)}")
@@ -104,6 +137,10 @@ class Remote:
                 f"cannot reach {self.profile.host}: {_tail(done)}. `ssh {self.profile.host} true` must work "
                 "without asking for anything (a key and its agent)."
             )
+
+
+def _left_out(patterns: Sequence[str]) -> list[str]:
+    return [f"--exclude={pattern}" for pattern in patterns]
 
 
 def _changed(itemized: str) -> list[str]:

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from matrix.environments import (
     DESCRIBE,
     LIBRARY_PACKAGE,
     REPLACED_PACKAGE,
     SideEnvironment,
+    described,
     write_blocker,
 )
 from matrix.errors import UsageError
@@ -20,9 +21,10 @@ from matrix.hashing import code_hash, digest
 from matrix.hpc.profile import Profile
 from matrix.hpc.remote import Remote
 from matrix.layout import REPOSITORY_ROOT, Layout
-from matrix.plan import Plan, PlannedEnvironment, Side
+from matrix.plan import Plan, PlannedEnvironment, Side, Word
 from matrix.planning import kept_run, new_run, run_key
 from matrix.process import run
+from matrix.shell import inherited
 
 CODE = ("matrix", "solver")
 CODE_EXCLUDED = ("__pycache__", "/embedded")
@@ -34,7 +36,7 @@ class Pushed(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    run: str
+    run: Word
     code: str
 
 
@@ -75,7 +77,7 @@ def pushed_code() -> str:
 
 def describe_stack(remote: Remote) -> dict[str, object]:
     """Python and package versions of the profile's stack."""
-    return dict(json.loads(remote.run([remote.profile.python, "-c", DESCRIBE]).stdout))
+    return described(remote.run([remote.profile.python, "-c", DESCRIBE]).stdout, remote.profile.python)
 
 
 def relocated(plan: Plan, profile: Profile, stack: Mapping[str, object], layout: Layout) -> Plan:
@@ -156,9 +158,24 @@ def ship(remote: Remote, plan: Plan, there: Plan) -> list[str]:
 
 
 def read_pushed(remote: Remote) -> Pushed | None:
-    """What was pushed last; None where nothing was."""
-    text = remote.read(Places(remote.profile.root).pushed)
-    return Pushed.model_validate_json(text) if text is not None else None
+    """What was pushed last; None where nothing was.
+
+    Raises
+    ------
+    UsageError
+        The note of it is damaged.
+    """
+    path = Places(remote.profile.root).pushed
+    text = remote.read(path)
+    if text is None:
+        return None
+    try:
+        return Pushed.model_validate_json(text)
+    except ValidationError as error:
+        raise UsageError(
+            f"{path} on {remote.profile.host or 'this machine'} is damaged. If no job of ours is waiting or "
+            "running there, remove it and push again."
+        ) from error
 
 
 def _library(environment: SideEnvironment) -> Path:
@@ -168,4 +185,4 @@ def _library(environment: SideEnvironment) -> Path:
     probe = (
         f"import importlib.util as u; print(u.find_spec({LIBRARY_PACKAGE!r}).submodule_search_locations[0])"
     )
-    return Path(run([environment.python, "-c", probe]).stdout.strip())
+    return Path(run([environment.python, "-c", probe], env=inherited()).stdout.strip())

@@ -1,6 +1,7 @@
 """Live progress: a pytest plugin that says which cells run, at what stage, and how long it may still take."""
 
 import json
+import math
 import re
 import time
 from collections.abc import Generator
@@ -13,8 +14,10 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from matrix.checks.catalogue import CHECKS
 from matrix.checks.run import kept_check
 from matrix.ci import folded, in_ci
+from matrix.errors import MatrixError
 from matrix.execute.local import kept_record, stage_path
 from matrix.execute.reservations import GIB
 from matrix.files import read_text, write_json
@@ -32,6 +35,8 @@ FIRST_GUESS = {
 }
 SMOKE_FRACTION = 0.3
 CELL_TEST = re.compile(r"test_cell\[(?P<cell>[^\]]+)\]")
+# Of a test's report: it failed by a verdict, and not because something broke.
+VERDICT = "verdict"
 CHECK_TEST = re.compile(r"test_check\[gate-\w+-(?P<check>[^\]]+)\]")
 
 
@@ -53,9 +58,7 @@ class Progress:
         self._cells = {cell.name: cell for cell in plan.cells}
         self._awaited = set(self._cells)
         self._durations_file = plan.cache / "durations.json"
-        self._durations = (
-            json.loads(self._durations_file.read_text()) if self._durations_file.exists() else {}
-        )
+        self._durations = _durations_in(self._durations_file)
         self._started: dict[str, float] = {}
         self._finished: set[str] = set()
         self._checks = {check.name: check for check in plan.checks}
@@ -65,7 +68,10 @@ class Progress:
         self._begin = time.monotonic()
         self._workers = 1
         self._verbosity = 0
-        self.failed = 0
+        self._selected: set[str] = set()
+        # How many tests ran; how many failed by a verdict; and which broke otherwise, which is no verdict.
+        self.ran = self.failed = 0
+        self.broken: list[str] = []
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -82,6 +88,33 @@ class Progress:
         """A worker says what was selected; all say the same."""
         names = (match["cell"] for match in map(CELL_TEST.search, ids) if match)
         self._awaited = set(names)
+        self._selected = set(ids)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Without workers this process knows itself what was selected."""
+        self._selected |= {item.nodeid for item in session.items}
+
+    def narrowed(self, plan: Plan) -> Plan:
+        """The plan, asking for no more than what pytest's own options (-k, --lf) left of it."""
+        words = {identifier.partition("[")[2] for identifier in self._selected}
+        checks = {
+            CHECK_TEST.sub(lambda found: self._checks[found["check"]].check, identifier.rpartition("::")[2])
+            for identifier in self._selected
+        }
+        return plan.model_copy(
+            update={
+                "selected": tuple(
+                    name
+                    for name in plan.selected
+                    if any(word.startswith(f"{name}-{plan.precision}-") for word in words)
+                ),
+                "selected_checks": tuple(
+                    name
+                    for name in plan.selected_checks
+                    if name in checks or f"gate-{CHECKS[name].gate}-verdict]" in words
+                ),
+            }
+        )
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:
@@ -107,8 +140,12 @@ class Progress:
         match = CELL_TEST.search(report.nodeid)
         if match and report.when == "call":
             self._cell_ended(self._cells[match["cell"]], report)
+        self.ran += report.when == "call"
         if report.failed:
-            self.failed += 1
+            if VERDICT in dict(report.user_properties):
+                self.failed += 1
+            else:
+                self.broken.append(report.nodeid.rpartition("::")[2])
             self._line(f" {report.nodeid.rpartition('::')[2]}", "FAILED")
             with folded(self._console, "why"):
                 self._console.print(Text(str(report.longrepr)))
@@ -121,6 +158,7 @@ class Progress:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """The suite itself could not be read."""
         if report.failed:
+            self.broken.append("its own code")
             self._console.print(Text(str(report.longrepr)))
 
     def _cell_ended(self, cell: PlannedCell, report: pytest.TestReport) -> None:
@@ -241,7 +279,16 @@ class Progress:
 
     def _check_stage(self, name: str) -> str:
         path = self._plan.check_stage(self._checks[name])
-        return f": {read_text(path).strip()}" if path.exists() else ""
+        return f": {doing(path)}" if path.exists() else ""
+
+
+def _durations_in(path: Path) -> dict[str, float]:
+    """What earlier cells took, in seconds; nothing where the file is missing or damaged: it only guesses."""
+    try:
+        found = json.loads(read_text(path))
+        return {str(name): float(seconds) for name, seconds in found.items() if 0.0 < seconds < math.inf}
+    except (OSError, MatrixError, ValueError, TypeError, AttributeError, RecursionError, OverflowError):
+        return {}
 
 
 def _cores(process: psutil.Process) -> str:

@@ -1,8 +1,10 @@
 """The final table's rows, shared by the terminal and the summary: text, nothing computed but ratios."""
 
+import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from matrix.checks.run import kept_check
 from matrix.gates import Blame, Outcome, Verdict
 from matrix.plan import Plan
 from matrix.record import Record
@@ -54,19 +56,46 @@ def failures(verdicts: Sequence[Verdict]) -> list[Verdict]:
     return [verdict for verdict in verdicts if verdict.outcome is Outcome.FAIL]
 
 
+class Ending(enum.Enum):
+    """How a run ended: its word, and the exit code of who reports it."""
+
+    PASS = "PASS", 0
+    AS_FAR = "PASS as far as it ran", 0
+    FAIL = "FAIL", 1
+    UNFINISHED = "UNFINISHED", 3
+    NOTHING = "NOT RUN", 3
+    # What was asked for is there, and no gate can say anything of it.
+    OPEN = "NOT RUN", 0
+
+    def __init__(self, word: str, exit_code: int) -> None:
+        self.word = word
+        self.exit_code = exit_code
+
+
+def ending(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> Ending:
+    """How a run ended, by what it was asked for; what has no record is no pass of any kind."""
+    outcomes = {verdict.outcome for verdict in verdicts}
+    if Outcome.FAIL in outcomes:
+        return Ending.FAIL
+    if missing(plan, records):
+        return Ending.UNFINISHED if Outcome.PASS in outcomes else Ending.NOTHING
+    if Outcome.PASS not in outcomes:
+        return Ending.OPEN
+    return Ending.AS_FAR if Outcome.NOT_RUN in outcomes else Ending.PASS
+
+
+def missing(plan: Plan, records: Mapping[str, Record]) -> list[str]:
+    """The cells and checks that were asked for and have no record."""
+    cells = [cell.name for cell in plan.cells if cell.pipeline in plan.selected and cell.name not in records]
+    asked = (check for check in plan.checks if check.check in plan.selected_checks)
+    return cells + [check.name for check in asked if kept_check(plan, check) is None]
+
+
 def overall(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> str:
-    """The run in one line. What has no record although it was asked for is no pass of any kind."""
+    """The run in one line."""
     counts = {outcome: sum(verdict.outcome is outcome for verdict in verdicts) for outcome in Outcome}
-    missing = [cell for cell in plan.cells if cell.pipeline in plan.selected and cell.name not in records]
-    if counts[Outcome.FAIL]:
-        word = "FAIL"
-    elif not counts[Outcome.PASS]:
-        word = "NOT RUN"
-    elif missing:
-        word = "UNFINISHED"
-    else:
-        word = "PASS as far as it ran" if counts[Outcome.NOT_RUN] else "PASS"
-    return word + ": " + ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+    counted = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+    return f"{ending(plan, records, verdicts).word}: {counted}"
 
 
 def iterations_of(record: Record) -> list[str]:

@@ -15,7 +15,7 @@ from matrix.errors import MatrixError, UsageError, exit_code_of
 from matrix.options import add_root
 from matrix.plan import SIDES, run_folders
 from matrix.record import Record
-from matrix.report.html.charts import trend_chart
+from matrix.report.html.charts import chart_or_reason, trend_chart
 from matrix.report.html.rendering import write_page
 from matrix.report.runs import Run, load_run, machine_class, verdict_of
 
@@ -52,7 +52,8 @@ class Series:
     @property
     def chart(self) -> Markup:
         """Times and evidences over the runs."""
-        return trend_chart([(point.run, point.record) for point in self.points], self.tolerance)
+        points = [(point.run, point.record) for point in self.points]
+        return chart_or_reason(lambda: trend_chart(points, self.tolerance))
 
     @property
     def rows(self) -> list[tuple[str, ...]]:

@@ -1,6 +1,7 @@
 """Gives the suite its plan, and what belongs together (a pipeline, a gate's checks) to one worker."""
 
 import functools
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from matrix.execute.local import CellFailure, run_cell
 from matrix.gates import judged_in
 from matrix.plan import Plan, read_plan
 from matrix.record import Record
+from matrix.report.progress import VERDICT
 
 
 class PipelineScheduling(LoadScopeScheduling):
@@ -79,6 +81,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             # The others are judged after the suite: what they look at is spread over its workers.
             gates = list(dict.fromkeys(CHECKS[name].gate for name in plan.selected_checks))
             metafunc.parametrize("gate", gates, ids=[f"gate-{gate}-verdict" for gate in gates])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Mark a failure that a test gave as its verdict; any other is an error of ours or of the machine."""
+    report = yield
+    if call.excinfo is not None and call.excinfo.errisinstance(pytest.fail.Exception):
+        report.user_properties.append((VERDICT, "fail"))
+    return report
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

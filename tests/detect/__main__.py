@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from matrix.environments import Recipe, stock_environment
-from matrix.errors import exit_code_of
+from matrix.errors import UsageError, exit_code_of
 from matrix.files import write_json
 from matrix.hashing import code_hash
 from matrix.layout import REPOSITORY_ROOT, Layout, open_layout
@@ -81,18 +81,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    chosen = [
-        one for one in DEFECTS if not options.words or any(w in one.name + one.area for w in options.words)
-    ]
-    layout = open_layout(options.root)
+    chosen = chosen_by(options.words)
+    # Red runs of planted defects are nobody's latest run, and no part of a trend.
+    layout = open_layout(options.root / "detect")
     # One prepared environment per release: a defect in the solver then costs a copy and not an installation.
     releases = dict.fromkeys((NEWEST, *(one.on for one in chosen)))
-    pythons = {release: stock_environment(layout, Recipe(release)).python for release in releases}
+    shared = open_layout(options.root)
+    pythons = {release: stock_environment(shared, Recipe(release)).python for release in releases}
     kept = [] if options.fresh else _kept(options.output)
     wanted = [*map(clean_on, releases), *chosen, *[CLEAN_AGAIN] * (options.clean - 1)]
     found = _go_on(wanted, kept, layout, pythons, options.output)
     _show(found)
     return 0 if all(one.as_it_should for one in found) else 1
+
+
+def chosen_by(words: Sequence[str]) -> list[Defect]:
+    """The defects with one of these words in name or area; all where none is given.
+
+    Raises
+    ------
+    UsageError
+        A word is in none of them; names the areas and the defects.
+    """
+    unknown = [word for word in words if not any(word in one.name or word in one.area for one in DEFECTS)]
+    if unknown:
+        areas = ", ".join(dict.fromkeys(one.area for one in DEFECTS))
+        names = "".join(f"\n  {one.name}" for one in DEFECTS)
+        raise UsageError(
+            f"no defect has {', '.join(unknown)} in its name or area. Areas: {areas}. Defects:{names}"
+        )
+    return [one for one in DEFECTS if not words or any(w in one.name or w in one.area for w in words)]
 
 
 def _go_on(

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from matrix.environments import SideEnvironment
 from matrix.execute.local import kept_record
-from matrix.layout import REPOSITORY_ROOT, open_layout
+from matrix.layout import REPOSITORY_ROOT, Layout, open_layout
 from matrix.record import write_record
-from tests.detect.__main__ import detect
+from tests.detect.__main__ import Found, chosen_by, detect, main
 from tests.detect.catalogue import DEFECTS, Defect
 from tests.detect.planted import take_over_baseline
 from tests.factory import make_plan, make_record
@@ -41,6 +42,36 @@ def test_every_area_has_its_defects() -> None:
 def test_quick_defects_are_caught(defect: Defect, tmp_path: Path) -> None:
     found = detect(defect, open_layout(tmp_path), Path(sys.executable))
     assert found.as_it_should, found.output
+
+
+def test_unknown_word_is_refused_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["solver", "sovler"]) == 2
+    said = capsys.readouterr().err
+    assert "no defect has sovler in its name or area" in said
+    assert all(one.name in said and one.area in said for one in DEFECTS)
+
+
+def test_words_choose_by_name_and_by_area() -> None:
+    assert chosen_by([]) == list(DEFECTS)
+    assert {one.area for one in chosen_by(["constants"])} >= {"constants"}
+    first = DEFECTS[0]
+    assert first in chosen_by([first.name])
+    assert len(chosen_by([first.name])) < len(DEFECTS)
+
+
+def test_runs_have_a_folder_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Path] = []
+
+    def detected(defect: Defect, layout: Layout, *_: object) -> Found:
+        asked.append(layout.runs)
+        return Found(defect.name, defect.area, defect.gate, 1, {}, True, 0.0, 0.0, "", "")
+
+    made = SideEnvironment(Path(sys.executable), (), "k")
+    monkeypatch.setattr("tests.detect.__main__.stock_environment", lambda *_: made)
+    monkeypatch.setattr("tests.detect.__main__.detect", detected)
+    words = [DEFECTS[0].name, "--root", str(tmp_path), "--output", str(tmp_path / "detect.json")]
+    assert main(words) == 0
+    assert set(asked) == {tmp_path / "detect" / "runs"}
 
 
 def test_clean_runs_baseline_stands_where_its_content_is_the_planned(tmp_path: Path) -> None:

@@ -9,12 +9,14 @@ from pathlib import Path
 import psutil
 import pytest
 
+from matrix.errors import EnvironmentFailure
 from matrix.execute.local import (
     CellFailure,
     cell_environment,
     cell_variables,
     kept_failure,
     kept_record,
+    read_failure,
     record_fault,
     run_cell,
     stage_path,
@@ -151,3 +153,31 @@ def test_only_a_smoke_run_is_compiled_without_optimisation(
     for variables in (cell_environment(plan, cell), cell_variables(plan, cell)):
         assert "constant_folding" in variables["XLA_FLAGS"]
         assert ("optimization_level=0" not in variables["XLA_FLAGS"]) == optimised
+
+
+def test_a_record_does_not_count_once_its_process_broke(tmp_path: Path) -> None:
+    write_record(tmp_path / "ready.json", make_record())
+    plan = plan_with(
+        tmp_path, f"cp {tmp_path}/ready.json {tmp_path}/records/{PIPELINE}-fp64-candidate.json; kill -9 $$"
+    )
+    cell = plan.cell(PIPELINE, "candidate")
+    assert isinstance(run(plan), CellFailure)
+    assert plan.record_path(cell).exists()
+    assert kept_record(plan, cell) is None
+    assert "left a record and then broke: killed (signal 9)" in str(record_fault(plan, cell))
+    plan_with(tmp_path, f"cp {tmp_path}/ready.json {tmp_path}/records/{PIPELINE}-fp64-candidate.json")
+    assert isinstance(run(plan), Record)
+    assert kept_failure(plan, cell) is None
+
+
+@pytest.mark.parametrize("note", [b"", b"\xff", b"[]", b"{}", b"[" * 100000])
+def test_a_note_of_a_failure_that_cannot_be_read_is_still_one(tmp_path: Path, note: bytes) -> None:
+    (tmp_path / "failure.json").write_bytes(note)
+    assert "cannot be read" in str(read_failure(tmp_path))
+
+
+def test_a_disk_that_is_full_is_not_the_cells_failure(tmp_path: Path) -> None:
+    plan = plan_with(tmp_path, "echo 'OSError: [Errno 28] No space left on device'; exit 1")
+    with pytest.raises(EnvironmentFailure, match="no space is left"):
+        run(plan)
+    assert kept_failure(plan, plan.cell(PIPELINE, "candidate")) is None

@@ -43,6 +43,38 @@ def test_our_own_file_is_valid() -> None:
         (f"profiles: {{a: {{{GOOD}}}, b: {{{GOOD}}}}}", "choose with --profile NAME. Known: a, b."),
         ("profile: {}", "this key is missing. Expected: mapping"),
         ("", "will not do"),
+        *(
+            (f"profiles: {{a: {{{GOOD}, {key}: {value}}}}}", f"profiles.a.{key}: ")
+            for key, value in (
+                ("host", "-oProxyCommand=x"),
+                ("host", "a b"),
+                ("host", '"a\\nb"'),
+                ("ssh_config", "-x"),
+                ("partition", "--wrap=x"),
+                ("account", '"a\\nb"'),
+                ("qos", '""'),
+                ("constraint", '"a\\u2028b"'),
+                ("gres", "-1"),
+                ("memory", ".inf"),
+                ("memory", ".nan"),
+                ("memory", "true"),
+                ("memory", "1e300"),
+                ("time", "true"),
+                ("time", "1.5"),
+                ("time", "9" * 400),
+                ("cpus", "'2'"),
+                ("parallel", "-1"),
+            )
+        ),
+        (f'profiles: {{a: {{{GOOD}, setup: ["module load x", "a\\nb"]}}}}', "profiles.a.setup.1: "),
+        *(
+            (f"profiles: {{a: {{root: {root}, driver: /a, python: /b}}}}", "profiles.a.root: ")
+            for root in ("/", "//", "/./", "/a/../b", '"/a\\n"', "-/a", "/a b", "~/a")
+        ),
+        ("profiles: {a: {root: /a, driver: /b, python: '/c\\n'}}".replace("'", '"'), "profiles.a.python: "),
+        ("profiles: " + "[" * 20000, "nested too deeply"),
+        ("profiles: !!timestamp nonsense", "not YAML"),
+        ("profiles: !!int nonsense", "not YAML"),
     ],
 )
 def test_fault_is_named(tmp_path: Path, text: str, says: str) -> None:
@@ -58,3 +90,21 @@ def test_missing_file_and_unknown_profile(tmp_path: Path) -> None:
         load_profile(tmp_path / "none.yaml", None)
     with pytest.raises(UsageError, match="no such profile"):
         load_profile(written(tmp_path, f"profiles: {{a: {{{GOOD}}}}}"), "b")
+
+
+def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "hpc.yaml"
+    path.write_bytes(b"profiles: \xff")
+    with pytest.raises(UsageError, match="UTF-8"):
+        load_profile(path, None)
+
+
+def test_a_fault_is_a_line_whatever_stands_for_its_value(tmp_path: Path) -> None:
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
+    lines += [
+        f"{one}: &{one} [{', '.join([f'*{before}'] * 9)}]"
+        for before, one in zip("abcdefg", "bcdefgh", strict=True)
+    ]
+    with pytest.raises(UsageError) as caught:
+        load_profile(written(tmp_path, "\n".join([*lines, "profiles: *h"])), None)
+    assert len(str(caught.value)) < 2000

@@ -243,3 +243,24 @@ def test_no_slurm_is_a_failing_machine(slurm: Slurm, tmp_path: Path) -> None:
     done = run.call(*words, environment={"PATH": "/nonexistent"})
     assert done.returncode == 3
     assert "Slurm took no job" in done.stderr
+
+
+def test_what_a_shell_exports_does_not_beat_the_profile(slurm: Slurm, tmp_path: Path) -> None:
+    run = make_run(slurm, tmp_path / "exported", {"imaging-mge-fp64-baseline": "time.sleep(600)"})
+    exported = {
+        "SBATCH_PARTITION": "urgent",
+        "SBATCH_TIMELIMIT": "1",
+        "SBATCH_ACCOUNT": "x",
+        "SLURM_NTASKS": "7",
+    }
+    asked = json.dumps(RESOURCES)
+    done = run.call(
+        *("submit", str(run.plan.folder), "--resources", asked),
+        environment={**slurm.environment, **exported},
+    )
+    assert done.returncode == 0, done.stderr
+    said = slurm.ask("scontrol", "--oneliner", "show", "job", run.main_job)
+    slurm.ask("scancel", run.main_job)
+    assert "TimeLimit=00:05:00" in said
+    assert "Partition=urgent" not in said
+    assert "NumTasks=7" not in said

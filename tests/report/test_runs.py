@@ -112,7 +112,7 @@ def test_report_of_a_broken_off_run_is_written_anew(
 ) -> None:
     write_run(tmp_path / "runs" / "broken", [make_record(side="baseline")])
     folder = tmp_path / "runs" / "broken"
-    assert report([str(folder), "--root", str(tmp_path)]) == 1
+    assert report([str(folder), "--root", str(tmp_path)]) == 3
     assert "there is no record" in capsys.readouterr().out
     (merged,) = (tmp_path / "runs").glob("*-merged")
     assert (merged / "report.html").is_file()

@@ -3,7 +3,7 @@
 import io
 import re
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -45,6 +45,15 @@ _PIXELS_PER_INCH = 122
 _ZERO = 1e-18
 _ENDS = (3e-19, 3.0)
 _FLOOR, _CURVE_TOP = 1e-17, 10.0
+
+
+def chart_or_reason(draw: Callable[[], Markup]) -> Markup:
+    """The chart, or why there is none: what it would show is in the tables too."""
+    try:
+        return draw()
+    except Exception as error:
+        words = f"{type(error).__name__}: {error}"
+        return Markup("<p>This chart could not be drawn: {}.</p>").format(words)
 
 
 def drift_chart(plan: Plan, verdicts: Sequence[Verdict]) -> Markup:

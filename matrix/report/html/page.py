@@ -15,7 +15,7 @@ from matrix.layout import MANIFEST
 from matrix.manifest import load_manifest
 from matrix.plan import SIDES, CheckedOut, Plan, PlannedCell, Side
 from matrix.record import Record
-from matrix.report.html.charts import convergence_chart, drift_chart, timing_chart
+from matrix.report.html.charts import chart_or_reason, convergence_chart, drift_chart, timing_chart
 from matrix.report.html.pictures import Pictures, pictures_of
 from matrix.report.html.problems import Problem, named, problems_of, session_command, whose
 from matrix.report.html.rendering import write_page
@@ -107,9 +107,9 @@ def write_html(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Ver
 
 def _charts(shown: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> Mapping[str, Markup]:
     return {
-        "drift": drift_chart(shown, verdicts),
-        "timing": timing_chart(shown, records),
-        "convergence": convergence_chart(shown, records, verdicts),
+        "drift": chart_or_reason(lambda: drift_chart(shown, verdicts)),
+        "timing": chart_or_reason(lambda: timing_chart(shown, records)),
+        "convergence": chart_or_reason(lambda: convergence_chart(shown, records, verdicts)),
     }
 
 

@@ -69,21 +69,35 @@ def pictures_of(plan: Plan, pipeline: str, records: Mapping[str, Record]) -> Pic
     missing = []
     for side in SIDES:
         cell = plan.cell(pipeline, side)
-        record = records.get(cell.name)
-        arrays = read_arrays(arrays_path(plan.record_path(cell)), cell.key) if record else None
-        if record is None:
+        path = arrays_path(plan.record_path(cell))
+        arrays = read_arrays(path, cell.key) if cell.name in records else None
+        if arrays is not None:
+            found[side] = arrays
+        elif cell.name not in records:
             missing.append(f"The {side} cell has no record.")
-        elif arrays is None:
+        elif path.exists():
+            missing.append(
+                f"The {side} cell left no arrays to draw: arrays/{path.name} is damaged or of another record."
+            )
+        else:
             missing.append(
                 f"The {side} cell left no arrays to draw: its record is older than the pictures, or its log "
                 "says what went wrong."
             )
-        else:
-            found[side] = arrays
+    try:
+        groups, pattern = _drawn(pipeline, found)
+    except Exception as error:
+        # Whatever is wrong with a picture, the verdicts beside it do not depend on it.
+        groups, pattern = (), None
+        missing.append(f"The pictures could not be drawn: {type(error).__name__}: {error}.")
+    return Pictures(groups, pattern, " ".join(missing))
+
+
+def _drawn(pipeline: str, found: Mapping[Side, Arrays]) -> tuple[tuple[Group, ...], Pattern | None]:
     if not found:
-        return Pictures((), None, " ".join(missing))
-    groups = [_image_plane(pipeline, found), _residuals(pipeline, found), _source_plane(pipeline, found)]
-    return Pictures(tuple(groups), _pattern(pipeline, found), " ".join(missing))
+        return (), None
+    groups = (_image_plane(pipeline, found), _residuals(pipeline, found), _source_plane(pipeline, found))
+    return groups, _pattern(pipeline, found)
 
 
 def _image_plane(pipeline: str, found: Mapping[Side, Arrays]) -> Group:
