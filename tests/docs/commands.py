@@ -124,8 +124,11 @@ def handed_over(noxfile: ModuleType, session: Any, words: Sequence[str]) -> list
     return calls
 
 
-class Accepted(Exception):  # noqa: N818
-    """A parser took all the words; what it made of them, and what it leaves to others."""
+class Accepted(BaseException):
+    """A parser took all the words; what it made of them, and what it leaves to others.
+
+    No `Exception`: a command catches each of these and ends with an exit code.
+    """
 
     def __init__(self, options: argparse.Namespace, rest: list[str]) -> None:
         super().__init__(options)
