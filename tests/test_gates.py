@@ -110,6 +110,52 @@ def test_words_say_which_condition_is_violated_and_what_leaves_as_much(
     assert words in next(v.message for v in found if (v.gate, v.side) == ("solver", "candidate"))
 
 
+@pytest.mark.parametrize(("residual", "red"), [(4e-5, set()), (4e-2, {("solver", "baseline")})])
+def test_answer_of_the_library_s_own_solver_is_judged_too(residual: float, red: set[tuple[str, str]]) -> None:
+    lanes = (LaneSolve(1285, 20, True, 0.0, 0.0, residual, 362, 50.0, 7.0),) * 3
+    found = verdicts(make_record(), make_record(side="baseline", nnls=lanes))
+    assert failed(found) == red
+
+
+@pytest.mark.parametrize(
+    ("stated", "lane", "words"),
+    [
+        (("converged", "iterations"), (2, True, None), "stats do not name the solver"),
+        (("solver", "converged"), (None, True, None), "how many iterations were made is not stated"),
+        (("solver", "iterations"), (2, None, None), "whether the solves converged is not stated"),
+    ],
+)
+def test_what_the_library_does_not_state_of_its_solve_is_a_failure(
+    stated: tuple[str, ...], lane: tuple[int | None, bool | None, bool | None], words: str
+) -> None:
+    iterations, converged, certified = lane
+    solve = LaneSolve(9, iterations, converged, 0.0, 0.0, 0.0, 1, 50.0, 7.0, certified)
+    record = make_record(nnls=(solve,) * 3, solver=Solver(VENDORED, {"solver": "nnls"}, stated))
+    found = verdicts(record)
+    assert ("solver", "candidate") in failed(found)
+    assert words in next(v.message for v in found if (v.gate, v.side) == ("solver", "candidate"))
+
+
+def test_answer_of_a_fallback_is_judged_by_its_residual_and_said() -> None:
+    lanes = tuple(
+        LaneSolve(1285, 16, converged, 0.0, 0.0, 1e-8, 362, 50.0, 7.0, certified)
+        for converged, certified in ((True, True), (None, False), (True, True))
+    )
+    used = Solver("certified", {"solver": "certified"}, ("certified", "passes", "solver"))
+    found = verdicts(make_record(), make_record(side="baseline", nnls=lanes, solver=used))
+    assert not failed(found)
+    message = next(v.message for v in found if (v.gate, v.side) == ("solver", "baseline"))
+    assert "lanes [1] were not certified, their answers are the fallback's" in message
+
+
+def test_solver_that_was_not_vendored_is_none_of_the_candidate_s() -> None:
+    used = Solver("pdip", {"solver": "pdip", "preconditioning": "raw"}, ("solver",))
+    found = verdicts(make_record(solver=used))
+    assert failed(found) == {("solver", "candidate")}
+    message = next(v.message for v in found if v.outcome is Outcome.FAIL)
+    assert "it was solved by pdip, not by autoarray.inversion.nnls" in message
+
+
 @pytest.mark.parametrize("norms", [(50.0, 7.07), (50.5, 7.0), (math.nan, 7.0), (50.0, 7.0 * (1 + 1e-5))])
 def test_another_linear_system_is_seen_where_the_evidence_hides_it(norms: tuple[float, float]) -> None:
     other = make_record(nnls=(LaneSolve(1285, 2, True, 0.0, 1e-15, 1e-16, 362, *norms),) * 3)
