@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from matrix import refresh
-from matrix.branches import steps
 from tests.branches.studied import (
     README_FILE,
     REGISTRY_FILE,
@@ -25,6 +24,7 @@ from tests.branches.world import (
     run_on,
 )
 from tests.checkout.helpers import fingerprint
+from tests.vendor.miniature_choice import make_choice
 
 FOUR = (LIBRARY, DEVELOPER, TEST, PROFILING)
 RESULTS_FOLDER = "jax_profiling/results"
@@ -156,12 +156,12 @@ def test_a_study_that_is_not_as_known_stops_the_branch(
 def test_with_a_choice_the_script_names_ours_and_the_texts_begin_with_the_finding(
     tmp_path: Path, solver: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = make_world(tmp_path, solver, FOUR, recorded={"imaging-delaunay": 24747.0})
-    for module in (refresh, steps):
-        monkeypatch.setattr(module, "chooses_solver", lambda _: True)
+    recorded = {"imaging-delaunay": 24747.0}
+    world = make_world(tmp_path, solver, FOUR, recorded=recorded, library=make_choice)
     monkeypatch.setattr(refresh, "measured_paragraphs", lambda: ["as measured"])
     assert world.run() == 0
     assert 'solver="nnls"' in (world.tree(TEST) / ASSERTIONS).read_text()
+    assert len(world.commits(LIBRARY)) == 4
     library = text(world, LIBRARY)
     first, second, third, *_ = library.splitlines()[2:]
     assert first.startswith("**PASS")

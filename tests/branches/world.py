@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,6 +120,7 @@ def make_world(
     names: tuple[str, ...] = (LIBRARY, DEVELOPER, TEST),
     recorded: Mapping[str, float] | None = None,
     without: tuple[str, ...] = (),
+    library: Callable[[Path], object] = make_library,
 ) -> World:
     """Make remotes from small repositories, check them out, vendor, and record a green run.
 
@@ -127,7 +128,7 @@ def make_world(
     A path in `without`, repository first, is taken out before anything is committed.
     """
     sources = folder / "sources"
-    make_library(sources / LIBRARY)
+    library(sources / LIBRARY)
     for pipeline in PIPELINES.values():
         value = (recorded or {}).get(pipeline.name, EVIDENCE)
         quantity = "LIKELIHOOD" if pipeline.source == "mge" else "EVIDENCE"
