@@ -104,7 +104,7 @@ def developer_edit(content: Content, notes: Notes) -> Edit:
         else:
             notes.left_out.append(
                 f"result files: this ref keeps none in {RESULTS.as_posix()}; since July 2026 they go to "
-                "autolens_profiling, which the manifest may list with `role: profiling`"
+                "autolens_profiling (`role: profiling` in the manifest)"
             )
         moved = [drift for drift in content.drifts if _rewritten(tree, drift)]
         scripts = tuple(drift.constant.script for drift in moved)

@@ -33,6 +33,8 @@ CHOICE_TITLES: Mapping[Role, str] = {
     Role.DEPENDENCY: "Require jaxnnls only where it is chosen",
 }
 
+CONSTANTS_TITLE = "Recorded log evidences of the NNLS pipelines, refreshed"
+
 # Why each has its place, by role.
 _ORDER: Mapping[Role, str] = {
     Role.LIBRARY: "First: the others use what it adds. It needs none of them.",
@@ -119,7 +121,10 @@ class Texts:
 
     def title(self, branch: Branch) -> str:
         """Title of a branch's pull request."""
-        return (CHOICE_TITLES if self.choice else TITLES)[branch.repository.role]
+        role = branch.repository.role
+        if self._has_constants_alone(role):
+            return CONSTANTS_TITLE
+        return (CHOICE_TITLES if self.choice else TITLES)[role]
 
     def body(self, branch: Branch) -> str:
         """Text of a branch's pull request, in Markdown."""
@@ -167,8 +172,12 @@ class Texts:
         # Two spaces at the end of a line are Markdown's line break.
         return [f"{found}  \n{drift}", self._wording(role), *since]
 
+    def _has_constants_alone(self, role: Role) -> bool:
+        """Whether it is the branch of a workspace that keeps no result files."""
+        return role is Role.DEVELOPER and bool(self.notes[role].left_out)
+
     def _wording(self, role: Role) -> str:
-        if role is Role.DEVELOPER and self.notes[role].left_out:
+        if self._has_constants_alone(role):
             return _wording("developer_constants")
         of_choice = self.choice and role in (Role.LIBRARY, Role.DEPENDENCY)
         return _wording(f"{role.value}_choice" if of_choice else role.value)
@@ -180,7 +189,7 @@ class Texts:
             "`new` and `baseline` are the NumPy path's values of what the constant records. eager, jit and "
             "vmap are the candidate's figure of merit, which for the two MGE likelihoods is another quantity."
         )
-        if self.without_steps and not self.notes[Role.DEVELOPER].left_out:
+        if self.without_steps and not self._has_constants_alone(Role.DEVELOPER):
             parts.append(f"No step timings, for want of a probe: {', '.join(self.without_steps)}.")
         notes = self.notes[Role.DEVELOPER].to_look_at
         return [*parts, *_listed("Not from this run, and to be looked at", notes)]
