@@ -20,7 +20,7 @@ from matrix.diagnose.sides.driver import (
 )
 from matrix.errors import UsageError, exit_code_of
 from matrix.execute.local import kept_record
-from matrix.files import write_text
+from matrix.files import write_bytes, write_text
 from matrix.pipelines import PIPELINES
 from matrix.plan import Plan
 from matrix.record import Record
@@ -57,7 +57,7 @@ def profile(options: argparse.Namespace) -> int:
     target = options.output_dir / f"{config}.json"
     # Result files of the workspace end without a line break.
     write_text(target, json.dumps(document, indent=2))
-    target.with_suffix(".png").write_bytes(plots.per_config(heading_of(record, config), document))
+    write_bytes(target.with_suffix(".png"), plots.per_config(heading_of(record, config), document))
     console.print(f"written     {target} and its picture; the probe is {folder}")
     return 0
 
