@@ -14,7 +14,7 @@ from matrix import process
 from matrix.cell import SETTINGS_VARIABLE
 from matrix.disk import check_space
 from matrix.errors import EnvironmentFailure, MatrixError
-from matrix.execute.reservations import Share, own_share, peak_bytes
+from matrix.execute.reservations import NoShareError, Share, own_share, peak_bytes
 from matrix.files import read_text, write_json, write_text
 from matrix.layout import REPOSITORY_ROOT
 from matrix.plan import Plan, PlanError, PlannedCell, Side, read_plan
@@ -122,7 +122,7 @@ def run_cell(plan: Plan, cell: PlannedCell) -> Record | CellFailure:
     try:
         with own_share(memory, plan.threads, plan.platform, plan.cell_timeout, say) as share:
             outcome = _run(plan, cell, share, time.monotonic() - begin)
-    except EnvironmentFailure as error:
+    except NoShareError as error:
         outcome = CellFailure(cell, str(error), plan.cell_folder(cell) / "log.txt")
     if isinstance(outcome, CellFailure):
         write_failure(plan.cell_folder(cell), outcome.reason)

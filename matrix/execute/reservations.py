@@ -42,6 +42,10 @@ PEAK_BYTES = {
 SMOKE_PEAK_BYTES = 3 * GIB // 2
 
 
+class NoShareError(EnvironmentFailure):
+    """What a cell needs of this machine was not free in its time."""
+
+
 class Share(BaseModel):
     """What one running cell holds: bytes, cores, and the GPU that is its own, if it runs on one.
 
@@ -142,7 +146,7 @@ def reserved(
 
     Raises
     ------
-    EnvironmentFailure
+    NoShareError
         It was not free in time; says who holds it and what to do.
     """
     ledger = inside(folder, LEDGER)
@@ -154,7 +158,7 @@ def reserved(
             said = waiting
             say(said)
         if time.monotonic() > deadline:
-            raise EnvironmentFailure(f"not started within {patience:.0f} s: {said}")
+            raise NoShareError(f"not started within {patience:.0f} s: {said}")
         time.sleep(min(POLL_SECONDS, max(patience, 0.01)))
     try:
         yield share
