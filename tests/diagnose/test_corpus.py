@@ -13,7 +13,7 @@ import pytest
 jax = pytest.importorskip("jax")
 import jax.numpy as jnp  # noqa: E402
 
-from matrix.diagnose.bench.contenders import Solved  # noqa: E402
+from matrix.diagnose.bench.contenders import Contender, Solved  # noqa: E402
 from matrix.diagnose.bench.record import Row  # noqa: E402
 from matrix.diagnose.bench.release import (  # noqa: E402
     FALLBACK,
@@ -181,6 +181,14 @@ def test_the_release_s_solvers_are_called_as_its_call_site_does(release: Callabl
         JACOBI: 7, RAW: 7, "certified, 16 passes": 16, "certified, 40 passes": 40, FALLBACK: 16
     }  # fmt: skip
     assert not found[FALLBACK].converged
+
+
+def test_a_contender_tells_of_how_many_lanes_it_says_that_it_solved_them() -> None:
+    x = np.ones((3, 2))
+    answers, solved = Contender(lambda: Solved(x, np.array([1, 0, 1]), np.array([5, 50, 6]))).outcome(3)
+    np.testing.assert_array_equal(answers, x)
+    assert solved == 2
+    assert Contender(lambda: x).outcome(3)[1] is None
 
 
 def test_gradients_that_are_not_finite_are_noticed() -> None:

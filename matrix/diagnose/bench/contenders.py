@@ -45,16 +45,16 @@ class Contender:
     solves: int = 1
     temporary_bytes: int | None = None
 
-    def answers(self, lanes: int) -> np.ndarray:
-        """What a call answers, (lanes, K), on the host: the first of several results."""
+    def outcome(self, lanes: int) -> tuple[np.ndarray, int | None]:
+        """What a call answers, (lanes, K), on the host, and for how many lanes it says that it solved them.
+
+        The answer is the first of several results. The number is None where nothing is said.
+        """
         import jax
 
-        return np.asarray(jax.tree_util.tree_leaves(self.call())[0]).reshape(lanes, -1)
-
-    def solved(self) -> int | None:
-        """For how many lanes it says that it has solved them; None where it says nothing."""
         result = self.call()
-        return int(np.sum(result.converged)) if isinstance(result, Solved) else None
+        x = np.asarray(jax.tree_util.tree_leaves(result)[0]).reshape(lanes, -1)
+        return x, int(np.sum(result.converged)) if isinstance(result, Solved) else None
 
 
 def compiled(

@@ -52,7 +52,8 @@ def measure(
     per_call = interleaved_medians(calls, repeats)
     seconds = {name: per_call[name] / contender.solves for name, contender in against.items()}
     factorisation = per_call["cholesky"] / solves / row
-    answers = {name: contender.answers(lanes) for name, contender in against.items()}
+    outcomes = {name: contender.outcome(lanes) for name, contender in against.items()}
+    answers = {name: x for name, (x, _) in outcomes.items()}
     return [
         Row(
             part=part,
@@ -66,7 +67,7 @@ def measure(
             residual=max(map(System.residual, systems, answers[name])),
             objective_excess=max(map(_excess, systems, answers[name], answers["ours"])),
             temporary_bytes=per_lane(contender.temporary_bytes, lanes),
-            solved=contender.solved(),
+            solved=outcomes[name][1],
         )
         for name, contender in against.items()
     ]
