@@ -141,8 +141,14 @@ def validated(Q: Any, q: Any) -> tuple[Array, Array]:
             "convert them first."
         )
     for name, value in (("Q", matrix), ("q", vector)):
-        if not isinstance(value, jax.core.Tracer) and not bool(jnp.all(jnp.isfinite(value))):
+        if not isinstance(value, jax.core.Tracer) and not _is_finite(value):
             raise ValueError(
                 f"{name} contains NaN or infinity: the system was not finite before it was solved."
             )
     return matrix.astype(dtype), vector.astype(dtype)
+
+
+def _is_finite(value: Array) -> bool:
+    # Within a trace JAX would stage this even for values it knows.
+    with jax.ensure_compile_time_eval():
+        return bool(jnp.all(jnp.isfinite(value)))

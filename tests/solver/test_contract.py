@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -104,6 +105,15 @@ def test_malformed_input_is_refused(Q: np.ndarray, q: np.ndarray, message: str) 
 def test_wrong_options_are_refused(options: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         solver.solve_nnls(np.eye(3), np.ones(3), **options)
+
+
+@pytest.mark.parametrize("solve", [solver.solve_nnls_primal, solver.solve_nnls_forward])
+def test_a_matrix_that_a_trace_does_not_depend_on_is_solved_and_checked(solve: Callable) -> None:
+    problem = with_known_optimum(np.random.default_rng(8), K=20)
+    Q, broken = jnp.asarray(problem.Q), jnp.asarray(problem.Q).at[3, 4].set(jnp.nan)
+    np.testing.assert_allclose(jax.jit(lambda q: solve(Q, q))(problem.q), problem.x, rtol=1e-9, atol=1e-12)
+    with pytest.raises(ValueError, match="Q contains NaN or infinity"):
+        jax.jit(lambda q: solve(broken, q))(problem.q)
 
 
 @pytest.mark.parametrize("algorithm", solver.ALGORITHMS)
