@@ -13,7 +13,7 @@ from pathlib import Path
 from matrix import process
 from matrix.cell import SETTINGS_VARIABLE
 from matrix.disk import check_space
-from matrix.errors import EnvironmentFailure, MatrixError
+from matrix.errors import MatrixError
 from matrix.execute.reservations import NoShareError, Share, own_share, peak_bytes
 from matrix.files import read_text, write_json, write_text
 from matrix.layout import REPOSITORY_ROOT
