@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from matrix import refresh
+from matrix.errors import MatrixError
 from matrix.files import write_json
-from matrix.layout import REPOSITORY_ROOT
+from matrix.layout import REPOSITORY_ROOT, open_layout
 from matrix.merge import main as report
 from matrix.merge import report_in_place
 from matrix.plan import SIDES, Plan, PlannedEnvironment, read_plan
@@ -163,3 +165,13 @@ def test_a_worker_that_is_killed_is_no_verdict(plan: Plan) -> None:
 def test_what_the_machine_noted_for_its_guesses_may_be_damaged(plan: Plan) -> None:
     (plan.cache / "durations.json").write_bytes(b"\xff{")
     assert run(plan, "-k", "imaging-mge").returncode == 0
+
+
+@pytest.mark.parametrize("code", [1, 3])
+def test_refresh_says_of_a_run_it_started_what_the_run_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    monkeypatch.setattr(refresh, "run_matrix", lambda _: code)
+    with pytest.raises(MatrixError, match="no run to refresh from") as caught:
+        refresh._run(open_layout(tmp_path), refresh._options([f"--root={tmp_path}"]))
+    assert caught.value.exit_code == code
