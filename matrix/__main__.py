@@ -1,14 +1,17 @@
 """`python -m matrix`: what the nox sessions call."""
 
+from collections.abc import Sequence
+
 from matrix.errors import exit_code_of
 
 
-def _main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the matrix with these words, by default the command line's; return the exit code."""
     # Inside, since a package that is missing must not look like a gate that failed.
-    from matrix.cli import main
+    from matrix.cli import main as run
 
-    return main()
+    return run(arguments)
 
 
 if __name__ == "__main__":
-    raise SystemExit(exit_code_of(_main))
+    raise SystemExit(exit_code_of(main))
