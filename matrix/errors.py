@@ -86,7 +86,7 @@ def exit_code_of(command: Callable[[], int], interrupted: str = "interrupted") -
     except KeyboardInterrupt:
         _say(interrupted)
     except Exception as error:
-        _say(_explained(error))
+        _say(redact(_explained(error)))
     else:
         return exit_code
     return EnvironmentFailure.exit_code
@@ -98,7 +98,7 @@ def _explained(error: Exception) -> str:
     if remedy is not None:
         return f"error: the machine refused: {error}. To go on, {remedy}; then start the same command again."
     what = f"error: an error of ours, which says nothing of what was run: {type(error).__name__}: {error}"
-    details = "".join(traceback.format_exception(error))
+    details = redact("".join(traceback.format_exception(error)))
     try:
         handle, path = tempfile.mkstemp(prefix="nnls-matrix-error-", suffix=".txt")
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from rich.console import Console
-
 from matrix.artifacts.consolidate import check_foreign, read_foreign
 from matrix.artifacts.drift import Drift, Ruling, measure_drift
 from matrix.artifacts.probes import PROBES, kept_probe, new_probe
@@ -30,7 +28,8 @@ from matrix.branches.trio import Branch, build_branches
 from matrix.checkout.git import git
 from matrix.checkout.locks import locked
 from matrix.cli import matrix_options
-from matrix.errors import EnvironmentFailure, MatrixError, UsageError
+from matrix.console import open_console
+from matrix.errors import EnvironmentFailure, MatrixError, UsageError, exit_code_of
 from matrix.files import inside
 from matrix.flow import carry_out, run_matrix
 from matrix.layout import MANIFEST, REPOSITORY_ROOT, SOLVER, Layout, open_layout
@@ -73,14 +72,8 @@ PROBE_OVER_CELL = 2.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Refresh; return the exit code (0 done, 1 a drift refused, 2 wrong use, 3 machine or network)."""
-    try:
-        return refresh(_options(sys.argv[1:] if arguments is None else arguments))
-    except MatrixError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        return EnvironmentFailure.exit_code
+    words = sys.argv[1:] if arguments is None else arguments
+    return exit_code_of(lambda: refresh(_options(words)), "interrupted; the same command goes on from here")
 
 
 class RedError(MatrixError):
@@ -158,29 +151,31 @@ def _run(layout: Layout, options: Options) -> Run:
         if options.run_nothing:
             raise
         print(f"{error}\n")
-        _run_what_is_missing(layout, options, error)
+        ended = _run_what_is_missing(layout, options, error)
         try:
             run = newest_run(layout.runs, options.run)
         except NoRunError as still:
-            raise RedError(str(still)) from still
+            # Only a gate makes a run red; one that broke off says nothing of the candidate.
+            kind = RedError if ended == RedError.exit_code else EnvironmentFailure
+            raise kind(str(still)) from still
     for line in run.passed_over:
         print(f"passed over {line}")
     print(f"run         {run.plan.run} ({run.plan.source_meaning})")
     return run
 
 
-def _run_what_is_missing(layout: Layout, options: Options, error: NoRunError) -> None:
-    """Finish the newest run that only lacks something, else make one as the manifest says."""
+def _run_what_is_missing(layout: Layout, options: Options, error: NoRunError) -> int:
+    """Finish the newest run that only lacks something, else make one as the manifest says; its exit code."""
     unfinished = unfinished_run(layout.runs, options.run, SOLVER)
     if unfinished is not None:
         print(f"finishing   {unfinished.run}: what is missing is run now")
         whole = {"selected": unfinished.pipelines, "selected_checks": selected_checks((), (), False)}
-        carry_out(Console(highlight=False, soft_wrap=True), unfinished.model_copy(update=whole))
-    elif options.run is None:
+        return carry_out(open_console(), unfinished.model_copy(update=whole))
+    if options.run is None:
         print("running     the matrix as the manifest says (nox -s matrix-fp64 takes options, this does not)")
-        run_matrix(matrix_options(["fp64", f"--root={options.root}", f"--manifest={options.manifest}"]))
-    else:
-        raise error
+        words = ["fp64", f"--root={options.root}", f"--manifest={options.manifest}"]
+        return run_matrix(matrix_options(words))
+    raise error
 
 
 def _steps(
@@ -189,7 +184,7 @@ def _steps(
     """Step timings by pipeline and config, from probes that are there or made now; and who has none, why."""
     folders = [layout.root / PROBES, *(folder / PROBES for folder in options.consolidate_from)]
     own = {plan.cell(name, "candidate").key for name in plan.pipelines}
-    console = Console(highlight=False, soft_wrap=True)
+    console = open_console()
     wanted = {(name, config): record for name, by in results.items() for config, record in by.items()}
     probes = {which: kept_probe(record, folders) for which, record in wanted.items()}
     missing = {

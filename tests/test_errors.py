@@ -65,6 +65,16 @@ def test_details_of_an_error_of_ours_are_kept_and_named(
     assert "Traceback" not in said
 
 
+def test_neither_the_line_nor_the_details_hold_a_secret(
+    details: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = "https://user:pa55word@index.example.org/simple"
+    assert exit_code_of(raising(ValueError(f"cannot read {address}"))) == 3
+    (kept,) = details.iterdir()
+    assert "index.example.org" in kept.read_text()
+    assert "pa55word" not in kept.read_text() + capsys.readouterr().err
+
+
 def test_details_are_printed_where_they_cannot_be_kept(
     details: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from matrix import refresh
+from matrix.errors import MatrixError
 from matrix.files import write_json
-from matrix.layout import REPOSITORY_ROOT
+from matrix.layout import REPOSITORY_ROOT, open_layout
 from matrix.merge import main as report
 from matrix.merge import report_in_place
 from matrix.plan import SIDES, Plan, PlannedEnvironment, read_plan
@@ -71,7 +73,8 @@ def tell(plan: Plan, when: str, shell: str) -> None:
 def run(plan: Plan, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     own = dict.fromkeys(("TMPDIR", "XDG_RUNTIME_DIR"), str(plan.folder.parent))
     return subprocess.run(
-        [sys.executable, "-c", DRIVER, str(plan.folder), *words],
+        # In one process, which is quicker, unless a test says otherwise.
+        [sys.executable, "-c", DRIVER, str(plan.folder), "-n0", *words],
         cwd=plan.folder.parent,
         # With a ledger of its own: other runs on this machine are no matter of these.
         env={**os.environ, "PYTHONPATH": str(REPOSITORY_ROOT), **own, **variables},
@@ -99,7 +102,7 @@ def test_a_persons_options_for_pytest_are_not_for_the_matrix(plan: Plan) -> None
     assert reported(plan) == (0, "PASS as far as it ran")
 
 
-@pytest.mark.parametrize("words", [("-k", "nothing"), ("--collect-only",), ("-n0", "-k", "nothing")])
+@pytest.mark.parametrize("words", [("-k", "nothing"), ("-n1", "-k", "nothing"), ("--collect-only",)])
 def test_a_call_that_runs_nothing_is_wrong_use(plan: Plan, words: Sequence[str]) -> None:
     done = run(plan, *words)
     assert done.returncode == 2, done.stdout + done.stderr
@@ -127,7 +130,7 @@ def test_a_selection_is_judged_on_what_was_selected(plan: Plan) -> None:
     # Asked for as a whole, the same run is not finished.
     plan.write()
     assert reported(plan) == (3, "UNFINISHED")
-    assert run(plan, "-k", "imaging-mge", "-n0").returncode == 0
+    assert run(plan, "-k", "imaging-mge", "-n1").returncode == 0
 
 
 def test_a_shard_is_judged_as_a_part_of_its_session(plan: Plan) -> None:
@@ -154,7 +157,7 @@ def test_a_driver_that_breaks_is_no_verdict(plan: Plan) -> None:
 
 def test_a_worker_that_is_killed_is_no_verdict(plan: Plan) -> None:
     tell(plan, "before", "kill -9 $PPID; sleep 60")
-    done = run(plan, "-k", CANDIDATE)
+    done = run(plan, "-n1", "-k", CANDIDATE)
     assert done.returncode == 3, done.stdout
     assert "an error of ours" in done.stderr
 
@@ -162,3 +165,13 @@ def test_a_worker_that_is_killed_is_no_verdict(plan: Plan) -> None:
 def test_what_the_machine_noted_for_its_guesses_may_be_damaged(plan: Plan) -> None:
     (plan.cache / "durations.json").write_bytes(b"\xff{")
     assert run(plan, "-k", "imaging-mge").returncode == 0
+
+
+@pytest.mark.parametrize("code", [1, 3])
+def test_refresh_says_of_a_run_it_started_what_the_run_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    monkeypatch.setattr(refresh, "run_matrix", lambda _: code)
+    with pytest.raises(MatrixError, match="no run to refresh from") as caught:
+        refresh._run(open_layout(tmp_path), refresh._options([f"--root={tmp_path}"]))
+    assert caught.value.exit_code == code

@@ -113,6 +113,14 @@ def test_derived_figures() -> None:
         (lambda d: d["timings"]["jit"].update(lower_s="0.5"), r"timings\.jit\.lower_s"),
         (lambda d: d["nnls"][0].update(converged=1), r"nnls\.0\.converged"),
         (lambda d: d.pop("precision"), "precision"),
+        (lambda d: d["evaluations"]["jit"].update(values=[]), "a path has no value"),
+        (lambda d: d["evaluations"]["jit"].update(values=[1.0, 2.0]), "has another number of values"),
+        (lambda d: d["evaluations"]["audit"].update(values=[1.0]), "unequal numbers of lanes"),
+        (lambda d: d["evaluations"]["audit"].update(float32_exact=[]), "float32 mark"),
+        (lambda d: d.update(nnls=[]), "holds no solve"),
+        (lambda d: d["timings"]["vmap"].update(steady_s=[]), "was not timed"),
+        (lambda d: d["timings"]["jit"].update(steady_s=[0.0]), "not a positive number"),
+        (lambda d: d["timings"].update(batch=0), "has no lane"),
     ],
 )
 def test_what_is_not_a_record_is_refused(edit: Callable[[dict[str, Any]], Any], message: str) -> None:
@@ -122,7 +130,18 @@ def test_what_is_not_a_record_is_refused(edit: Callable[[dict[str, Any]], Any], 
         from_json(json.dumps(document))
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"schema": NaN}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        '{"schema": NaN}',
+        '{"nonfinite": null}',
+        '{"a": {"nonfinite": "1"}}',
+        "[" * 100000,
+        "9" * 5000,
+    ],
+)
 def test_damaged_text_is_refused(text: str) -> None:
     with pytest.raises(RecordError, match="not valid JSON"):
         from_json(text)

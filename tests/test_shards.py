@@ -64,3 +64,17 @@ def test_listing_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None
     assert out.count("\n") == 1
     assert [entry["shard"] for entry in json.loads(out)["include"]] == ["1/2", "2/2"]
     assert main(["fp64", "--list-shards", "9"]) == 2
+
+
+@pytest.mark.parametrize("seconds", ["inf", "nan", "0", "-1", "soon"])
+def test_a_time_limit_that_is_no_time_is_refused(seconds: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        matrix_options(["fp64", f"--cell-timeout={seconds}"])
+    assert ended.value.code == 2
+
+
+def test_a_shard_knows_its_whole() -> None:
+    options = matrix_options(["fp64", "--shard", "2/3"])
+    assert set(options.only) < set(options.whole) == set(PIPELINES)
+    assert set(options.checks) <= set(options.whole_checks)
+    assert matrix_options(["fp64", "--only", "imaging-mge"]).whole == ()

@@ -96,6 +96,9 @@ class Progress:
 
     def narrowed(self, plan: Plan) -> Plan:
         """The plan, asking for no more than what pytest's own options (-k, --lf) left of it."""
+        if not self._selected:
+            # Not even that became known: then it asks for what it did.
+            return plan
         words = {identifier.partition("[")[2] for identifier in self._selected}
         checks = {
             CHECK_TEST.sub(lambda found: self._checks[found["check"]].check, identifier.rpartition("::")[2])

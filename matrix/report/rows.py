@@ -80,7 +80,7 @@ def ending(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict
     if missing(plan, records):
         return Ending.UNFINISHED if Outcome.PASS in outcomes else Ending.NOTHING
     if Outcome.PASS not in outcomes:
-        return Ending.OPEN
+        return Ending.OPEN if plan.selected or plan.selected_checks else Ending.NOTHING
     return Ending.AS_FAR if Outcome.NOT_RUN in outcomes else Ending.PASS
 
 

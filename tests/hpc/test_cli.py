@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -93,3 +94,22 @@ def test_code_newer_than_the_last_push_is_refused(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(UsageError, match="push first"):
         submit(monkeypatch, "edited")
     assert [words[:2] for words in submit(monkeypatch, "pushed")] == [("submit", "run")]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["fp64", "--check", "gradients"], "name pipelines with --only too"),
+        (["fp64", "-k", "nothing"], "push does not know -k nothing"),
+    ],
+)
+def test_a_push_that_selects_no_cell_is_refused(tmp_path: Path, words: list[str], says: str) -> None:
+    step = SimpleNamespace(matrix_words=words, layout=SimpleNamespace(root=tmp_path))
+    with pytest.raises(UsageError, match=says):
+        cli._push(step)  # type: ignore[arg-type]
+
+
+def test_a_run_without_cells_is_not_passed() -> None:
+    step = SimpleNamespace(console=Console())
+    with pytest.raises(UsageError, match="has no cell"):
+        cli._judge(step, [])  # type: ignore[arg-type]

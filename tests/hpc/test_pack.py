@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from matrix.checkout import Checkout, store
-from matrix.hpc.pack import pack
+from matrix.hpc.pack import main, pack
 from matrix.interpreters import interpreters
 from matrix.manifest import Role
 from tests.checkout.helpers import run_git
@@ -126,3 +126,11 @@ def test_other_python_is_refused_before_anything_is_made(unpacked: Path, tmp_pat
     assert done.returncode == 2
     assert "packed for Python 3.9" in done.stderr
     assert not (tmp_path / "environments").exists()
+
+
+def test_a_folder_that_is_not_there_is_said_before_anything_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path / "missing" / "carried.tar"), "--root", str(tmp_path / "root")]) == 2
+    assert f"there is no folder {tmp_path / 'missing'}" in capsys.readouterr().err
+    assert not (tmp_path / "root").exists()

@@ -4,6 +4,7 @@ import io
 import json
 import math
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from rich.console import Console
@@ -13,7 +14,8 @@ from matrix.plan import Plan
 from matrix.record import Evaluation, LaneSolve, Record, Timing, Timings
 from matrix.report import write_report
 from matrix.report.html.page import write_html
-from matrix.report.rows import caption, convergence_of, iterations_of, table_rows
+from matrix.report.junit import write_junit
+from matrix.report.rows import caption, convergence_of, ending, iterations_of, table_rows
 from tests.factory import EVIDENCE, evaluation, make_plan, make_record
 
 BOTH = ("imaging-pixelization", "imaging-delaunay")
@@ -117,3 +119,26 @@ def test_note_on_a_curve_stands_beside_it_or_in_its_place(tmp_path: Path) -> Non
     page = (tmp_path / "report.html").read_text()
     assert "2: 1e-15 the library polishes" in page
     assert "<td> no curve: not stated</td>" in page
+
+
+HOSTILE = "drift [/x] of [bold]1[/bold] \x1b[31m \x00 \ud800 × → <a> & | :warning:"
+
+
+def test_no_reason_breaks_the_report_or_its_files(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path, source_meaning=HOSTILE)
+    cell = plan.cell("imaging-pixelization", "candidate")
+    verdicts = judge(plan, {}, {cell.name: HOSTILE})
+    stream = io.StringIO()
+    write_report(Console(file=stream, width=400), plan, {}, verdicts)
+    write_junit(plan, verdicts)
+    assert "drift [/x] of [bold]1[/bold]" in line_of(stream.getvalue(), "finished imaging-pixelization")
+    assert ":warning:" in stream.getvalue()
+    failure = ElementTree.parse(tmp_path / "junit.xml").find(".//failure")
+    assert failure is not None
+    assert "drift [/x] of [bold]1[/bold] \\x1b[31m \\x00 \\ud800 × → <a> & |" in failure.attrib["message"]
+    assert "[/x]" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_an_empty_selection_is_no_pass(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path, selected=())
+    assert ending(plan, {}, judge(plan, {}, {})).exit_code == 3

@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from matrix.diagnose.precision_audit.verdicts import Judgement, Verdict, judged_record, judged_results
-from matrix.errors import EnvironmentFailure, MatrixError, UsageError
+from matrix.errors import EnvironmentFailure, UsageError, exit_code_of
 from matrix.files import write_json
 from matrix.record import SCHEMA as RECORD_SCHEMA
 from matrix.record import RecordError, from_json
@@ -179,29 +179,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdicts there as well")
     known = parser.parse_args(arguments)
-    try:
-        audits = audit(known.paths)
-        console = Console()
-        if not console.is_terminal:
-            # A log file or a pipe has no width of its own: give the table what it needs there.
-            console.width = _PLAIN_WIDTH
-        print_audit(console, audits)
-        if known.json is not None:
-            write_audit(known.json, audits)
-        verdicts = {audited.verdict for audited in audits}
-        unreadable = [audited for audited in audits if audited.verdict is Verdict.UNREADABLE]
-        if unreadable and Verdict.FLOAT32 not in verdicts:
-            raise UsageError(
-                f"{len(unreadable)} of {len(audits)} files could not be looked at, so nobody knows what they "
-                f"hold: {', '.join(str(audited.path) for audited in unreadable)}"
-            )
-        if verdicts == {Verdict.FOREIGN}:
-            raise UsageError(
-                f"none of the {len(audits)} JSON files is a result file, so nothing was audited."
-            )
-    except MatrixError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    return exit_code_of(lambda: _audit(known))
+
+
+def _audit(known: argparse.Namespace) -> int:
+    audits = audit(known.paths)
+    console = Console()
+    if not console.is_terminal:
+        # A log file or a pipe has no width of its own: give the table what it needs there.
+        console.width = _PLAIN_WIDTH
+    print_audit(console, audits)
+    if known.json is not None:
+        write_audit(known.json, audits)
+    verdicts = {audited.verdict for audited in audits}
+    unreadable = [audited for audited in audits if audited.verdict is Verdict.UNREADABLE]
+    if unreadable and Verdict.FLOAT32 not in verdicts:
+        raise UsageError(
+            f"{len(unreadable)} of {len(audits)} files could not be looked at, so nobody knows what they "
+            f"hold: {', '.join(str(audited.path) for audited in unreadable)}"
+        )
+    if verdicts == {Verdict.FOREIGN}:
+        raise UsageError(f"none of the {len(audits)} JSON files is a result file, so nothing was audited.")
     return int(Verdict.FLOAT32 in verdicts)
 
 
