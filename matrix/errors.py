@@ -102,7 +102,7 @@ def _explained(error: Exception) -> str:
     try:
         handle, path = tempfile.mkstemp(prefix="nnls-matrix-error-", suffix=".txt")
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
-            stream.write(details)
+            stream.write(redact(details))
     except OSError:
         return f"{what}\n{details}Please report this. What was finished is kept."
     return f"{what}\nIts details are in {path}: please report them. What was finished is kept."

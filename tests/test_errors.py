@@ -54,6 +54,16 @@ def details(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_no_secret_is_in_an_error_of_ours_nor_in_its_details(
+    details: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code_of(raising(ValueError("https://me:s3cret@host/x is odd"))) == 3
+    (kept,) = details.glob("nnls-matrix-error-*")
+    for text in (capsys.readouterr().err, kept.read_text()):
+        assert "https://***@host/x is odd" in text
+        assert "s3cret" not in text
+
+
 def test_details_of_an_error_of_ours_are_kept_and_named(
     details: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

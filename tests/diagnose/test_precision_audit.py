@@ -395,3 +395,10 @@ def test_real_local_and_interferometer_results_are_float64(artifacts: dict[str, 
         if Path(name).stem.startswith("local_") or name.startswith("interferometer/")
     ]
     assert {file.verdict for file in others} == {Verdict.FLOAT64}
+
+
+def test_an_error_of_ours_is_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    audited(tmp_path, result())
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("matrix.diagnose.precision_audit.session.print_audit", lambda *_: 1 / 0)
+    assert main([str(tmp_path)]) == 3
