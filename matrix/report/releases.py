@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import re
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -11,7 +12,7 @@ from matrix.branches.markdown import markdown_table
 from matrix.checkout.sdist import fetch_sdist, unpack_sdist
 from matrix.console import open_console
 from matrix.errors import UsageError, exit_code_of
-from matrix.files import write_json
+from matrix.files import write_json, write_text
 from matrix.gates import Outcome
 from matrix.judging import Run, judge_run
 from matrix.layout import REPOSITORY_ROOT, SOLVER, Layout, open_layout
@@ -21,6 +22,8 @@ from matrix.releases import KNOWN, order_of, pythons_for
 from matrix.vendor import UnrecognisedError, vendor_library
 
 RECORD = REPOSITORY_ROOT / "docs" / "results" / "releases.json"
+_PAGE = REPOSITORY_ROOT / "docs" / "releases.md"
+_TABLE = re.compile(r"(<!-- releases: begin -->\n).*?(<!-- releases: end -->)", re.DOTALL)
 SCHEMA = "nnls-matrix/releases"
 
 # Besides the known ones: the first release of every shape of the call site since July 2026.
@@ -83,11 +86,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="nox -s releases --", description=__doc__, allow_abbrev=False)
     add_root(parser)
     parser.add_argument("--record", type=Path, help="where to write the record (default: nowhere)")
+    parser.add_argument("--page", action="store_true", help="put the table into docs/releases.md")
     options = parser.parse_args(arguments)
-    return exit_code_of(lambda: _releases(options.root, options.record))
+    return exit_code_of(lambda: _releases(options.root, options.record, options.page))
 
 
-def _releases(root: Path, record: Path | None) -> int:
+def _releases(root: Path, record: Path | None, page: bool) -> int:
     console = open_console()
     layout = open_layout(root)
     releases = sorted({*KNOWN, *_OTHERS}, key=order_of, reverse=True)
@@ -102,7 +106,11 @@ def _releases(root: Path, record: Path | None) -> int:
         entries = [dataclasses.asdict(one) for one in examined]
         write_json(record, {"schema": SCHEMA, "version": 1, "releases": entries})
         console.print(f"written     {record}")
-    console.print(table_of(examined), markup=False)
+    table = table_of(examined)
+    if page:
+        text = _TABLE.sub(lambda found: f"{found[1]}{table}\n{found[2]}", _PAGE.read_text(encoding="utf-8"))
+        write_text(_PAGE, text)
+    console.print(table, markup=False)
     return 0
 
 
