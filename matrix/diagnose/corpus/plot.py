@@ -36,8 +36,7 @@ def plot(record: CorpusRecord, path: Path) -> None:
     left.set_xlabel(f"largest relative error of a significant column (upstream's rule: {SIGNIFICANT:g})")
     left.set_yticks(range(len(kinds)), [f"{kind.kind}, {len(kind.systems)}" for kind in kinds])
     left.invert_yaxis()
-    right.set_xscale("log")
-    right.set_xlabel("Cholesky equivalents per lane of one vmap")
+    right.set_xlabel("time per lane of one vmap, over ours")
     handles, labels = right.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     path.write_bytes(png(figure))
@@ -51,10 +50,10 @@ def _errors(axes: Axes, kinds: list[KindRecord], solver: str, colour: str, offse
 
 def _bars(axes: Axes, kinds: list[KindRecord], solver: str, colour: str, offset: float) -> None:
     found = [
-        (row, time.cholesky_equivalents)
+        (row, time.times_ours)
         for row, kind in enumerate(kinds)
         for time in kind.times
         if time.solver == solver and time.lanes == max(other.lanes for other in kind.times)
     ]
-    rows, costs = [row + offset for row, _ in found], [cost for _, cost in found]
-    axes.barh(rows, costs, 0.16, color=colour, label=solver)
+    rows, ratios = [row + offset for row, _ in found], [ratio for _, ratio in found]
+    axes.barh(rows, ratios, 0.16, color=colour, label=solver)

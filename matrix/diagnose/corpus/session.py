@@ -37,7 +37,7 @@ JUDGING = ("matrix/diagnose/corpus", "matrix/diagnose/bench", "solver")
 # Lanes of the lens models of PyAutoArray#571, as upstream has them in one vmap.
 SLAM_LANES = 48
 # Seconds on a core that has nothing else to do, to say beforehand how long it takes: a kind, and a system.
-_SMALL, _LARGE = (60.0, 0.5), (150.0, 12.0)
+_SMALL, _MIDDLE, _LARGE = (60.0, 0.5), (60.0, 1.0), (190.0, 7.0)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -131,8 +131,9 @@ def _judge(console: Console, plan: Plan, kind: Kind, options: argparse.Namespace
 
 
 def _seconds(kind: Kind, options: argparse.Namespace) -> float:
+    middle = _MIDDLE if kind.family == "interferometer" else _LARGE
     small = kind.family in ("slam", "gaussians") or options.scale == "smoke"
-    once, system = _SMALL if small else _LARGE
+    once, system = _SMALL if small else middle
     return once + system * (options.near + options.whole)
 
 
