@@ -62,7 +62,7 @@ def carry_out(console: Console, plan: Plan, pytest_arguments: tuple[str, ...] = 
         ended = conclude(console, plan)
     if ended is not Ending.FAIL and (progress.broken or progress.failed):
         raise MatrixError(
-            "an error of ours: the suite broke in "
+            "the machine or an error of ours broke the suite in "
             f"{', '.join(progress.broken) or 'a test, and the report knows of no failure'} (see above). What "
             "is judged is right, but not all was; finished cells are kept: start the same command again."
         )

@@ -14,7 +14,7 @@ from matrix import process
 from matrix.cell import SETTINGS_VARIABLE
 from matrix.disk import check_space
 from matrix.errors import MatrixError
-from matrix.execute.reservations import NoShareError, Share, own_share, peak_bytes
+from matrix.execute.reservations import Share, own_share, peak_bytes
 from matrix.files import read_text, write_json, write_text
 from matrix.layout import REPOSITORY_ROOT
 from matrix.plan import Plan, PlanError, PlannedCell, Side, read_plan
@@ -119,11 +119,9 @@ def run_cell(plan: Plan, cell: PlannedCell) -> Record | CellFailure:
         write_text(stage_path(plan, cell), f"{waiting}\n")
 
     memory = peak_bytes(cell.pipeline, cell.scale)
-    try:
-        with own_share(memory, plan.threads, plan.platform, plan.cell_timeout, say) as share:
-            outcome = _run(plan, cell, share, time.monotonic() - begin)
-    except NoShareError as error:
-        outcome = CellFailure(cell, str(error), plan.cell_folder(cell) / "log.txt")
+    # What the machine refuses, a share or room on the disk, says nothing of the cell: it passes through.
+    with own_share(memory, plan.threads, plan.platform, plan.cell_timeout, say) as share:
+        outcome = _run(plan, cell, share, time.monotonic() - begin)
     if isinstance(outcome, CellFailure):
         write_failure(plan.cell_folder(cell), outcome.reason)
     return outcome
