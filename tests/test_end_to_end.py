@@ -20,6 +20,7 @@ from matrix.diagnose.extraction.record import ExtractionRecord
 from matrix.diagnose.extraction.session import main as extract
 from matrix.diagnose.sides.record import read_diagnosis
 from matrix.diagnose.systems import stored_systems
+from matrix.environments import install_beside
 from matrix.gates import CHANGE
 from matrix.layout import REPOSITORY_ROOT
 from matrix.pipelines import PIPELINES
@@ -168,20 +169,19 @@ def test_running_again_keeps_every_cell(root: Path, green: subprocess.CompletedP
 
 
 def test_likelihoods_reproduce_the_published_constants_in_their_own_environment(
-    root: Path, green: subprocess.CompletedProcess[str]
+    root: Path, green: subprocess.CompletedProcess[str], tmp_path: Path
 ) -> None:
-    """`tests/pipelines/test_likelihood.py` needs the stack: the baseline's Python, our pytest last."""
+    """`tests/pipelines/test_likelihood.py` needs the stack: the baseline's Python, with a pytest of its own."""
     assert green.returncode == 0
-    plan = read_plan(newest_run(root))
-    code = f"import sys; sys.path.append({str(Path(pytest.__file__).parent.parent)!r}); import pytest; " + (
-        "sys.exit(pytest.main(['-q', '-rs', '-p', 'no:cacheprovider', 'tests/pipelines/test_likelihood.py']))"
-    )
+    python = read_plan(newest_run(root)).environments["baseline"].python
+    install_beside(python, tmp_path / "pytest", "pytest")
+    words = ["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "tests/pipelines/test_likelihood.py"]
     done = subprocess.run(
-        [plan.environments["baseline"].python, "-c", code],
+        [python, *words],
         cwd=REPOSITORY_ROOT,
         env={
             **os.environ,
-            "PYTHONPATH": str(REPOSITORY_ROOT),
+            "PYTHONPATH": f"{REPOSITORY_ROOT}{os.pathsep}{tmp_path / 'pytest'}",
             "JAX_ENABLE_X64": "True",
             "AUTOARRAY_NNLS_WARM_START": "0",
         },
