@@ -171,7 +171,7 @@ def test_running_again_keeps_every_cell(root: Path, green: subprocess.CompletedP
 def test_likelihoods_reproduce_the_published_constants_in_their_own_environment(
     root: Path, green: subprocess.CompletedProcess[str], tmp_path: Path
 ) -> None:
-    """`tests/pipelines/test_likelihood.py` needs the stack: the baseline's Python, with a pytest of its own."""
+    """`tests/pipelines/test_likelihood.py` needs the stack: the baseline's Python and a pytest beside it."""
     assert green.returncode == 0
     python = read_plan(newest_run(root)).environments["baseline"].python
     install_beside(python, tmp_path / "pytest", "pytest")
