@@ -5,6 +5,7 @@ The rule is of autolens_profiling's accuracy study (2026-09-30), the conditions 
 
 import math
 import statistics
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,8 @@ from matrix.diagnose.corpus.record import Examined, Judged, KindRecord
 
 SIGNIFICANT, SOURCE_FLUX, TIMES_JACOBI = 1e-3, 1e-4, 10.0
 # Upstream notes that its fourth rule compares roundings, by which its own reference fails, and wants a floor.
-FLOOR = 1e-14
+# That of K products and their sum, in units of K.
+FLOOR = sys.float_info.epsilon
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def judgements(systems: Sequence[Examined]) -> list[Judgement]:
 
 def _judgement(solver: str, systems: Sequence[Examined]) -> Judgement:
     pairs = [(system, on(system, solver)) for system in systems]
-    broken = [judged for system, judged in pairs if not optimal(system, judged)]
+    broken = [(system, judged) for system, judged in pairs if not optimal(system, judged)]
     finite = [judged.gradient_finite for _, judged in pairs if judged.gradient_finite is not None]
     steps = [judged.steps for _, judged in pairs]
 
@@ -90,7 +92,7 @@ def _judgement(solver: str, systems: Sequence[Examined]) -> Judgement:
         unconverged=sum(not says_solved(*pair) for pair in pairs),
         inexact=sum(not exact(judged) for _, judged in pairs),
         not_optimal=len(broken),
-        above_floor=sum(not judged.metrics.kkt <= FLOOR for judged in broken),
+        above_floor=sum(not judged.metrics.kkt <= FLOOR * system.K for system, judged in broken),
         significant=worst(lambda judged: judged.metrics.significant),
         source_flux=worst(lambda judged: judged.metrics.source_flux),
         inactive_flux=worst(lambda judged: judged.metrics.inactive_flux),

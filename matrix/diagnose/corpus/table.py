@@ -41,9 +41,9 @@ def _heading(record: CorpusRecord) -> str:
         f"# Corpus: autolens {where.packages['autolens']}, JAX {where.packages['jax']}, Python {where.python}"
         f"\n\n{where.cpu}, cores {', '.join(map(str, where.affinity))}, {where.started}. {options}.\n\n"
         "Inexact: a significant column off by over 1e-3, or the source's flux by 1e-4. Less optimal: KKT "
-        "above ten times Jacobi PDIP's where that converges (of these, above 1e-14). Rule: kept on all "
-        "systems, with that floor. C-eq: Cholesky equivalents per lane. Solved: lanes of which the solver "
-        "says so."
+        "above ten times Jacobi PDIP's where that converges (of these, above K times 2.2e-16). Rule: kept on "
+        "all systems, with that floor. C-eq: Cholesky equivalents per lane. Solved: lanes of which the "
+        "solver says so."
     )
 
 
