@@ -248,6 +248,9 @@ def test_the_rule_is_broken_by_each_of_its_four_parts() -> None:
 def test_roundings_break_the_fourth_rule_only_as_it_is_written() -> None:
     one = judgements([examined("a", judged(OURS, kkt=5e-16), judged(JACOBI, kkt=1e-17))])[0]
     assert (one.not_optimal, one.above_floor, one.admissible) == (1, 0, True)
+    # The floor grows with the number of products in a gradient, of which this system has three.
+    other = judgements([examined("a", judged(OURS, kkt=7e-16), judged(JACOBI, kkt=1e-17))])[0]
+    assert (other.not_optimal, other.above_floor, other.admissible) == (1, 1, False)
 
 
 def test_a_fallback_has_converged_where_it_says_so() -> None:
