@@ -1,5 +1,6 @@
 """The only place that runs Git: with a configuration of ours, silent, fenced, discreet."""
 
+import functools
 import os
 import re
 import subprocess
@@ -177,30 +178,59 @@ def _surroundings(at: Path | None) -> dict[str, str]:
 @contextmanager
 def _configuration(at: Path | None) -> Iterator[Path]:
     """Give a configuration file with what we keep of the person's, as it is in force in the folder `at`."""
-    done = _listed(Path("/") if at is None else at)
+    folder = Path("/") if at is None else at
+    is_repository = (folder / ".git").exists() or (folder / "HEAD").exists()
+    lines = _kept_lines(folder, is_repository, _own_variables(), _last_changes())
+    # Readable by us alone, since there may be a secret in it; Git takes it for the person's.
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="gitconfig-", encoding="utf-8", errors="surrogateescape"
+    ) as file:
+        file.writelines(lines)
+        file.flush()
+        yield Path(file.name)
+
+
+@functools.lru_cache(maxsize=1024)
+def _kept_lines(
+    at: Path, is_repository: bool, variables: tuple[tuple[str, str], ...], changes: tuple[int, ...]
+) -> tuple[str, ...]:
+    """The lines of that file, kept by all that they depend on: Git takes a process to tell them."""
+    del is_repository, changes
+    done = _listed(at, dict(variables))
     if done.exit_code != 0:
         # The repository there may be broken, which whoever asked will be told by Git itself.
-        done = _listed(Path("/"))
+        done = _listed(Path("/"), dict(variables))
     if done.exit_code != 0:
         raise EnvironmentFailure(f"Git cannot read your configuration: {complaint(done)}")
     fields = done.stdout.split("\0")
     entries = zip(fields[::2], fields[1::2], strict=False)
     # The repository's own stays in its own file.
-    ours = [entry for scope, entry in entries if scope not in ("local", "worktree")]
-    # Readable by us alone, since there may be a secret in it; Git takes it for the person's.
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="gitconfig-", encoding="utf-8", errors="surrogateescape"
-    ) as file:
-        file.writelines(_written(ours))
-        file.flush()
-        yield Path(file.name)
+    return tuple(_written(entry for scope, entry in entries if scope not in ("local", "worktree")))
 
 
-def _listed(at: Path) -> process.Completed:
+def _own_variables() -> tuple[tuple[str, str], ...]:
+    """Where a person's configuration is, by their environment."""
+    places = ("HOME", "XDG_CONFIG_HOME")
+    names = [name for name in os.environ if name in places or _CONFIGURATION.fullmatch(name)]
+    return tuple((name, os.environ[name]) for name in sorted(names))
+
+
+def _last_changes() -> tuple[int, ...]:
+    """When the person's configuration files were written, where they are in their usual places."""
+    found = dict(_own_variables())
+    home = Path(found.get("HOME", "/"))
+    files = (
+        Path(found.get("GIT_CONFIG_GLOBAL", home / ".gitconfig")),
+        Path(found.get("XDG_CONFIG_HOME", home / ".config")) / "git" / "config",
+        Path(found.get("GIT_CONFIG_SYSTEM", "/etc/gitconfig")),
+    )
+    return tuple(file.stat().st_mtime_ns if file.is_file() else 0 for file in files)
+
+
+def _listed(at: Path, variables: Mapping[str, str]) -> process.Completed:
     """Ask Git for the person's configuration: scope and entry in turn."""
-    own = {name: value for name, value in os.environ.items() if _CONFIGURATION.fullmatch(name)}
     words = ("git", "-C", at, "config", "--list", "--includes", "--show-scope", "--null")
-    return process.run(words, env=_surroundings(at) | own, check=False, keep=ANY)
+    return process.run(words, env={**_surroundings(at), **variables}, check=False, keep=ANY)
 
 
 def _written(entries: Iterable[str]) -> Iterator[str]:
