@@ -15,7 +15,14 @@ import pytest
 from matrix.errors import EnvironmentFailure
 from matrix.execute import local, reservations
 from matrix.execute.local import CellFailure, supervise
-from matrix.execute.reservations import Share, machine_folder, reserved, usable_cores, workers_that_fit
+from matrix.execute.reservations import (
+    NoShareError,
+    Share,
+    machine_folder,
+    reserved,
+    usable_cores,
+    workers_that_fit,
+)
 from matrix.files import LinkError
 from tests.factory import make_plan
 
@@ -261,11 +268,11 @@ def test_waiting_counts_against_the_time_of_a_cell(tmp_path: Path, monkeypatch: 
     reservations._write(ledger, {os.getppid(): Share(memory=TOTAL, cores=[0])})
     plan = make_plan(tmp_path / "run", cell_timeout=0.3)
     cell = plan.cells[0]
-    result = local.run_cell(plan, cell)
-    assert isinstance(result, CellFailure)
-    assert f"process {os.getppid()}" in result.reason
+    # The machine's failure and no verdict: the cell has not failed, and the next run tries again.
+    with pytest.raises(NoShareError, match=f"process {os.getppid()}"):
+        local.run_cell(plan, cell)
     assert "waiting for" in local.stage_path(plan, cell).read_text()
-    assert local.kept_failure(plan, cell) == result.reason
+    assert local.kept_failure(plan, cell) is None
     left: list[float] = []
     monkeypatch.setattr(local, "cell_command", lambda *_: ["true"])
     monkeypatch.setattr(local, "supervise", lambda *_, timeout, **__: left.append(timeout))

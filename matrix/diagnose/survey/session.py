@@ -11,7 +11,6 @@ from typing import Any
 
 from rich.console import Console
 
-from matrix.artifacts import read_constant
 from matrix.console import open_console
 from matrix.diagnose.clock import provenance
 from matrix.diagnose.survey.grid import batches, grid
@@ -21,12 +20,11 @@ from matrix.diagnose.survey.record import SurveyRecord, read_survey, write_surve
 from matrix.diagnose.survey.table import table
 from matrix.diagnose.systems import System, stored_systems
 from matrix.disk import disk_failures
+from matrix.embedded.generations import GENERATIONS
 from matrix.errors import exit_code_of
 from matrix.files import write_text
 from matrix.hashing import tree_hash
 from matrix.layout import SOLVER
-from matrix.planning import PIPELINES
-from matrix.preparing import EMBEDDED
 from matrix.waiting import clock, shown
 
 DESCRIPTION = (
@@ -152,9 +150,8 @@ def _drawn(work: Sequence[Batch]) -> list[System]:
 
 
 def _smallest_evidence() -> float:
-    workspace = EMBEDDED / "autolens_workspace_developer"
-    values = (read_constant(workspace, pipeline, "production").value for pipeline in PIPELINES)
-    return min(abs(value) for value in values if value is not None)
+    constants = [generation.constants for generation in GENERATIONS]
+    return min(abs(by_scale["production"]) for recorded in constants for by_scale in recorded.values())
 
 
 def _name(batch: Batch) -> str:
