@@ -61,7 +61,7 @@ class Examined:
     @property
     def row(self) -> tuple[str, ...]:
         """The release's line of the table."""
-        vendoring = f"refused ({len(self.refusals)} findings)" if self.refusals else "known"
+        vendoring = "refused" if self.refusals else "known"
         drift = "" if self.drift is None else f"{self.drift:.1e}"
         found = (self.reproduced or "not run", drift, self.source, self.run_on)
         return (self.release, ", ".join(self.pythons), vendoring, *found)
