@@ -1,12 +1,10 @@
 """The systems of one kind, as the library's call site is handed them, each made once and kept as a file."""
 
-import inspect
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import autolens as al
 import numpy as np
@@ -16,12 +14,10 @@ from matrix.diagnose.corpus.kinds import Kind
 from matrix.diagnose.corpus.points import CHANGES, Change, Wanted, slam_vectors
 from matrix.diagnose.corpus.recipe import slam_likelihood
 from matrix.diagnose.systems import System, read_system, write_system
-from matrix.errors import MatrixError
+from matrix.pipelines.audit import tapped
 from matrix.pipelines.likelihood import Likelihood, likelihood_from
 from matrix.pipelines.programs import compiled
 from matrix.record import Scale
-
-CALL_SITE = "reconstruction_positive_only_from"
 
 
 @dataclass(frozen=True)
@@ -95,21 +91,10 @@ def _make(source: Source, kind: Kind, scale: Scale, folder: Path, stage: Callabl
 
 def _handed_over(likelihood: Likelihood) -> Callable[[Any], tuple[Any, Any]]:
     """Parameters to what the call site is handed: Q (K, K) and q (K,)."""
-    original = getattr(inversion_util, CALL_SITE)
-    signature = inspect.signature(original)
+    audited, _ = tapped(likelihood.traced, inversion_util)
 
     def system(parameters: Any) -> tuple[Any, Any]:
-        seen: list[tuple[Any, Any]] = []
-
-        def recording(*positional: Any, **named: Any) -> Any:
-            given = signature.bind(*positional, **named).arguments
-            seen.append((given["curvature_reg_matrix"], given["data_vector"]))
-            return original(*positional, **named)
-
-        with patch.object(inversion_util, CALL_SITE, recording):
-            likelihood.traced(parameters)
-        if len(seen) != 1:
-            raise MatrixError(f"expected one positive-only solve in the likelihood, saw {len(seen)}.")
-        return seen[0]
+        solved = audited(parameters)
+        return solved.Q, solved.q
 
     return system

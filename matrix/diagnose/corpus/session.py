@@ -31,7 +31,7 @@ DESCRIPTION = (
 # What decides a system besides the library and the data, and what decides a judgement besides the systems.
 MAKING = (
     *(f"matrix/diagnose/corpus/{name}.py" for name in ("kinds", "making", "points", "recipe")),
-    *(f"matrix/pipelines/{name}.py" for name in ("catalogue", "likelihood", "model")),
+    *(f"matrix/pipelines/{name}.py" for name in ("audit", "catalogue", "conventions", "likelihood", "model")),
 )
 JUDGING = ("matrix/diagnose/corpus", "matrix/diagnose/bench", "solver")
 # Lanes of the lens models of PyAutoArray#571, as upstream has them in one vmap.
