@@ -45,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def watch(words: Sequence[str]) -> int:
-    """Run the matrix in float64 with these of its options; return the exit code."""
-    options = matrix_options(["fp64", *words])
+    """Run the matrix in float64 on the newest packages, with these of its options; return the exit code."""
+    options = matrix_options(["fp64", "--newest", *words])
     news = options.root / NEWS
     news.unlink(missing_ok=True)
     try:

@@ -75,6 +75,7 @@ def matrix_options(words: Sequence[str]) -> Options:
         fresh=known.fresh,
         base_python=known.base_python,
         accelerator=known.accelerator,
+        newest=known.newest,
         cell_timeout=known.cell_timeout,
         pytest_arguments=tuple(for_pytest),
         whole=whole.pipelines,
@@ -133,6 +134,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--fresh", action="store_true", help="start over instead of going on with an interrupted run")
     add("--base-python", type=Path, help="interpreter of a prepared environment; nothing is installed")
     add("--accelerator", choices=ACCELERATORS, default="cpu", help="which build of JAX to install")
+    add(
+        "--newest",
+        action="store_true",
+        help="both sides with the newest packages that fit the release, instead of the locked ones",
+    )
     add(
         "--cell-timeout",
         type=_seconds,

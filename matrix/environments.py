@@ -5,29 +5,30 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import uv
 from filelock import FileLock
 
 from matrix.errors import EnvironmentFailure, UsageError
-from matrix.files import write_json
-from matrix.hashing import digest, tree_hash
+from matrix.files import write_json, write_text
+from matrix.hashing import code_hash, digest, tree_hash
 from matrix.interpreters import Interpreter, interpreter_for, interpreters
 from matrix.layout import Layout
-from matrix.process import Completed, run
-from matrix.redaction import OF_AN_INDEX
-from matrix.releases import WITHOUT_DEADLOCK, newest_known, pythons_for
+from matrix.locking import resolve
+from matrix.locks import NO_LOCK, SOURCES, WHEELS, Lock, committed, written
+from matrix.packages import build_wheel, install_locked, install_wheels, run_uv
+from matrix.process import run
+from matrix.releases import newest_known, pythons_for, stack_of
 from matrix.shell import inherited
 
 ACCELERATORS = ("cpu", "cuda12", "cuda13")
 REPLACED_PACKAGE = "jaxnnls"
 LIBRARY_PACKAGE = "autoarray"
-INSTALL_TIMEOUT = 1800.0
 
+_MADE_BY = ("matrix/environments.py", "matrix/packages.py")
 _BLOCKER = (
     f'"""Stands in the way of {REPLACED_PACKAGE}: the candidate side must work without it."""\n\n'
     f'raise ModuleNotFoundError("{REPLACED_PACKAGE} is not part of the candidate side", '
@@ -74,16 +75,56 @@ class Recipe:
         The PyAuto release that supplies the stack, for example ``2026.7.9.1``.
     accelerator
         ``cpu``, ``cuda12`` or ``cuda13``: which build of JAX.
+    lock
+        The packages that are installed for it, the checkout itself aside.
     """
 
     release: str
     accelerator: str = "cpu"
+    lock: Lock = NO_LOCK
 
     @property
     def requirements(self) -> tuple[str, ...]:
-        """What is asked of the package index."""
-        stack = (f"autolens[jax]=={self.release}", "numba", *WITHOUT_DEADLOCK)
-        return stack if self.accelerator == "cpu" else (*stack, f"jax[{self.accelerator}]")
+        """What the lock answers to."""
+        return stack_of(self.release, self.accelerator)
+
+
+def recipe_for(layout: Layout, release: str, accelerator: str, *, newest: bool = False) -> Recipe:
+    """The recipe of a release with the lock that all environments of a run are built from.
+
+    Parameters
+    ----------
+    layout
+        Where a lock is kept that had to be resolved here, since this repository has none.
+    newest
+        Whether the newest packages are taken, whatever is locked.
+
+    Raises
+    ------
+    UsageError
+        The release runs on no interpreter of this machine.
+    EnvironmentFailure
+        The package index could not be asked, or there is no answer to these requirements.
+    """
+    locked = None if newest else committed(release, accelerator)
+    return Recipe(release, accelerator, locked or _resolved(layout, release, accelerator, newest))
+
+
+def _resolved(layout: Layout, release: str, accelerator: str, newest: bool) -> Lock:
+    """What the requirements came out as on this machine; kept, so that a run that goes on finds the same."""
+    interpreter = interpreter_of(release)
+    folder = layout.cache / "locks" / f"{release}-python{interpreter.version}-{accelerator}"
+    wheels, sources = folder / WHEELS, folder / SOURCES
+    when = "earlier"
+    with FileLock(layout.locks / f"lock-{folder.name}.lock"):
+        if newest or not (wheels.is_file() and sources.is_file()):
+            found = resolve(stack_of(release, accelerator), interpreter.path)
+            write_text(wheels, written(found.wheels))
+            write_text(sources, written(found.sources))
+            when = "now"
+        why = "as --newest asks" if newest else f"since there is no lock for {release}"
+        meaning = f"the newest packages, resolved {when} {why}; kept in {folder}"
+        return Lock(wheels.read_text(encoding="utf-8"), sources.read_text(encoding="utf-8"), meaning)
 
 
 def interpreter_of(release: str) -> Interpreter:
@@ -112,7 +153,7 @@ def newest_release() -> str:
         wanted.write_text("autolens\n")
         words = ("pip", "compile", "--quiet", "--no-deps", "--no-header", "--no-annotate")
         # Wheels alone: for a Python no longer supported, upstream has a source archive that only refuses.
-        done = _uv(*words, "--only-binary", "autolens", "--python", interpreter.path, wanted)
+        done = run_uv(*words, "--only-binary", "autolens", "--python", interpreter.path, wanted)
     return done.stdout.strip().rpartition("==")[2]
 
 
@@ -126,7 +167,7 @@ def side_environment(
 ) -> SideEnvironment:
     """The environment of `side` with the library of the working tree `library`.
 
-    Built with uv: the release's stack, then the library over it; on the candidate side
+    Built with uv: the release's stack as locked, then the library over it; on the candidate side
     without jaxnnls. With `base_python` nothing is installed: a copy of the library is put in
     front of that environment's packages, and jaxnnls is hidden from the candidate.
 
@@ -143,8 +184,8 @@ def side_environment(
 
     def finish(python: Path) -> None:
         if side == "candidate":
-            _uv("pip", "uninstall", "--python", python, REPLACED_PACKAGE)
-        _install_library(python, library, recipe.release)
+            run_uv("pip", "uninstall", "--python", python, REPLACED_PACKAGE)
+        _install_library(layout, python, library, recipe.release)
         _check_fit(python, library, recipe.release)
         if side == "candidate":
             _check_absent(python)
@@ -176,9 +217,10 @@ def described(said: str, python: Path | str) -> dict[str, object]:
 
 
 def _key(side: str, recipe: Recipe, python: str, library_hash: str) -> str:
-    # How an environment is made is part of what it is: this file counts too.
-    made_by = Path(__file__).read_text(encoding="utf-8")
-    return digest((side, python, sys.platform, *recipe.requirements, library_hash, made_by))[:16]
+    # How an environment is made is part of what it is.
+    made_by = code_hash(_MADE_BY)
+    locked = recipe.lock.key
+    return digest((side, python, sys.platform, *recipe.requirements, locked, library_hash, made_by))[:16]
 
 
 def _built(
@@ -193,8 +235,8 @@ def _built(
     with FileLock(layout.locks / f"environment-{name}-{key}.lock"):
         if not _is_as_made(ready, python):
             shutil.rmtree(folder, ignore_errors=True)
-            _uv("venv", "--quiet", "--python", interpreter.path, folder)
-            _uv("pip", "install", "--python", python, *recipe.requirements)
+            run_uv("venv", "--quiet", "--python", interpreter.path, folder)
+            install_locked(layout, interpreter, python, recipe.lock)
             finish(python)
             write_json(
                 ready, {"requirements": recipe.requirements, "key": key, "packages": _fingerprint(folder)}
@@ -258,7 +300,8 @@ def install_beside(python: Path, folder: Path, *requirements: str) -> None:
             # Moved there when complete: what is there counts as whole.
             with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
                 made = Path(scratch) / folder.name
-                _uv("pip", "install", "--python", python, "--target", made, *requirements)
+                words = ("--no-build", "--python", python, "--target", made)
+                run_uv("pip", "install", *words, *requirements)
                 made.rename(folder)
 
 
@@ -269,18 +312,19 @@ def write_blocker(folder: Path) -> None:
     (package / "__init__.py").write_text(_BLOCKER)
 
 
-def _install_library(python: Path, library: Path, release: str) -> None:
+def _install_library(layout: Layout, python: Path, library: Path, release: str) -> None:
     # Built from a copy: setuptools leaves build folders behind, and a checkout stays clean.
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "library"
         shutil.copytree(library, copy, ignore=shutil.ignore_patterns(".git"), symlinks=True)
         versions = {"VERSION": release, "SETUPTOOLS_SCM_PRETEND_VERSION": release}
-        _uv("pip", "install", "--python", python, "--no-deps", "--reinstall", copy, extra_env=versions)
+        built = build_wheel(layout, interpreter_of(release), copy, Path(scratch) / "built", versions)
+        install_wheels(python, [built])
 
 
 def _check_fit(python: Path, library: Path, release: str) -> None:
     """Say before anything runs when the library's ref is of another age than the stack around it."""
-    verdict = _uv("pip", "check", "--python", python, check=False)
+    verdict = run_uv("pip", "check", "--python", python, check=False)
     complaints = [
         line for line in verdict.stderr.splitlines() if "autoarray" in line and REPLACED_PACKAGE not in line
     ]
@@ -303,24 +347,3 @@ def _check_absent(python: Path) -> None:
         raise EnvironmentFailure(
             f"{REPLACED_PACKAGE} is still importable in the candidate environment {python}"
         )
-
-
-def _uv(*words: str | Path, extra_env: dict[str, str] | None = None, check: bool = True) -> Completed:
-    command: Sequence[str | Path] = (uv.find_uv_bin(), *words)
-    env = {**inherited(), "UV_HTTP_TIMEOUT": "180", **(extra_env or {})}
-    done = run(command, env=env, timeout=INSTALL_TIMEOUT, check=False, keep=OF_AN_INDEX)
-    if check and done.exit_code != 0:
-        raise EnvironmentFailure(_explain(done))
-    return done
-
-
-def _explain(done: Completed) -> str:
-    text = done.stderr.strip()
-    if any(
-        sign in text for sign in ("dns error", "error sending request", "Connection refused", "timed out")
-    ):
-        return (
-            "the package index could not be reached; finished environments are kept, "
-            f"so run again when the network is back, or use --base-python PATH.\n{text}"
-        )
-    return f"uv could not finish: {done.quoted}\n{text}"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from matrix.checkout import candidate_of, commit_candidate
 from matrix.cli import matrix_options
 from matrix.console import open_console
+from matrix.environments import Recipe
 from matrix.errors import UsageError, exit_code_of
 from matrix.layout import SOLVER, open_layout
 from matrix.manifest import Role, SourceKind
@@ -26,7 +27,8 @@ def _fetch(words: Sequence[str]) -> int:
     source = announced_source(console, manifest)
     if source.kind is SourceKind.EMBEDDED:
         raise UsageError("the embedded stand-ins are made by running their code: give --source git or mirror")
-    _, checkouts = obtain(console, open_layout(options.root), manifest, source, options)
+    recipe = Recipe(manifest.release, options.accelerator)
+    _, checkouts = obtain(console, open_layout(options.root), manifest, source, recipe, options)
     library = checkouts[manifest.of_role(Role.LIBRARY).name]
     with candidate_of(library) as tree:
         vendor_library(tree.path, SOLVER)

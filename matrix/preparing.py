@@ -19,11 +19,13 @@ from matrix.checkout import (
 )
 from matrix.embedded.generations import CONSTANTS, generation_of, write_generation
 from matrix.environments import (
+    LIBRARY_PACKAGE,
     Recipe,
     SideEnvironment,
     interpreter_of,
     newest_release,
     packages_of,
+    recipe_for,
     side_environment,
     stock_environment,
 )
@@ -61,6 +63,7 @@ class Options:
     fresh: bool
     base_python: Path | None
     accelerator: str
+    newest: bool
     cell_timeout: float
     pytest_arguments: tuple[str, ...]
     # Of a shard what all shards together run.
@@ -98,13 +101,22 @@ def announced_source(console: Console, manifest: Manifest) -> Source:
 
 
 def obtain(
-    console: Console, layout: Layout, manifest: Manifest, source: Source, options: Options
+    console: Console, layout: Layout, manifest: Manifest, source: Source, recipe: Recipe, options: Options
 ) -> tuple[Source, dict[str, Checkout]]:
     """Check the repositories out; the source comes back with its urls complete."""
     if source.kind is SourceKind.EMBEDDED:
-        recipe = Recipe(manifest.release, options.accelerator)
         source = source.at(_embedded_origins(console, layout, manifest, recipe, options))
     return source, prepare(manifest, source, layout.root)
+
+
+def announced_recipe(console: Console, layout: Layout, manifest: Manifest, options: Options) -> Recipe:
+    """What all environments of the run are made of, and where that comes from."""
+    if options.base_python is not None:
+        return Recipe(manifest.release, options.accelerator)
+    with console.status("resolving the stack, where it is not locked"):
+        recipe = recipe_for(layout, manifest.release, options.accelerator, newest=options.newest)
+    console.print(f"packages    {recipe.lock.meaning}")
+    return recipe
 
 
 def manifest_for(options: Options) -> Manifest:
@@ -144,8 +156,8 @@ def prepare_sides(
     console: Console, layout: Layout, manifest: Manifest, source: Source, options: Options
 ) -> Prepared:
     """Check out, vendor and build both sides, and say what was made."""
-    source, checkouts = obtain(console, layout, manifest, source, options)
-    recipe = Recipe(manifest.release, options.accelerator)
+    recipe = announced_recipe(console, layout, manifest, options)
+    source, checkouts = obtain(console, layout, manifest, source, recipe, options)
     baseline = checkouts[manifest.of_role(Role.LIBRARY).name]
     environments: dict[Side, SideEnvironment] = {}
     libraries: dict[Side, Path] = {}
@@ -204,8 +216,16 @@ def _embedded_origins(
             run([python, "-m", "matrix.embedded.datasets", "--workspace", workspace], env=variables)
 
     simulator = (EMBEDDED / "datasets.py").read_text()
-    made_from = digest((*recipe.requirements, simulator, repr(generation), CONSTANTS.read_text()))
-    return build_origins(manifest, layout.root, templates=EMBEDDED, complete=complete, recipe=made_from)
+    stack = (*recipe.requirements, recipe.lock.key)
+    made_from = digest((*stack, simulator, repr(generation), CONSTANTS.read_text()))
+    return build_origins(
+        manifest,
+        layout.root,
+        templates=EMBEDDED,
+        complete=complete,
+        recipe=made_from,
+        hashes={LIBRARY_PACKAGE: recipe.lock.hashes_of(LIBRARY_PACKAGE)},
+    )
 
 
 def _say(console: Console, checkout: Checkout) -> None:

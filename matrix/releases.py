@@ -35,6 +35,20 @@ def pythons_for(release: str) -> tuple[str, ...]:
     return ("3.12", "3.13") if order_of(release) >= order_of(_NEEDS_312) else ("3.11", "3.12", "3.13")
 
 
+def stack_of(release: str, accelerator: str) -> tuple[str, ...]:
+    """What a release's environment asks of the package index.
+
+    Parameters
+    ----------
+    release
+        As 2026.7.9.1.
+    accelerator
+        ``cpu``, ``cuda12`` or ``cuda13``: which build of JAX.
+    """
+    stack = (f"autolens[jax]=={release}", "numba", *WITHOUT_DEADLOCK)
+    return stack if accelerator == "cpu" else (*stack, f"jax[{accelerator}]")
+
+
 def newest_known(found: Sequence[str]) -> Choice:
     """The newest known release that one of the Pythons found on this machine runs.
 

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from matrix.checkout.git import git
@@ -26,6 +26,7 @@ def build_origins(
     templates: Path,
     complete: Callable[[Path], None],
     recipe: str,
+    hashes: Mapping[str, Sequence[str]],
 ) -> dict[str, Path]:
     """Make a bare repository for every repository in the manifest, once per content.
 
@@ -45,6 +46,8 @@ def build_origins(
         Puts constants and datasets into the working folder of the developer workspace.
     recipe
         Identifies what `complete` would write: another recipe, another origin.
+    hashes
+        SHA-256 that the archives may have, by distribution, where that is locked.
 
     Returns
     -------
@@ -61,7 +64,7 @@ def build_origins(
     root = root.resolve()
     with disk_failures(root):
         return {
-            repository.name: _from_index(repository, manifest.release, root)
+            repository.name: _from_index(repository, manifest.release, root, hashes)
             if repository.role in (Role.LIBRARY, Role.DEPENDENCY)
             else _from_template(repository, manifest.release, root, templates, complete, recipe)
             for repository in manifest.repositories
@@ -69,10 +72,13 @@ def build_origins(
         }
 
 
-def _from_index(repository: Repository, release: str, root: Path) -> Path:
+def _from_index(
+    repository: Repository, release: str, root: Path, hashes: Mapping[str, Sequence[str]]
+) -> Path:
     # PyAutoArray is released as autoarray, and so are its siblings.
     distribution = repository.name.removeprefix("Py").lower()
-    archive = fetch_sdist(distribution, release, root / "cache" / "sdist")
+    cache = root / "cache" / "sdist"
+    archive = fetch_sdist(distribution, release, cache, hashes=hashes.get(distribution, ()))
     key = hashlib.sha256(archive.read_bytes()).hexdigest()
     return _origin(repository.name, release, key, root, lambda folder: unpack_sdist(archive, folder))
 

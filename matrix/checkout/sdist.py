@@ -1,42 +1,53 @@
 """The source archive of a release, from the package index a person's pip or uv would ask."""
 
+import hashlib
 import os
-import sys
+import shutil
 import tarfile
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from matrix import process
+from httpx2 import HTTPError
+from unearth import PackageFinder, TargetPython
+from unearth.errors import UnpackError
+
 from matrix.checkout.locks import locked
 from matrix.errors import EnvironmentFailure, NetworkError, UsageError
-from matrix.redaction import OF_AN_INDEX, redact
+from matrix.redaction import redact
 from matrix.releases import pythons_for
 
-_TIMEOUT = 600.0
 # The first that is set is the index; PyPI when none is.
 _INDEX = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
 _MORE = {
-    "--index-url": ("UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL"),
-    "--find-link": ("UV_FIND_LINKS", "PIP_FIND_LINKS"),
+    "index_urls": ("UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL"),
+    "find_links": ("UV_FIND_LINKS", "PIP_FIND_LINKS"),
 }
 
 
-def fetch_sdist(distribution: str, release: str, cache: Path) -> Path:
+def fetch_sdist(
+    distribution: str, version: str, cache: Path, *, python: str | None = None, hashes: Sequence[str] = ()
+) -> Path:
     """Return the source archive of a release, downloaded once.
 
     Parameters
     ----------
     distribution
         Name on the package index, as autoarray.
-    release
+    version
         As 2026.7.9.1.
     cache
         Folder that keeps archives; one in it is taken without a network.
+    python
+        Minor version that it is for, by default what a release of that version runs on. It need not be of
+        the Python that runs this.
+    hashes
+        SHA-256 that it may have, where that is locked; else what the index states.
 
     Returns
     -------
     Path
-        The `.tar.gz`, its checksum as the index states it.
+        The `.tar.gz`.
 
     Raises
     ------
@@ -44,12 +55,22 @@ def fetch_sdist(distribution: str, release: str, cache: Path) -> Path:
         The index did not answer.
     UsageError
         It has no such archive.
+    EnvironmentFailure
+        What it has is not what is locked.
     """
-    archive = cache / f"{distribution}-{release}.tar.gz"
+    archive = cache / f"{distribution}-{version}.tar.gz"
     with locked(cache / f"{archive.name}.lock", archive.name):
         if not archive.is_file():
-            # For a Python of the release's, which need not be the one that runs this.
-            _download(f"{distribution}=={release}", archive, f"{pythons_for(release)[0]}.0")
+            _download(f"{distribution}=={version}", archive, python or pythons_for(version)[0])
+        found = hashlib.sha256(archive.read_bytes()).hexdigest()
+        if hashes and found not in hashes:
+            archive.unlink()
+            raise EnvironmentFailure(
+                f"{archive.name} is not the one that the lock names and was removed: its SHA-256 is {found}, "
+                f"locked is {' or '.join(hashes)}. The index ({', '.join(_asked())}), or a cache on the way "
+                "to it, serves another file: ask another index. `nox -s lock` locks what the index has now, "
+                "which is then untested."
+            )
     return archive
 
 
@@ -75,48 +96,40 @@ def unpack_sdist(archive: Path, folder: Path) -> None:
 
 
 def _download(requirement: str, archive: Path, python: str) -> None:
-    with tempfile.TemporaryDirectory(dir=archive.parent) as aside:
-        command = [
-            sys.executable,
-            "-m",
-            "unearth",
-            "--no-binary",
-            "--python-version",
-            python,
-            "--download",
-            aside,
-            *_indexes(),
-            requirement,
-        ]
-        done = process.run(command, timeout=_TIMEOUT, check=False, keep=OF_AN_INDEX)
-        found = sorted(Path(aside).iterdir())
-        if done.exit_code != 0 or not found:
-            if "No matches" in done.stderr:
-                raise UsageError(
-                    f"there is no source archive for {requirement} (asked: {', '.join(_asked())}): check the "
-                    "release in the manifest or --release, and the index settings of pip or uv"
-                )
-            said = (redact(done.stderr).strip().splitlines() or ["no message"])[-1]
-            raise NetworkError(
-                f"no source archive for {requirement}: {said} (asked: {', '.join(_asked())}). Check the "
-                "network and the index settings of pip or uv (UV_INDEX_URL, PIP_INDEX_URL), then start again."
+    target = TargetPython(py_ver=tuple(map(int, python.split("."))))
+    name = requirement.partition("==")[0]
+    try:
+        # In this process: an index's password is on no command line and in no other environment.
+        finder = PackageFinder(**_places(), target_python=target, no_binary=[name])
+        best = finder.find_best_match(requirement).best
+        if best is None:
+            raise UsageError(
+                f"there is no source archive for {requirement} (asked: {', '.join(_asked())}): check the "
+                "release in the manifest or --release, and the index settings of pip or uv"
             )
-        found[0].rename(archive)
+        with tempfile.TemporaryDirectory(dir=archive.parent) as aside:
+            # A copy, since an archive that lies in a folder is taken from where it lies.
+            whole = shutil.copyfile(finder.download(best.link, aside), Path(aside) / "whole")
+            whole.rename(archive)
+    except (HTTPError, UnpackError, OSError) as error:
+        raise NetworkError(
+            f"no source archive for {requirement}: {error} (asked: {', '.join(_asked())}). Check the "
+            "network and the index settings of pip or uv (UV_INDEX_URL, PIP_INDEX_URL), then start again."
+        ) from error
 
 
-def _indexes() -> list[str]:
+def _places() -> dict[str, list[str]]:
     chosen = next((os.environ[name] for name in _INDEX if os.environ.get(name)), None)
     if chosen is None:
         # Any place named here would stand in for the finder's own default, which is PyPI.
-        return []
-    words = ["--index-url", chosen]
-    for option, variables in _MORE.items():
+        return {}
+    places = {"index_urls": [chosen], "find_links": list[str]()}
+    for kind, variables in _MORE.items():
         for variable in variables:
             # uv separates by commas too, pip by blanks only.
-            for place in os.environ.get(variable, "").replace(",", " ").split():
-                words += [option, place]
-    return words
+            places[kind] += os.environ.get(variable, "").replace(",", " ").split()
+    return places
 
 
 def _asked() -> list[str]:
-    return [redact(place) for place in _indexes()[1::2]] or ["PyPI"]
+    return [redact(place) for places in _places().values() for place in places] or ["PyPI"]

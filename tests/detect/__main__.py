@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from matrix.environments import Recipe, stock_environment
+from matrix.environments import recipe_for, stock_environment
 from matrix.errors import UsageError, exit_code_of
 from matrix.files import write_json
 from matrix.hashing import code_hash
@@ -87,7 +87,8 @@ def _run(options: argparse.Namespace) -> int:
     # One prepared environment per release: a defect in the solver then costs a copy and not an installation.
     releases = dict.fromkeys((NEWEST, *(one.on for one in chosen)))
     shared = open_layout(options.root)
-    pythons = {release: stock_environment(shared, Recipe(release)).python for release in releases}
+    recipes = {release: recipe_for(shared, release, "cpu") for release in releases}
+    pythons = {release: stock_environment(shared, recipe).python for release, recipe in recipes.items()}
     kept = [] if options.fresh else _kept(options.output)
     wanted = [*map(clean_on, releases), *chosen, *[CLEAN_AGAIN] * (options.clean - 1)]
     found = _go_on(wanted, kept, layout, pythons, options.output)
