@@ -24,8 +24,17 @@ WORDS = {
 
 
 def _hand_over(session: nox.Session, *words: str, failed: str = "a gate failed") -> None:
-    session.install("-e", ".")
+    _install(session, "driver")
     _run(session, *words, failed=failed)
+
+
+def _install(session: nox.Session, *locks: str) -> None:
+    """What is locked, each file checked against its hash, and this project over it."""
+    # One by one, since what is on top of a lock is no whole of its own.
+    session.install("--require-hashes", "-r", f"locks/{locks[0]}.txt")
+    for more in locks[1:]:
+        session.install("--require-hashes", "--no-deps", "-r", f"locks/{more}.txt")
+    session.install("--no-deps", "--no-build-isolation", "-e", ".")
 
 
 def _run(session: nox.Session, *words: str, failed: str, **variables: str) -> None:
@@ -43,11 +52,12 @@ def _run(session: nox.Session, *words: str, failed: str, **variables: str) -> No
         sys.exit(told)
 
 
-def _install_solver(session: nox.Session, *extras: str) -> None:
+def _install_solver(session: nox.Session, lock: str) -> None:
     """Our code and what it is compared with, on the GPU where there is one."""
-    session.install("-e", ".")
-    build = session.run_install("python", "-m", "matrix.jax_build", silent=True) or ""
-    session.install("-e", f".[{','.join(('solver-tests', *extras, *build.split()))}]")
+    _install(session, lock)
+    build = (session.run_install("python", "-m", "matrix.jax_build", silent=True) or "").strip()
+    if build:
+        _install(session, lock, f"solver-{build}")
 
 
 @nox.session(name="matrix-fp64")
@@ -64,8 +74,9 @@ def matrix_mp(session: nox.Session) -> None:
 
 @nox.session
 def canary(session: nox.Session) -> None:
-    """The float64 matrix on the newest upstream, where a library of a new shape is news and no failure."""
-    _hand_over(session, "matrix.canary")
+    """The float64 matrix on the newest of everything, where a library of a new shape is no failure."""
+    session.install("-e", ".")
+    _run(session, "matrix.canary", failed="a gate failed")
 
 
 @nox.session
@@ -83,7 +94,7 @@ def scripts(session: nox.Session) -> None:
 @nox.session
 def assertions(session: nox.Session) -> None:
     """The solver on systems with a known optimum: answers and gradients, alone and in a batch."""
-    _install_solver(session)
+    _install_solver(session, "solver")
     _run(session, "matrix.checks.session", failed="a system was not solved", JAX_ENABLE_X64="True")
 
 
@@ -141,7 +152,7 @@ def systems(session: nox.Session) -> None:
 @nox.session
 def survey(session: nox.Session) -> None:
     """All algorithms and their parameters, by four criteria: nox -s survey -- --systems FOLDER."""
-    _install_solver(session)
+    _install_solver(session, "solver")
     _run(session, "matrix.diagnose.survey.session", failed=JUDGES_NOTHING)
 
 
@@ -212,16 +223,22 @@ def doctor(session: nox.Session) -> None:
 
 
 @nox.session
+def lock(session: nox.Session) -> None:
+    """The files of locks/ anew, with the newest packages: nox -s lock -- ours, or a known release."""
+    _hand_over(session, "matrix.locking", failed=JUDGES_NOTHING)
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
     """The tests of the harness and of the solver, with an end-to-end matrix at smoke scale."""
-    session.install("-e", ".[solver-tests,browser-tests,docs-tests,workflow-tests]")
+    _install(session, "tests")
     session.run("python", "-m", "pytest", "-n", "2", *BY_FILE, *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style and types."""
-    session.install("-e", ".[lint,solver-tests]")
+    _install(session, "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")

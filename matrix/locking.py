@@ -1,4 +1,4 @@
-"""`nox -s lock`: resolves requirements to versions and hashes, for `locks/` and for a run that has no lock."""
+"""`nox -s lock`: requirements resolved to versions and hashes, for `locks/` or for one run."""
 
 import argparse
 import json
@@ -70,8 +70,12 @@ def machines(pythons: Sequence[str] = _PYTHONS) -> Iterator[dict[str, str]]:
             name = system.capitalize()
             yield {
                 **{key: str(value) for key, value in default_environment().items()},
-                **{"python_version": python, "python_full_version": f"{python}.0", "extra": ""},
-                **{"sys_platform": system, "platform_system": name, "platform_machine": processor},
+                "python_version": python,
+                "python_full_version": f"{python}.0",
+                "sys_platform": system,
+                "platform_system": name,
+                "platform_machine": processor,
+                "extra": "",
             }
 
 
@@ -123,7 +127,9 @@ def _of_ours() -> dict[Path, str]:
         found = _universal(requirements, _PYTHONS, within=together.wheels)
         if found.sources:
             names = ", ".join(pin.name for pin in found.sources)
-            raise UsageError(f"{names}: there is no wheel, and an environment of ours is made of wheels alone")
+            raise UsageError(
+                f"{names}: there is no wheel, and an environment of ours is made of wheels alone"
+            )
         files[Path(f"{name}.txt")] = written(found.wheels)
         if name == "solver":
             builds = _builds(requirements, found, _PYTHONS)

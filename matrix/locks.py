@@ -1,4 +1,4 @@
-"""What is installed, by version and hash: the files in `locks/`, and what a run resolved where there is none."""
+"""What is installed, by version and hash: the files in `locks/`, or what a run resolved."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""uv, as environments are made with it: wheels are installed with an index's secrets, and all is built without."""
+"""What uv installs and builds for us; whoever builds something is shown no secret."""
 
 import tempfile
 import tomllib

@@ -19,10 +19,8 @@ from matrix.releases import pythons_for
 
 # The first that is set is the index; PyPI when none is.
 _INDEX = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
-_MORE = {
-    "index_urls": ("UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL"),
-    "find_links": ("UV_FIND_LINKS", "PIP_FIND_LINKS"),
-}
+_MORE_INDEXES = ("UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL")
+_FOLDERS = ("UV_FIND_LINKS", "PIP_FIND_LINKS")
 
 
 def fetch_sdist(
@@ -98,9 +96,10 @@ def unpack_sdist(archive: Path, folder: Path) -> None:
 def _download(requirement: str, archive: Path, python: str) -> None:
     target = TargetPython(py_ver=tuple(map(int, python.split("."))))
     name = requirement.partition("==")[0]
+    indexes, folders = _places()
     try:
         # In this process: an index's password is on no command line and in no other environment.
-        finder = PackageFinder(**_places(), target_python=target, no_binary=[name])
+        finder = PackageFinder(index_urls=indexes, find_links=folders, target_python=target, no_binary=[name])
         best = finder.find_best_match(requirement).best
         if best is None:
             raise UsageError(
@@ -118,18 +117,19 @@ def _download(requirement: str, archive: Path, python: str) -> None:
         ) from error
 
 
-def _places() -> dict[str, list[str]]:
+def _places() -> tuple[list[str], list[str]]:
+    """Indexes, and folders or pages with archives; none where no index is set."""
     chosen = next((os.environ[name] for name in _INDEX if os.environ.get(name)), None)
     if chosen is None:
         # Any place named here would stand in for the finder's own default, which is PyPI.
-        return {}
-    places = {"index_urls": [chosen], "find_links": list[str]()}
-    for kind, variables in _MORE.items():
-        for variable in variables:
-            # uv separates by commas too, pip by blanks only.
-            places[kind] += os.environ.get(variable, "").replace(",", " ").split()
-    return places
+        return [], []
+    return [chosen, *_listed(_MORE_INDEXES)], _listed(_FOLDERS)
+
+
+def _listed(variables: Sequence[str]) -> list[str]:
+    # uv separates by commas too, pip by blanks only.
+    return [place for name in variables for place in os.environ.get(name, "").replace(",", " ").split()]
 
 
 def _asked() -> list[str]:
-    return [redact(place) for places in _places().values() for place in places] or ["PyPI"]
+    return [redact(place) for places in _places() for place in places] or ["PyPI"]

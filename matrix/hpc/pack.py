@@ -9,26 +9,28 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-import uv
 
 from matrix.checkout import Checkout, store
 from matrix.checkout.git import git
 from matrix.checkout.refs import is_full_sha
 from matrix.cli import matrix_options
 from matrix.console import open_console
-from matrix.environments import Recipe, interpreter_of
+from matrix.environments import interpreter_of
 from matrix.errors import EnvironmentFailure, UsageError, exit_code_of
 from matrix.interpreters import Interpreter
-from matrix.layout import REPOSITORY_ROOT, open_layout
+from matrix.layout import REPOSITORY_ROOT, Layout, open_layout
+from matrix.locks import LOCKS, Lock
 from matrix.options import add_root
-from matrix.preparing import announced_source, manifest_for, obtain
+from matrix.packages import build_sources, build_wheel
+from matrix.preparing import announced_recipe, announced_source, manifest_for, obtain
 from matrix.process import run
 from matrix.redaction import OF_AN_INDEX
 from matrix.shell import inherited
 
-BUILD_SECONDS = 3600.0
+DOWNLOAD_SECONDS = 3600.0
+DRIVER = LOCKS / "driver.txt"
 LEFT_OUT = shutil.ignore_patterns(
     ".git", ".matrix", ".nox", ".venv", "__pycache__", ".*_cache", ".hypothesis"
 )
@@ -49,12 +51,21 @@ def _pack(known: argparse.Namespace, rest: Sequence[str]) -> int:
     options = matrix_options(["fp64", *rest, "--root", str(known.root)])
     manifest = manifest_for(options)
     source = announced_source(console, manifest)
-    _, checkouts = obtain(console, open_layout(options.root), manifest, source, options)
-    recipe = Recipe(manifest.release, options.accelerator)
+    layout = open_layout(options.root)
+    recipe = announced_recipe(console, layout, manifest, options)
+    _, checkouts = obtain(console, layout, manifest, source, recipe, options)
     python = interpreter_of(manifest.release)
     again = ["--release", manifest.release]
     again += [word for name, ref in options.refs.items() for word in ("--ref", f"{name}={ref}")]
-    pack(known.file, REPOSITORY_ROOT, recipe.requirements, list(checkouts.values()), again, python)
+    driver = Lock(DRIVER.read_text(encoding="utf-8"), "", "as locked")
+    pack(
+        known.file,
+        Contents(REPOSITORY_ROOT, driver, recipe.lock, recipe.requirements),
+        list(checkouts.values()),
+        again,
+        layout,
+        python,
+    )
     console.print(f"packed      {known.file} ({known.file.stat().st_size / 1e6:.0f} MB)")
     console.print(
         f"over there  tar -xf {known.file.name} && python{python.minor} {known.file.stem}/unpack.py"
@@ -62,12 +73,34 @@ def _pack(known: argparse.Namespace, rest: Sequence[str]) -> int:
     return 0
 
 
+@dataclass(frozen=True)
+class Contents:
+    """What a pack installs over there.
+
+    Parameters
+    ----------
+    code
+        Root of this project.
+    driver
+        The packages that it needs, itself aside.
+    stack
+        The packages of the environment with the likelihood software.
+    requirements
+        What `stack` was locked for.
+    """
+
+    code: Path
+    driver: Lock
+    stack: Lock
+    requirements: Sequence[str]
+
+
 def pack(
     file: Path,
-    code: Path,
-    stack: Sequence[str],
+    contents: Contents,
     checkouts: Sequence[Checkout],
     options: Sequence[str],
+    layout: Layout,
     python: Interpreter,
 ) -> None:
     """Write the tar file.
@@ -79,14 +112,14 @@ def pack(
     ----------
     file
         Where to; its stem is the one folder inside.
-    code
-        Root of this project.
-    stack
-        Requirements of the environment with the likelihood software.
+    contents
+        What is installed.
     checkouts
         The repositories, at the commits to validate.
     options
         What the matrix must be told over there, since it was told here: release and refs.
+    layout
+        Where archives and build tools are kept.
     python
         The wheels are for its version, of both environments alike: over there one Python is enough.
 
@@ -97,15 +130,18 @@ def pack(
     """
     with tempfile.TemporaryDirectory(dir=file.resolve().parent, prefix=".pack-") as scratch:
         folder = Path(scratch) / file.stem
-        shutil.copytree(code, folder / "code", ignore=LEFT_OUT)
+        shutil.copytree(contents.code, folder / "code", ignore=LEFT_OUT)
         for checkout in checkouts:
             _clone(checkout, folder / "mirror" / f"{checkout.name}.git")
-        _build_wheels(folder / "wheels" / "driver", [str(code)], python)
-        _build_wheels(folder / "wheels" / "stack", stack, python)
+        for name, lock in (("driver", contents.driver), ("stack", contents.stack)):
+            wheels = folder / "wheels" / name
+            _download(wheels, lock, python)
+            build_sources(layout, python, lock, wheels)
+        build_wheel(layout, python, contents.code, folder / "wheels" / "driver")
         about = {
             "python": python.minor,
             "machine": f"{platform.system()} {platform.machine()}",
-            "stack": list(stack),
+            "stack": list(contents.requirements),
             "options": list(options),
         }
         (folder / "pack.json").write_text(json.dumps(about, indent=2) + "\n")
@@ -126,12 +162,17 @@ def _clone(checkout: Checkout, target: Path) -> None:
     git("update-ref", f"refs/heads/{branch}", checkout.commit, at=target)
 
 
-def _build_wheels(folder: Path, requirements: Sequence[str], python: Interpreter) -> None:
-    pip = ["tool", "run", "--python", str(python.path), "pip", "wheel", "--quiet", "--wheel-dir", str(folder)]
-    command = [uv.find_uv_bin(), *pip, *requirements]
-    done = run(command, env=inherited(), timeout=BUILD_SECONDS, check=False, keep=OF_AN_INDEX)
+def _download(folder: Path, lock: Lock, python: Interpreter) -> None:
+    """The lock's wheels; nothing is built, so that pip may have what names an index."""
+    with tempfile.TemporaryDirectory() as scratch:
+        listed = Path(scratch) / "wheels.txt"
+        listed.write_text(lock.wheels, encoding="utf-8")
+        pip = [sys.executable, "-m", "pip", "--python", str(python.path), "download", "--quiet"]
+        exactly = ["--no-deps", "--only-binary", ":all:", "--require-hashes"]
+        command = [*pip, *exactly, "--dest", str(folder), "--requirement", str(listed)]
+        done = run(command, env=inherited(), timeout=DOWNLOAD_SECONDS, check=False, keep=OF_AN_INDEX)
     if done.exit_code != 0:
-        raise EnvironmentFailure(f"cannot have {', '.join(requirements)} as wheels:\n{done.stderr.strip()}")
+        raise EnvironmentFailure(f"cannot have what is locked as wheels:\n{done.stderr.strip()}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -43,7 +43,7 @@ def metrics_of(
     with np.errstate(over="ignore", invalid="ignore"):
         return Metrics(
             significant=float(np.max(np.abs(x - reference)[active] / reference[active])),
-            source_flux=float(abs(x[source].sum() - reference[source].sum()) / abs(reference[source].sum())),
+            source_flux=float(np.abs(np.sum(x[source] - reference[source]) / np.sum(reference[source]))),
             inactive_flux=float(np.abs(x[~active]).sum() / reference.sum()),
             kkt=_kkt(Q, q, x),
         )

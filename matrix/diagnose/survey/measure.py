@@ -190,7 +190,7 @@ def _finite_lanes(batch: Batch, choice: Choice) -> np.ndarray:
     gradient = jax.grad(_primal(choice, batch[0]), argnums=(0, 1))
     found = over_lanes(gradient, len(batch))(*arguments_of(batch))
     parts = [np.asarray(part).reshape(len(batch), -1) for part in found]
-    return np.logical_and.reduce([np.isfinite(part).all(axis=1) for part in parts])
+    return np.all([np.isfinite(part).all(axis=1) for part in parts], axis=0)
 
 
 def class_gradients(choices: Sequence[Choice], say: Say) -> Iterator[ClassGradients]:
