@@ -226,6 +226,8 @@ def _key(side: str, recipe: Recipe, python: str, library_hash: str) -> str:
 def _built(
     layout: Layout, name: str, recipe: Recipe, library_hash: str, finish: Callable[[Path], None]
 ) -> SideEnvironment:
+    if recipe.lock == NO_LOCK:
+        raise UsageError(f"release {recipe.release} has no lock here: it can be used, and not built")
     interpreter = interpreter_of(recipe.release)
     key = _key(name, recipe, interpreter.version, library_hash)
     folder = layout.environments / f"{name}-{key}"

@@ -60,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def resolve(requirements: Iterable[str], python: Path) -> Resolved:
     """The newest packages that meet requirements on this machine, for one interpreter."""
-    return _pins(_compiled(requirements, ("--python", python), (), ()))
+    # uv would believe for minutes what an index said before.
+    return _pins(_compiled(requirements, ("--refresh", "--python", python), (), ()))
 
 
 def machines(pythons: Sequence[str] = _PYTHONS) -> Iterator[dict[str, str]]:

@@ -8,8 +8,8 @@ from pathlib import Path
 import uv
 from filelock import FileLock
 
-from matrix.checkout.sdist import fetch_sdist
-from matrix.errors import EnvironmentFailure
+from matrix.checkout.sdist import fetch_sdist, unpack_sdist
+from matrix.errors import EnvironmentFailure, UsageError
 from matrix.files import inside, read_text
 from matrix.hashing import digest
 from matrix.interpreters import Interpreter
@@ -101,6 +101,11 @@ def build_wheel(
     variables
         More for the build's environment.
     """
+    if source.is_file():
+        with tempfile.TemporaryDirectory() as scratch:
+            tree = Path(scratch) / "source"
+            unpack_sdist(source, tree)
+            return build_wheel(layout, interpreter, tree, out, variables)
     tools = _build_environment(layout, interpreter, _build_requirements(source))
     known = set(out.glob("*.whl"))
     words = ("build", "--wheel", "--no-build-isolation", "--offline", "--python", tools, "--out-dir", out)
@@ -126,13 +131,13 @@ def _build_environment(layout: Layout, interpreter: Interpreter, more: Sequence[
 
 
 def _build_requirements(source: Path) -> tuple[str, ...]:
-    """What a source tree says it is built with; an archive's packages get along with the usual tools."""
-    if source.is_file():
-        return _USUAL_TOOLS
+    """What a source tree says it is built with."""
     try:
         project = tomllib.loads(read_text(inside(source, "pyproject.toml")))
     except FileNotFoundError:
         return _USUAL_TOOLS
+    except ValueError as error:
+        raise UsageError(f"{source / 'pyproject.toml'} is no TOML: {error}") from error
     return tuple(project.get("build-system", {}).get("requires", _USUAL_TOOLS))
 
 

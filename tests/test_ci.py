@@ -21,6 +21,10 @@ from matrix.planning import PIPELINES, selected_checks
 WORKFLOWS = sorted((REPOSITORY_ROOT / ".github" / "workflows").glob("*.yml"))
 # What a job may do besides reading this repository, for the jobs that may.
 PERMISSIONS = {("canary", "tell"): {"contents": "read", "issues": "write"}}
+LOCKED_INSTALL = (
+    "python -m pip install --require-hashes -r locks/driver.txt\n"
+    "python -m pip install --no-deps --no-build-isolation .\n"
+)
 BAD = Verdict("parity", "imaging-mge", "candidate", Outcome.FAIL, "off by 100%: 1,2\nsee the log")
 GOOD = Verdict("parity", "imaging-mge", "baseline", Outcome.PASS, "fine")
 
@@ -118,7 +122,7 @@ def test_job_that_may_write_issues_runs_nobody_elses_code() -> None:
     jobs = load(REPOSITORY_ROOT / ".github" / "workflows" / "canary.yml")["jobs"]
     assert jobs["tell"]["needs"] == "newest"
     commands = [step["run"] for step in jobs["tell"]["steps"] if "run" in step]
-    assert commands == ["python -m pip install .", "python -m matrix.canary --tell news/canary-news.md"]
+    assert commands == [LOCKED_INSTALL, "python -m matrix.canary --tell news/canary-news.md"]
     with_token = [name for name, job in jobs.items() if "github.token" in json.dumps(job)]
     assert with_token == ["tell"]
 
@@ -143,7 +147,23 @@ def test_caches_are_named_after_their_content(path: Path) -> None:
     for job in load(path)["jobs"].values():
         for step in job["steps"]:
             if step.get("uses", "").startswith("actions/cache@"):
-                assert "hashFiles('pyproject.toml', 'repos.yaml')" in step["with"]["key"]
+                assert "hashFiles('locks/**')" in step["with"]["key"]
+
+
+@pytest.mark.parametrize("path", [*WORKFLOWS, REPOSITORY_ROOT / ".ci" / "run"], ids=lambda path: path.name)
+def test_nothing_is_installed_that_is_not_locked(path: Path) -> None:
+    lines = [line for line in path.read_text().splitlines() if "pip install" in line]
+    assert lines
+    for line in lines:
+        assert re.search(r" --require-hashes -r locks/\w+\.txt$| --no-deps --no-build-isolation \.$", line), (
+            line
+        )
+
+
+def test_job_with_the_token_installs_from_the_lock_alone() -> None:
+    steps = load(REPOSITORY_ROOT / ".github" / "workflows" / "refresh.yml")["jobs"]["push"]["steps"]
+    installs = [step["run"] for step in steps if "install" in step.get("run", "")]
+    assert installs == [LOCKED_INSTALL]
 
 
 def test_job_matrix_is_made_by_the_matrix_itself(tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from matrix import environments
+from matrix import environments, packages
 from matrix.environments import Recipe, newest_release, packages_of, side_environment
 from matrix.errors import EnvironmentFailure, UsageError
 from matrix.hashing import tree_hash
 from matrix.layout import MANIFEST, Layout, open_layout
+from matrix.locks import Lock
 from matrix.manifest import load_manifest, override
 from matrix.process import Completed
 from matrix.shell import inherited
@@ -125,10 +126,11 @@ def test_failed_build_leaves_nothing_that_passes_for_ready(
         failed = "install" in words
         return Completed(words, int(failed), "", "error: error sending request for url" if failed else "")
 
-    monkeypatch.setattr(environments, "run", uv_without_network)
+    monkeypatch.setattr(packages, "run", uv_without_network)
+    recipe = Recipe(RELEASE, lock=Lock("idna==3.10\n", "", "made up"))
     for _ in range(2):
         with pytest.raises(EnvironmentFailure, match="could not be reached"):
-            side_environment(layout, Recipe(RELEASE), "baseline", library, None)
+            side_environment(layout, recipe, "baseline", library, None)
     assert len([words for words in calls if "venv" in words]) == 2
     assert not list(layout.environments.glob("*/ready.json"))
 
@@ -196,7 +198,7 @@ def test_what_a_person_has_on_their_path_does_not_reach_preparation(
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\nPYTHONPATH="$PYTHONPATH:{site}" exec {sys.executable} "$@"\n')
     python.chmod(0o755)
-    monkeypatch.setattr(environments, "_uv", lambda *_, **__: Completed((), 0, "", ""))
+    monkeypatch.setattr(environments, "run_uv", lambda *_, **__: Completed((), 0, "", ""))
     monkeypatch.setattr(environments, "REPLACED_PACKAGE", "replaced")
     own(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))

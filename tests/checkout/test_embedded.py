@@ -103,7 +103,7 @@ def build(
     def call(
         root: Path = tmp_path / "root", recipe: str = "seed 1", manifest: Manifest = trio
     ) -> dict[str, Path]:
-        return build_origins(manifest, root, templates=templates, complete=simulate, recipe=recipe)
+        return build_origins(manifest, root, templates=templates, complete=simulate, recipe=recipe, hashes={})
 
     return call
 

@@ -198,6 +198,7 @@ def test_links_inside_the_project_lead_somewhere(page: Path) -> None:
 def test_first_lines_of_the_readme_lead_to_nox(tmp_path: Path) -> None:
     """With Python alone: what the first block installs can list the sessions that it goes on with."""
     first, *others = shell_blocks(NAMED["README.md"])[0].splitlines()
+    (tmp_path / "locks").symlink_to(REPOSITORY_ROOT / "locks")
     subprocess.run(["bash", "-ec", first], cwd=tmp_path, capture_output=True, check=True)
     nox = tmp_path / next(Path(word) for line in others for word in line.split() if Path(word).name == "nox")
     listed = subprocess.run(

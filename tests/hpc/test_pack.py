@@ -11,12 +11,18 @@ from pathlib import Path
 import pytest
 
 from matrix.checkout import Checkout, store
-from matrix.hpc.pack import main, pack
+from matrix.hpc.pack import DRIVER, Contents, main, pack
 from matrix.interpreters import interpreters
+from matrix.layout import open_layout
+from matrix.locks import LOCKS, Lock, pins
 from matrix.manifest import Role
 from tests.checkout.helpers import run_git
 
-SMALL = ("idna==3.10",)
+SMALL = "idna==3.10 --hash=sha256:946d195a0d259cbba61165e88e65941f16e9b36ea6ddb97f00452bae8b1287d3\n"
+# A package that has no wheel.
+SOURCE = "".join(
+    f"{pin}\n" for pin in pins((LOCKS / "2026.7.9.1" / "sources.txt").read_text()) if "timeout" in pin.name
+)
 
 
 def offline(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -69,8 +75,13 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     whole = committed(folder / "clone", {"data.fits": "data"})
     lacking = incomplete_checkout(folder)
     library = Checkout("PyAutoArray", Role.LIBRARY, "baseline", folder / "clone", whole, whole, "2026.7.9.1")
-    running = interpreters()[0]
-    pack(folder / "carried.tar", code, SMALL, [library, lacking], ["--release", "2026.5.8.2"], running)
+    (filelock,) = (pin for pin in pins(DRIVER.read_text()) if pin.name == "filelock")
+    contents = Contents(
+        code, Lock(f"{filelock}\n", "", ""), Lock(SMALL, SOURCE, ""), ["idna", "timeout-decorator"]
+    )
+    options = ["--release", "2026.5.8.2"]
+    layout = open_layout(folder / "root")
+    pack(folder / "carried.tar", contents, [library, lacking], options, layout, interpreters()[0])
     with tarfile.open(folder / "carried.tar") as archive:
         archive.extractall(folder / "elsewhere", filter="data")
     yield folder / "elsewhere" / "carried"
@@ -91,7 +102,10 @@ def test_namespace_really_has_no_network(tmp_path: Path) -> None:
     assert "unreachable" in offline(sys.executable, "-c", code, cwd=tmp_path).stderr
 
 
-@pytest.mark.parametrize(("environment", "module"), [("driver", "packed_project"), ("stack", "idna")])
+@pytest.mark.parametrize(
+    ("environment", "module"),
+    [("driver", "packed_project"), ("stack", "idna"), ("stack", "timeout_decorator")],
+)
 def test_environments_install_from_the_pack_alone(installed: Path, environment: str, module: str) -> None:
     python = installed / "environments" / environment / "bin" / "python"
     done = offline(python, "-c", f"import {module}; print({module}.__file__)", cwd=installed)
