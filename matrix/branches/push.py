@@ -175,14 +175,15 @@ def _commits_beyond(at: BranchRepository, address: str, base: str, tip: str) -> 
             )
         count = int(git("rev-list", "--count", f"{at.start}..{tip}", at=history).stdout)
     # Known to us, the base's new commits need not be sent back.
-    git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", address, tip, at=at.bare)
+    words = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", address, tip)
+    git(*words, at=at.bare, remote=address)
     return count
 
 
 def _send(at: BranchRepository, outlook: Outlook) -> None:
     ref = f"refs/heads/{at.branch}"
     words = ("push", "--porcelain", "--no-verify", "--no-follow-tags", outlook.address, f"{ref}:{ref}")
-    done = git(*words, at=at.bare, timeout=_PUSH_TIMEOUT, check=False)
+    done = git(*words, at=at.bare, remote=outlook.address, timeout=_PUSH_TIMEOUT, check=False)
     if done.exit_code == 0:
         return
     said = redact(f"{done.stdout}\n{done.stderr}")

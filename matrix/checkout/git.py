@@ -67,8 +67,8 @@ _SILENT = {
     "GIT_DEFAULT_HASH": "sha1",
 }
 
-# Only these talk to a remote, and so may need a token or a proxy's password.
-_OVER_NETWORK = frozenset({"ls-remote", "fetch", "push", "clone"})
+# As Git itself tells a path from `host:path`.
+_ON_THIS_MACHINE = re.compile(r"file://|(?!\w+://)[^:/]*(/|$)")
 
 _REFUSED = re.compile(
     r"not found|does not exist|does not appear to be a git repository|Authentication failed|"
@@ -106,6 +106,7 @@ def git(
     *words: str | Path,
     at: Path | None = None,
     env: Mapping[str, str] | None = None,
+    remote: str | None = None,
     timeout: float | None = None,
     check: bool = True,
 ) -> process.Completed:
@@ -119,6 +120,9 @@ def git(
         The repository or working tree. Git does not look for one above this folder.
     env
         Added to the environment.
+    remote
+        Address that it talks to, for which it may need a token or a proxy's password. On this machine it
+        needs none: hooks of the repository there would see it.
     timeout
         Seconds.
     check
@@ -144,7 +148,7 @@ def git(
         command += ["-C", at]
     with _configuration(at) as path:
         variables = surroundings | {"GIT_CONFIG_GLOBAL": str(path), "GIT_CONFIG_NOSYSTEM": "1", **(env or {})}
-        keep = ANY if words[0] in _OVER_NETWORK else ()
+        keep = () if remote is None or _leads_here(remote, at, push=words[0] == "push") else ANY
         try:
             done = process.run([*command, *words], env=variables, timeout=timeout, check=False, keep=keep)
         except EnvironmentFailure as error:
@@ -162,6 +166,19 @@ def git(
         where = f" in {at}" if at is not None else ""
         raise EnvironmentFailure(f"git {words[0]}{where} failed (exit {done.exit_code}): {complaint(done)}")
     return done
+
+
+def _leads_here(remote: str, at: Path | None, *, push: bool) -> bool:
+    """Whether an address is a path of this machine, after the person's address rewriting."""
+    asked = _pushed_to(remote, at) if push else git("ls-remote", "--get-url", remote, at=at).stdout
+    return _ON_THIS_MACHINE.match(asked) is not None
+
+
+def _pushed_to(remote: str, at: Path | None) -> str:
+    """Where Git would push to: it says so of remotes that have a name."""
+    name = "address-of-a-push"
+    listed = git("-c", f"remote.{name}.url={remote}", "remote", "--verbose", at=at).stdout.splitlines()
+    return next(line for line in listed if line.startswith(name) and line.endswith("(push)")).split("\t")[1]
 
 
 def _surroundings(at: Path | None) -> dict[str, str]:
@@ -312,7 +329,7 @@ def list_refs(
     NetworkError
         No answer (`RemoteRefusedError` when the answer is no).
     """
-    listing = _over_network("ls-remote", location, timeout=timeout, attempts=attempts)
+    listing = _over_network(location, "ls-remote", location, timeout=timeout, attempts=attempts)
     refs: dict[str, str] = {}
     # A tag's own object comes first, then the commit it points to, marked `^{}`: the second wins.
     for line in listing.splitlines():
@@ -334,6 +351,7 @@ def fetch_commit(store: Path, location: str, commit: str, ref: str) -> None:
         The remote did not answer or broke off; nothing in `store` refers to what is missing.
     """
     _over_network(
+        location,
         "fetch",
         "--quiet",
         "--depth=1",
@@ -351,10 +369,10 @@ def fetch_commit(store: Path, location: str, commit: str, ref: str) -> None:
 def clone_history(location: str, target: Path) -> None:
     """Clone the commits of a remote into bare `target`, without file contents where the remote can."""
     words = ("clone", "--quiet", "--bare", "--filter=tree:0", location, str(target))
-    _over_network(*words, timeout=FETCH_TIMEOUT, attempts=1)
+    _over_network(location, *words, timeout=FETCH_TIMEOUT, attempts=1)
 
 
-def _over_network(*words: str, at: Path | None = None, timeout: float, attempts: int) -> str:
+def _over_network(remote: str, *words: str, at: Path | None = None, timeout: float, attempts: int) -> str:
     """Run a command that talks to a remote; try again while the failure may pass."""
     retrying = Retrying(
         retry=retry_if_exception(_may_pass),
@@ -362,7 +380,7 @@ def _over_network(*words: str, at: Path | None = None, timeout: float, attempts:
         wait=wait_exponential(multiplier=0.5, max=8),
         reraise=True,
     )
-    return retrying(_once, words, at, timeout)
+    return retrying(_once, remote, words, at, timeout)
 
 
 def _may_pass(error: BaseException) -> bool:
@@ -370,9 +388,9 @@ def _may_pass(error: BaseException) -> bool:
     return isinstance(error, NetworkError) and not isinstance(error, final)
 
 
-def _once(words: tuple[str, ...], at: Path | None, timeout: float) -> str:
+def _once(remote: str, words: tuple[str, ...], at: Path | None, timeout: float) -> str:
     try:
-        done = git(*words, at=at, timeout=timeout, check=False)
+        done = git(*words, at=at, remote=remote, timeout=timeout, check=False)
     except GitTimeout as error:
         raise NetworkError(f"no answer within {timeout:g} s") from error
     if done.exit_code == 0:

@@ -69,16 +69,16 @@ def fetched(solver: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return lambda world: fetch.main(["fp64", f"--root={world.root}", f"--manifest={world.manifest}"])
 
 
-def test_nothing_but_git_is_started_and_only_for_the_network_with_the_token(
+def test_nothing_but_git_is_started_and_for_remotes_of_this_machine_without_the_token(
     world: World, planted: Path, started: list[tuple[list[str], dict[str, str]]]
 ) -> None:
     assert world.run("--run-nothing", "--push") == 0
     assert not planted.exists()
     assert {words[0] for words, _ in started} == {"git"}
     with_token = [words for words, environment in started if TOKEN in environment.values()]
-    assert {"push", "ls-remote"} & {word for words in with_token for word in words}
-    allowed = {"push", "ls-remote", "fetch", "clone", "config"}
-    assert all(allowed & set(words) for words in with_token)
+    # It may be part of a person's configuration, which is asked for first.
+    assert with_token
+    assert all("config" in words for words in with_token)
     assert all(world.pushed(name) == world.head(name) for name in TRIO)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from matrix.branches.identity import read_identity
 from matrix.checkout import candidate_of, commit_candidate, prepare, resolve_source
-from matrix.checkout.git import RemoteRefusedError, git, list_refs
+from matrix.checkout.git import RemoteRefusedError, _leads_here, git, list_refs
 from matrix.checkout.sources import find_clone
 from matrix.errors import EnvironmentFailure, UsageError
 from tests.checkout.helpers import Upstream, run_git
@@ -161,3 +161,47 @@ def test_a_token_is_not_in_the_environment_of_a_local_git(
     monkeypatch.setenv("GH_TOKEN", "t0ken-of-a-person")
     words = ("-c", "alias.show-environment=!env", "show-environment")
     assert "t0ken" not in git(*words, at=upstream.clone(LIBRARY)).stdout
+
+
+HOOK = "#!/bin/sh\nenv >> {}\n"
+REWRITTEN = {
+    "path": "",
+    "insteadOf": '[url "{there}"]\n\tinsteadOf = https://forge.invalid/library\n',
+    "pushInsteadOf": '[url "{there}"]\n\tpushInsteadOf = https://forge.invalid/library\n',
+}
+
+
+@pytest.mark.parametrize("how", REWRITTEN)
+def test_hooks_of_a_repository_on_this_machine_see_no_token(
+    upstream: Upstream, git_configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    clone, there, seen = upstream.clone(LIBRARY), tmp_path / "there.git", tmp_path / "seen"
+    run_git(tmp_path, "clone", "--quiet", "--bare", str(clone), str(there))
+    for name in ("pre-receive", "update", "post-receive", "post-update"):
+        hook = there / "hooks" / name
+        hook.write_text(HOOK.format(seen))
+        hook.chmod(0o755)
+    with git_configuration.open("a") as stream:
+        stream.write(REWRITTEN[how].format(there=there))
+    address = str(there) if how == "path" else "https://forge.invalid/library"
+    for name in ("GH_TOKEN", "GITHUB_TOKEN", "INDEX_PASSWORD"):
+        monkeypatch.setenv(name, "t0ken-of-a-person")
+    git("push", "--quiet", address, "main:refs/heads/new", at=clone, remote=address)
+    assert seen.read_text().count("PATH=") >= 4
+    assert "t0ken" not in seen.read_text()
+
+
+@pytest.mark.parametrize(
+    ("address", "here"),
+    [
+        ("/srv/x.git", True),
+        ("file:///srv/x.git", True),
+        ("clones/x.git", True),
+        ("https://forge.invalid/x", False),
+        ("ssh://git@forge.invalid/x", False),
+        ("git@forge.invalid:o/x", False),
+        ("forge:x", False),
+    ],
+)
+def test_an_address_is_told_from_a_path_as_git_does(address: str, here: bool) -> None:
+    assert _leads_here(address, None, push=False) is here
