@@ -256,10 +256,11 @@ def _configuration(folder: Path, settings: Mapping[str, object]) -> str:
 
 
 @contextlib.contextmanager
-def running_sshd(folder: Path, environment: dict[str, str]) -> Iterator[Path]:
+def running_sshd(folder: Path, environment: dict[str, str], banner: str = "") -> Iterator[Path]:
     """Start an sshd for this user's new key; yield the client's configuration for host `cluster`.
 
-    `environment` is what a login there gives, as a cluster's profile scripts would.
+    `environment` is what a login there gives, as a cluster's profile scripts would; `banner` is what sshd
+    itself says to whoever comes.
     """
     require(SSH_PROGRAMS, "openssh-server")
     folder.mkdir(parents=True)
@@ -269,10 +270,11 @@ def running_sshd(folder: Path, environment: dict[str, str]) -> Iterator[Path]:
         )
     port = _free_port()
     variables = " ".join(f'{name}="{value}"' for name, value in environment.items())
+    (folder / "banner").write_text(banner)
     (folder / "sshd_config").write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nPidFile {folder}/sshd.pid\n"
         f"AuthorizedKeysFile {folder}/user.pub\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n"
-        f"PermitRootLogin prohibit-password\nSetEnv {variables}\n"
+        f"PermitRootLogin prohibit-password\nSetEnv {variables}\nBanner {folder}/banner\n"
     )
     (folder / "known").write_text(f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text()}")
     (folder / "ssh_config").write_text(

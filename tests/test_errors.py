@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -133,6 +134,30 @@ def test_a_package_that_is_missing_is_no_gate() -> None:
     done = subprocess.run(words, cwd=REPOSITORY_ROOT, capture_output=True, check=False)
     assert done.returncode == 3
     assert b"an error of ours" in done.stderr
+
+
+NOXFILE = (REPOSITORY_ROOT / "noxfile.py").read_text()
+# A lock has the name of our tests, and one program needs no package.
+NO_PROGRAM = {"tests", "matrix.jax_build"}
+PROGRAMS = sorted(set(re.findall(r'"((?:matrix|tests)(?:\.\w+)*)"', NOXFILE)) - NO_PROGRAM)
+
+
+@pytest.mark.parametrize("program", [*PROGRAMS, "matrix.fetch", "matrix.cell", "matrix.checks.inside"])
+def test_a_package_that_is_missing_is_no_gate_to_any_program(program: str, tmp_path: Path) -> None:
+    hidden = "dict.fromkeys(('numpy', 'psutil', 'pydantic', 'rich', 'filelock'))"
+    (tmp_path / "sitecustomize.py").write_text(f"import sys; sys.modules.update({hidden})\n")
+    words = [sys.executable, "-m", program]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(words, cwd=REPOSITORY_ROOT, env=environment, capture_output=True, check=False)
+    assert done.returncode == 3, done.stderr
+    assert b"ModuleNotFoundError" in done.stderr
+    assert b"an error of ours" in done.stderr
+
+
+def test_who_imports_us_keeps_their_own_end() -> None:
+    code = "import matrix; raise ValueError"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY_ROOT, capture_output=True, check=False)
+    assert done.returncode == 1
 
 
 HOSTILE = "drift [/x] of [bold] :warning: \x1b[31m"
