@@ -11,6 +11,9 @@ from typing import Any
 
 from matrix.errors import UsageError
 
+# A record or a plan; the largest that we ever wrote has half a megabyte.
+LARGEST_DOCUMENT = 64 * 2**20
+
 
 class LinkError(UsageError):
     """Something other than a plain file lies where one is to be read or written; neither is done."""
@@ -34,11 +37,18 @@ def inside(folder: Path, *names: str | PurePath) -> Path:
     return path
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, most: int | None = None) -> bytes:
     """Return what is in a file.
+
+    Parameters
+    ----------
+    most
+        Bytes that it may have.
 
     Raises
     ------
+    OSError
+        It has more, or cannot be read.
     LinkError
         The file is a symbolic link, or a pipe or device, which might never end.
     """
@@ -48,16 +58,21 @@ def read_bytes(path: Path) -> bytes:
         if error.errno == errno.ELOOP:
             raise _refused(path) from error
         raise
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode):
         os.close(handle)
         raise LinkError(f"{path} is no plain file, and is not read: put one there")
+    if most is not None and found.st_size > most:
+        os.close(handle)
+        told = f"it has {found.st_size / 2**20:.0f} MiB, and {most / 2**20:.0f} are the most"
+        raise OSError(errno.EFBIG, told, str(path))
     with os.fdopen(handle, "rb") as stream:
         return stream.read()
 
 
-def read_text(path: Path, errors: str = "strict") -> str:
+def read_text(path: Path, errors: str = "strict", most: int | None = None) -> str:
     """Return the text in a file, line ends as Python reads them; otherwise as `read_bytes`."""
-    text = read_bytes(path).decode("utf-8", errors)
+    text = read_bytes(path, most).decode("utf-8", errors)
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from matrix.errors import UsageError
-from matrix.files import inside, read_bytes, write_text
+from matrix.files import LARGEST_DOCUMENT, inside, read_bytes, write_text
 from matrix.settings import said
 
 Side = Literal["baseline", "candidate"]
@@ -259,7 +259,7 @@ def read_plan(folder: Path) -> Plan:
     if not path.is_file():
         raise PlanError(f"{folder} holds no run: there is no {path.name} in it.")
     try:
-        plan = Plan.model_validate_json(read_bytes(path))
+        plan = Plan.model_validate_json(read_bytes(path, LARGEST_DOCUMENT))
     except OSError as error:
         raise PlanError(f"{path} cannot be read: {error.strerror}.") from error
     except ValidationError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from matrix.errors import MatrixError
-from matrix.files import read_text
+from matrix.files import LARGEST_DOCUMENT, read_text
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -87,7 +87,7 @@ def read(path: Path, kind: type[Kind], schema: str, version: int) -> Kind:
         The file is missing or not such a record of this version.
     """
     try:
-        text = read_text(path)
+        text = read_text(path, most=LARGEST_DOCUMENT)
     except (OSError, UnicodeDecodeError) as error:
         raise RecordError(f"cannot read the record {path}: {error}.") from error
     return from_text(text, kind, schema, version, str(path))

@@ -175,8 +175,8 @@ def _commits_beyond(at: BranchRepository, address: str, base: str, tip: str) -> 
             )
         count = int(git("rev-list", "--count", f"{at.start}..{tip}", at=history).stdout)
     # Known to us, the base's new commits need not be sent back.
-    words = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", address, tip)
-    git(*words, at=at.bare, remote=address)
+    quietly = ("--quiet", "--no-tags", "--no-write-fetch-head")
+    git("fetch", *quietly, address, tip, at=at.bare, remote=address)
     return count
 
 
