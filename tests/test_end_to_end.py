@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from matrix.arrays import arrays_path, read_arrays
 from matrix.diagnose.extraction.record import ExtractionRecord
@@ -23,6 +25,7 @@ from matrix.diagnose.systems import stored_systems
 from matrix.environments import install_beside
 from matrix.gates import CHANGE
 from matrix.layout import REPOSITORY_ROOT
+from matrix.locks import committed, pins
 from matrix.pipelines import PIPELINES
 from matrix.plan import read_plan
 from matrix.record import VENDORED, read_record
@@ -106,6 +109,37 @@ def test_records_say_which_solver_really_answered(
         assert record.provenance.jaxnnls_importable == (record.cell.side == "baseline")
         assert (record.solver.name == VENDORED) == (record.cell.side == "candidate")
         assert record.precision.x64_enabled
+
+
+INSTALLED = """
+import importlib.metadata as m, json, platform
+found = {d.metadata["Name"]: d.version for d in m.distributions()}
+print(json.dumps([platform.python_version(), found]))
+"""
+
+
+def test_each_side_has_what_is_locked_and_nothing_else(
+    root: Path, green: subprocess.CompletedProcess[str]
+) -> None:
+    assert green.returncode == 0
+    plan = read_plan(newest_run(root))
+    assert f"as locked in locks/{plan.release}" in green.stdout
+    lock = committed(plan.release, "cpu")
+    assert lock is not None
+    for side, environment in plan.environments.items():
+        done = subprocess.run(
+            [environment.python, "-c", INSTALLED], capture_output=True, text=True, check=True
+        )
+        version, found = json.loads(done.stdout)
+        machine = {"python_full_version": version, "python_version": ".".join(version.split(".")[:2])}
+        locked = {
+            pin.name: pin.version
+            for pin in pins(lock.wheels + lock.sources)
+            if (marker := Requirement(pin.requirement).marker) is None or marker.evaluate(machine)
+        }
+        if side == "candidate":
+            del locked["jaxnnls"]
+        assert {canonicalize_name(name): version for name, version in found.items()} == locked
 
 
 def test_junit_and_summary_tell_the_same(root: Path, green: subprocess.CompletedProcess[str]) -> None:
