@@ -118,7 +118,7 @@ def _resolved(layout: Layout, release: str, accelerator: str, newest: bool) -> L
     when = "earlier"
     with FileLock(layout.locks / f"lock-{folder.name}.lock"):
         if newest or not (wheels.is_file() and sources.is_file()):
-            found = resolve(stack_of(release, accelerator), interpreter.path)
+            found = resolve(stack_of(release, accelerator), interpreter)
             write_text(wheels, written(found.wheels))
             write_text(sources, written(found.sources))
             when = "now"

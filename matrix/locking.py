@@ -2,10 +2,11 @@
 
 import argparse
 import json
+import platform
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from matrix.console import open_console
 from matrix.errors import EnvironmentFailure, UsageError, exit_code_of
 from matrix.files import write_text
+from matrix.interpreters import Interpreter
 from matrix.layout import REPOSITORY_ROOT
 from matrix.locks import LOCKS, SOURCES, WHEELS, Pin, written
 from matrix.packages import run_uv
@@ -33,9 +35,54 @@ _FROM_ARCHIVE = "autoarray"
 
 _PYTHONS = ("3.11", "3.12", "3.13")
 # There is no JAX for Macs with Intel's processors.
-_MACHINES = (("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64"))
-_PLATFORMS = ("any", "linux_", "manylinux", "macosx_")
-_PROCESSORS = ("any", "_x86_64", "_aarch64", "_arm64", "_universal2")
+_PLACES = (("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64"))
+# How the platforms of wheels begin, by system, and what ends one that is for both processors of Macs.
+_WHEELS_OF = {"linux": ("linux_", "manylinux"), "darwin": ("macosx_",)}
+_FAT = "_universal2"
+
+
+@dataclass(frozen=True, order=True)
+class Machine:
+    """A Python on a kind of machine: ``3.12``, ``linux``, ``x86_64``."""
+
+    python: str
+    system: str
+    processor: str
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What markers speak of."""
+        return {
+            **{key: str(value) for key, value in default_environment().items()},
+            "python_version": self.python,
+            "python_full_version": f"{self.python}.0",
+            "sys_platform": self.system,
+            "platform_system": self.system.capitalize(),
+            "platform_machine": self.processor,
+            "extra": "",
+        }
+
+    def takes(self, wheel: str) -> bool:
+        """Whether a wheel of this name can be installed."""
+        *_, tags = parse_wheel_filename(wheel)
+        return any(
+            self._runs(tag.interpreter, tag.abi) and self._is_of_its_kind(tag.platform) for tag in tags
+        )
+
+    def _runs(self, interpreter: str, abi: str) -> bool:
+        kind, digits = interpreter[:2], interpreter[2:]
+        if not digits.isdigit():
+            return False
+        ours = f"cp{self.python.replace('.', '')}"
+        since = (int(digits[0]), int(digits[1:] or 0))
+        old_enough = since[0] == 3 and since <= tuple(map(int, self.python.split(".")))
+        if kind == "py" or abi == "abi3":
+            return old_enough
+        return interpreter == ours and abi in (ours, "none")
+
+    def _is_of_its_kind(self, platform: str) -> bool:
+        ends = (f"_{self.processor}", *([_FAT] if self.system == "darwin" else []))
+        return platform == "any" or (platform.startswith(_WHEELS_OF[self.system]) and platform.endswith(ends))
 
 
 @dataclass(frozen=True)
@@ -45,7 +92,7 @@ class Resolved:
     Parameters
     ----------
     wheels, sources
-        Packages that have a wheel for one of our machines, and those that have none.
+        Packages for machines that there is a wheel for, and for those where one has to be built.
     """
 
     wheels: tuple[Pin, ...]
@@ -58,26 +105,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return exit_code_of(lambda: _lock(options.what or [OURS, *KNOWN], options.folder))
 
 
-def resolve(requirements: Iterable[str], python: Path) -> Resolved:
+def resolve(requirements: Iterable[str], interpreter: Interpreter) -> Resolved:
     """The newest packages that meet requirements on this machine, for one interpreter."""
     # uv would believe for minutes what an index said before.
-    return _pins(_compiled(requirements, ("--refresh", "--python", python), (), ()))
+    options = ("--refresh", "--python", interpreter.path)
+    here = Machine(interpreter.minor, sys.platform, platform.machine())
+    return _pins(_compiled(requirements, options, (), ()), [here])
 
 
-def machines(pythons: Sequence[str] = _PYTHONS) -> Iterator[dict[str, str]]:
-    """What markers speak of, on every kind of machine that locks are for."""
-    for python in pythons:
-        for system, processor in _MACHINES:
-            name = system.capitalize()
-            yield {
-                **{key: str(value) for key, value in default_environment().items()},
-                "python_version": python,
-                "python_full_version": f"{python}.0",
-                "sys_platform": system,
-                "platform_system": name,
-                "platform_machine": processor,
-                "extra": "",
-            }
+def machines(pythons: Sequence[str] = _PYTHONS) -> list[Machine]:
+    """Every kind of machine that locks are for."""
+    return [Machine(python, *place) for python in pythons for place in _PLACES]
 
 
 def own_environments(project: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -176,11 +214,12 @@ def _universal(
     bound = f"python_full_version < '3.{int(newest.partition('.')[2]) + 1}'"
     where = [
         f"sys_platform == '{system}' and platform_machine == '{processor}' and {bound}"
-        for system, processor in _MACHINES
+        for system, processor in _PLACES
         if system in systems
     ]
     options = ("--universal", "--python", sys.executable, "--python-version", oldest)
-    return _pins(_compiled(requirements, options, where, within), tuple(machines(pythons)))
+    grid = [machine for machine in machines(pythons) if machine.system in systems]
+    return _pins(_compiled(requirements, options, where, within), grid)
 
 
 def _compiled(
@@ -205,28 +244,58 @@ def _compiled(
         return packages
 
 
-def _pins(packages: Iterable[Mapping[str, Any]], everywhere: Sequence[Mapping[str, str]] = ()) -> Resolved:
+def _pins(packages: Iterable[Mapping[str, Any]], grid: Sequence[Machine]) -> Resolved:
     wheels, sources = [], []
     for package in packages:
-        usable = [_hash(wheel) for wheel in package.get("wheels", ()) if _fits(_file_name(wheel))]
+        marker = Marker(package["marker"]) if "marker" in package else None
+        needed = [machine for machine in grid if marker is None or marker.evaluate(machine.facts)]
+        files = {_hash(file): _file_name(file) for file in package.get("wheels", ())}
+        served = [machine for machine in needed if any(map(machine.takes, files.values()))]
+        left = [machine for machine in needed if machine not in served]
         archive = [_hash(package["sdist"])] if "sdist" in package else []
-        requirement = _requirement(package, everywhere)
-        if not usable:
-            sources.append(Pin(requirement, tuple(archive)))
-        elif canonicalize_name(package["name"]) == _FROM_ARCHIVE:
-            wheels.append(Pin(requirement, tuple(sorted((*usable, *archive)))))
-        else:
-            wheels.append(Pin(requirement, tuple(sorted(usable))))
+        pinned = f"{package['name']}=={package['version']}"
+        if served:
+            usable = [value for value, name in files.items() if any(one.takes(name) for one in served)]
+            more = archive if canonicalize_name(package["name"]) == _FROM_ARCHIVE else []
+            wheels.append(Pin(pinned + _for(served, grid), tuple(sorted((*usable, *more)))))
+        if left:
+            sources.append(Pin(pinned + _for(left, grid), tuple(archive)))
     return Resolved(tuple(wheels), tuple(sources))
 
 
-def _requirement(package: Mapping[str, Any], everywhere: Sequence[Mapping[str, str]]) -> str:
-    """Its name and version; its marker where that is not true on every machine."""
-    pinned = f"{package['name']}=={package['version']}"
-    marker = package.get("marker")
-    if marker is None or (everywhere and all(Marker(marker).evaluate(dict(one)) for one in everywhere)):
-        return pinned
-    return f"{pinned} ; {marker}"
+def _for(chosen: Sequence[Machine], grid: Sequence[Machine]) -> str:
+    """The end of a requirement that is for some machines of a grid; nothing where it is for all."""
+    if len(chosen) == len(grid):
+        return ""
+    places = {(machine.system, machine.processor) for machine in grid}
+    by_places: dict[frozenset[tuple[str, str]], list[str]] = {}
+    for python in dict.fromkeys(machine.python for machine in chosen):
+        found = frozenset((one.system, one.processor) for one in chosen if one.python == python)
+        by_places.setdefault(found, []).append(python)
+    everywhere = len({machine.python for machine in grid})
+    parts = [
+        f"{_of_pythons(pythons, everywhere)}{_of_places(found, places)}".removeprefix(" and ")
+        for found, pythons in by_places.items()
+    ]
+    return f" ; {' or '.join(parts)}"
+
+
+def _of_pythons(pythons: Sequence[str], everywhere: int) -> str:
+    if len(pythons) == everywhere:
+        return ""
+    named = " or ".join(f"python_version == '{python}'" for python in pythons)
+    return f"({named})" if len(pythons) > 1 else named
+
+
+def _of_places(found: Collection[tuple[str, str]], places: Collection[tuple[str, str]]) -> str:
+    if len(found) == len(places):
+        return ""
+    systems = {system for system, _ in found}
+    if set(found) == {place for place in places if place[0] in systems}:
+        named = [f"sys_platform == '{system}'" for system in sorted(systems)]
+    else:
+        named = [f"sys_platform == '{one}' and platform_machine == '{other}'" for one, other in sorted(found)]
+    return f" and ({' or '.join(named)})" if len(named) > 1 else f" and {named[0]}"
 
 
 def _file_name(wheel: Mapping[str, Any]) -> str:
@@ -242,26 +311,6 @@ def _hash(file: Mapping[str, Any]) -> str:
             f"the package index states no SHA-256 of {_file_name(file)}, so that it cannot be locked: ask an "
             "index that does (UV_DEFAULT_INDEX)"
         ) from error
-
-
-def _fits(name: str) -> bool:
-    """Whether a wheel is for a Python and a kind of machine that locks are for."""
-    *_, tags = parse_wheel_filename(name)
-    return any(
-        _is_for_python(tag.interpreter, tag.abi)
-        and tag.platform.startswith(_PLATFORMS)
-        and tag.platform.endswith(_PROCESSORS)
-        for tag in tags
-    )
-
-
-def _is_for_python(interpreter: str, abi: str) -> bool:
-    ours = [f"cp{python.replace('.', '')}" for python in _PYTHONS]
-    if interpreter in ("py3", *(name.replace("cp", "py") for name in ours)):
-        return True
-    if abi == "abi3":
-        return interpreter[2:].isdigit() and (3, int(interpreter[3:])) <= (3, 13)
-    return interpreter in ours and abi in (interpreter, "none")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -44,6 +44,11 @@ class Pin:
         (specifier,) = Requirement(self.requirement).specifier
         return specifier.version
 
+    def is_for(self, facts: Mapping[str, str]) -> bool:
+        """Whether it is for a machine, which is this one where `facts` of markers say no other."""
+        marker = Requirement(self.requirement).marker
+        return marker is None or marker.evaluate(dict(facts))
+
     def __str__(self) -> str:
         return _CONTINUED.join((self.requirement, *(f"{_HASH}{value}" for value in self.hashes)))
 
@@ -122,13 +127,9 @@ def lacking(text: str, wanted: Iterable[str], machine: Mapping[str, str]) -> lis
     wanted
         Requirements.
     machine
-        What markers speak of, as `packaging.markers.default_environment` has it.
+        What markers speak of.
     """
-    versions = {
-        pin.name: pin.version
-        for pin in pins(text)
-        if (marker := Requirement(pin.requirement).marker) is None or marker.evaluate(dict(machine))
-    }
+    versions = {pin.name: pin.version for pin in pins(text) if pin.is_for(machine)}
     found = []
     for requirement in map(Requirement, wanted):
         version = versions.get(canonicalize_name(requirement.name))

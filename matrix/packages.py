@@ -63,11 +63,13 @@ def install_locked(layout: Layout, interpreter: Interpreter, python: Path, lock:
 
 
 def build_sources(layout: Layout, interpreter: Interpreter, lock: Lock, out: Path) -> list[Path]:
-    """Build what a lock has no wheels of; return the wheels."""
+    """Build what a lock has no wheels of for this machine and an interpreter; return the wheels."""
     cache = layout.cache / "sdist"
+    facts = {"python_version": interpreter.minor, "python_full_version": interpreter.version}
     archives = [
         fetch_sdist(pin.name, pin.version, cache, python=interpreter.minor, hashes=pin.hashes)
         for pin in pins(lock.sources)
+        if pin.is_for(facts)
     ]
     return [build_wheel(layout, interpreter, archive, out) for archive in archives]
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
 from packaging.version import Version
 
 from matrix import environments, packages
@@ -17,9 +16,9 @@ from matrix.environments import Recipe, interpreter_of, recipe_for, side_environ
 from matrix.errors import EnvironmentFailure, UsageError
 from matrix.interpreters import interpreters
 from matrix.layout import REPOSITORY_ROOT, Layout, open_layout
-from matrix.locking import machines, main, own_environments, resolve
-from matrix.locks import LOCKS, Lock, committed, lacking, pins
-from matrix.packages import build_wheel, install_locked
+from matrix.locking import _for, _pins, machines, main, own_environments, resolve
+from matrix.locks import LOCKS, Lock, Pin, committed, lacking, pins
+from matrix.packages import build_sources, build_wheel, install_locked
 from matrix.releases import KNOWN, pythons_for, stack_of
 from tests.index import PASSWORD, Index, served
 
@@ -38,7 +37,7 @@ def own(name: str) -> str:
 @pytest.mark.parametrize("name", OWN)
 def test_lock_of_an_environment_of_ours_holds_what_pyproject_asks_for(name: str) -> None:
     for machine in machines():
-        assert lacking(own(name), OWN[name], machine) == []
+        assert lacking(own(name), OWN[name], machine.facts) == []
 
 
 @pytest.mark.parametrize("release", KNOWN)
@@ -46,15 +45,15 @@ def test_known_release_has_a_lock_for_each_of_its_pythons(release: str) -> None:
     lock = committed(release, "cpu")
     assert lock is not None
     for machine in machines(pythons_for(release)):
-        assert lacking(lock.wheels + lock.sources, stack_of(release, "cpu"), machine) == []
+        assert lacking(lock.wheels + lock.sources, stack_of(release, "cpu"), machine.facts) == []
 
 
 def test_package_that_a_lock_lacks_or_has_too_old_is_noticed() -> None:
     (machine, *_) = machines(["3.12"])
-    assert lacking(own("driver"), ("no-such-package", "numpy"), machine) == [
+    assert lacking(own("driver"), ("no-such-package", "numpy"), machine.facts) == [
         "no-such-package (locked: not at all)"
     ]
-    (found,) = lacking(own("driver"), ("numpy>=99",), machine)
+    (found,) = lacking(own("driver"), ("numpy>=99",), machine.facts)
     assert re.fullmatch(r"numpy>=99 \(locked: \d+\.\d+\.\d+\)", found)
 
 
@@ -84,8 +83,7 @@ def test_environments_of_ours_have_one_version_of_a_package_between_them() -> No
         found: dict[str, set[str]] = {}
         for name in OWN:
             for pin in pins(own(name)):
-                marker = Requirement(pin.requirement).marker
-                if marker is None or marker.evaluate(dict(machine)):
+                if pin.is_for(machine.facts):
                     found.setdefault(pin.name, set()).add(pin.version)
         assert {name: versions for name, versions in found.items() if len(versions) > 1} == {}
 
@@ -99,6 +97,68 @@ def test_no_stack_is_locked_to_a_jax_that_can_stop_on_cpus() -> None:
 def test_unknown_name_is_not_locked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["2026.1.1.1", "--folder", str(tmp_path)]) == 2
     assert "there is no lock for 2026.1.1.1. Known: ours, 2026.10.26.1" in capsys.readouterr().err
+
+
+# Which machines a lock's lines are for
+
+
+GRID = machines()
+
+
+def test_marker_is_true_where_it_should_be_and_nowhere_else() -> None:
+    for bits in range(1, 2 ** len(GRID)):
+        chosen = [machine for number, machine in enumerate(GRID) if bits >> number & 1]
+        pin = Pin(f"numpy==1.0{_for(chosen, GRID)}", ())
+        assert [machine for machine in GRID if pin.is_for(machine.facts)] == chosen, pin.requirement
+
+
+@pytest.mark.parametrize(
+    ("wheel", "taken"),
+    [
+        ("x-1-py3-none-any.whl", 9),
+        ("x-1-py2.py3-none-any.whl", 9),
+        ("x-1-cp312-cp312-manylinux_2_17_x86_64.manylinux2014_x86_64.whl", 1),
+        ("x-1-cp311-abi3-manylinux2014_aarch64.whl", 3),
+        ("x-1-cp313-cp313t-manylinux_2_17_x86_64.whl", 0),
+        ("x-1-cp313-abi3-macosx_11_0_arm64.whl", 1),
+        ("x-1-cp312-cp312-macosx_10_13_universal2.whl", 1),
+        ("x-1-cp312-cp312-macosx_10_13_x86_64.whl", 0),
+        ("x-1-cp312-cp312-musllinux_1_2_x86_64.whl", 0),
+        ("x-1-cp312-cp312-win_amd64.whl", 0),
+        ("x-1-pp310-pypy310_pp73-manylinux_2_17_x86_64.whl", 0),
+        ("x-1-py2-none-any.whl", 0),
+        ("x-1-py3-none-linux_x86_64.whl", 3),
+        ("x-1-cp314-abi3-manylinux_2_28_x86_64.whl", 0),
+    ],
+)
+def test_wheel_is_for_the_machines_that_its_name_says(wheel: str, taken: int) -> None:
+    assert sum(machine.takes(wheel) for machine in GRID) == taken
+
+
+def test_package_is_built_where_there_is_no_wheel_of_it() -> None:
+    def file(name: str, value: str) -> dict[str, object]:
+        return {"url": f"https://index.invalid/{name}", "hashes": {"sha256": value}}
+
+    package = {
+        "name": "xxhash",
+        "version": "3.4.1",
+        "sdist": file("xxhash-3.4.1.tar.gz", "archive"),
+        "wheels": [
+            file(f"xxhash-3.4.1-cp{python}-cp{python}-{place}.whl", f"{python}-{place}")
+            for python in ("310", "311", "312")
+            for place in ("manylinux_2_17_x86_64", "manylinux_2_17_aarch64", "macosx_11_0_arm64")
+        ],
+    }
+    found = _pins([package], GRID)
+    (wheel,), (source,) = found.wheels, found.sources
+    assert wheel.requirement == "xxhash==3.4.1 ; (python_version == '3.11' or python_version == '3.12')"
+    assert len(wheel.hashes) == 6
+    assert str(source) == "xxhash==3.4.1 ; python_version == '3.13' \\\n    --hash=sha256:archive"
+
+
+def test_source_of_another_python_is_left_alone(layout: Layout, tmp_path: Path) -> None:
+    sources = "no-such-package==1 ; python_version == '3.0' --hash=sha256:0\n"
+    assert build_sources(layout, interpreters()[0], Lock("", sources, ""), tmp_path) == []
 
 
 # What is installed, from an index of our own
@@ -303,5 +363,5 @@ def test_nothing_is_built_without_a_lock(layout: Layout) -> None:
 def test_what_no_index_has_is_said(index: Index, layout: Layout) -> None:
     assert index
     with pytest.raises(EnvironmentFailure, match="no-such-package"):
-        resolve(["no-such-package==1"], interpreters()[0].path)
+        resolve(["no-such-package==1"], interpreters()[0])
     assert not list(layout.cache.glob("locks/*"))
