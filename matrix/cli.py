@@ -45,9 +45,11 @@ def matrix_options(words: Sequence[str]) -> Options:
     Raises
     ------
     UsageError
-        A value is not of the form its option takes.
+        A value is not of the form its option takes, or two options exclude each other.
     """
     known, for_pytest = _parser().parse_known_args(words)
+    if known.newest and known.base_python is not None:
+        raise UsageError("--newest says what to install, and with --base-python nothing is: give one of them")
     selected, checks = tuple(dict.fromkeys(known.only)), tuple(known.check)
     whole = Selection((), ())
     if known.shard is not None:

@@ -45,6 +45,7 @@ def run_that(ends: Callable[[], int], folder: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(canary, "run_matrix", run_matrix)
     code = canary.main(["--root", str(folder), "--release", "latest", "--ref", "PyAutoArray=main"])
     (options,) = seen
+    assert options.newest
     assert (options.precision, options.release, options.refs) == ("fp64", "latest", {"PyAutoArray": "main"})
     return code
 

@@ -12,6 +12,7 @@ import pytest
 from packaging.version import Version
 
 from matrix import environments, packages
+from matrix.cli import matrix_options
 from matrix.environments import Recipe, interpreter_of, recipe_for, side_environment, stock_environment
 from matrix.errors import EnvironmentFailure, UsageError
 from matrix.interpreters import interpreters
@@ -365,3 +366,10 @@ def test_what_no_index_has_is_said(index: Index, layout: Layout) -> None:
     with pytest.raises(EnvironmentFailure, match="no-such-package"):
         resolve(["no-such-package==1"], interpreters()[0])
     assert not list(layout.cache.glob("locks/*"))
+
+
+def test_newest_packages_are_taken_where_some_are_installed() -> None:
+    assert not matrix_options(["fp64"]).newest
+    assert matrix_options(["fp64", "--newest"]).newest
+    with pytest.raises(UsageError, match="give one of them"):
+        matrix_options(["fp64", "--newest", "--base-python", "python3"])

@@ -1,12 +1,17 @@
 """What the sessions do with nox's own options, by nox itself."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 
 from matrix.layout import REPOSITORY_ROOT
+from matrix.locks import LOCKS
+from tests.docs.commands import load_noxfile
 
 SESSION = """
 import runpy
@@ -55,3 +60,37 @@ def test_exit_codes_are_worded_and_only_a_gate_gives_1(
     done = run_session(tmp_path, "ending", failed)
     assert done.returncode == code, done.stderr
     assert says in done.stderr
+
+
+NOXFILE, SESSIONS = load_noxfile()
+
+
+def installed_by(name: str, found: str) -> list[str]:
+    """What a session hands to the installer, a call a line, where `matrix.jax_build` finds this."""
+    install = mock.Mock()
+    fake = SimpleNamespace(
+        install=install,
+        run_install=mock.Mock(return_value=found),
+        run=mock.Mock(return_value=None),
+        bin="bin",
+        posargs=[],
+    )
+    SESSIONS[name].func(fake)
+    return [" ".join(call.args) for call in install.call_args_list]
+
+
+@pytest.mark.parametrize("found", ["", "cuda12\n"])
+@pytest.mark.parametrize("name", sorted(SESSIONS))
+def test_sessions_install_what_is_locked_and_canary_alone_what_is_newest(name: str, found: str) -> None:
+    calls = installed_by(name, found)
+    assert calls
+    if name == "canary":
+        assert calls == ["-e ."]
+        return
+    for call in calls:
+        locked = re.fullmatch(r"--require-hashes (?:--no-deps )?-r locks/(\S+)", call)
+        assert call == "--no-deps --no-build-isolation -e ." or (locked and (LOCKS / locked[1]).is_file()), (
+            call
+        )
+    on_gpu = any("cuda12" in call for call in calls)
+    assert on_gpu is (found != "" and name in ("assertions", "bench", "survey"))
