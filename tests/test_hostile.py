@@ -12,6 +12,8 @@ import pytest
 
 from matrix import merge, refresh
 from matrix.arrays import arrays_path
+from matrix.console import open_console
+from matrix.errors import exit_code_of
 from matrix.report import compare, trend
 from tests.report.made_up import write_run
 
@@ -133,6 +135,8 @@ def test_hostile_run_is_refused_or_read_for_what_it_is(
     attack(run, place)
     root = f"--root={tmp_path / 'root'}"
     ends = {
+        # What `hpc pull` does with what it brought.
+        "pull": exit_code_of(lambda: merge.report_in_place(open_console(), run)),
         "report": merge.main([str(run), f"--root={tmp_path / 'out'}"]),
         "refresh": refresh.main(["--run-nothing", root]),
         "compare": compare.main([str(run), str(run)]),
