@@ -9,6 +9,7 @@ from ._api import solve_nnls as solve_nnls
 from ._api import solve_nnls_certified as solve_nnls_certified
 from ._api import solve_nnls_forward as solve_nnls_forward
 from ._api import solve_nnls_primal as solve_nnls_primal
+from ._api import solve_nnls_primal_with_status as solve_nnls_primal_with_status
 from ._certificate import Certificate as Certificate
 from ._certificate import ResultCode as ResultCode
 from ._certificate import certificate as certificate

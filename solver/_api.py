@@ -95,8 +95,7 @@ def solve_nnls(
         () int32.
     """
     result = solve_nnls_certified(Q, q, **choices)
-    converged = (result.code == ResultCode.CERTIFIED).astype(jnp.int32)
-    return result.primal, result.primal, result.dual, converged, result.iterations
+    return result.primal, result.primal, result.dual, _converged(result.code), result.iterations
 
 
 def solve_nnls_primal(
@@ -116,9 +115,33 @@ def solve_nnls_primal(
         Complementarity x (Qx - q) to which the optimality conditions are relaxed for the gradient: the
         smaller, the closer to the derivative on the active set. It does not touch the answer.
     """
+    x, _, _ = solve_nnls_primal_with_status(Q, q, target_kappa, **choices)
+    return x
+
+
+def solve_nnls_primal_with_status(
+    Q: Any,
+    q: Any,
+    target_kappa: Any = 1e-3,
+    **choices: Unpack[Choices],
+) -> tuple[Array, Array, Array]:
+    """The answer of `solve_nnls_primal`, and how the very solve that gave it went.
+
+    Parameters and errors are those of `solve_nnls_primal`.
+
+    Returns
+    -------
+    x
+        (K,) the answer, differentiable (reverse mode) with respect to Q and q.
+    converged
+        () int32, 1 if the answer is certified, else 0.
+    iterations
+        () int32.
+    """
     matrix, vector = validated(Q, q)
     options = checked(vector.shape[0], ALGORITHMS, **choices)
-    return _primal(options, matrix, vector, jnp.asarray(target_kappa, matrix.dtype))
+    x, code, iterations = _primal(options, matrix, vector, jnp.asarray(target_kappa, matrix.dtype))
+    return x, _converged(code), iterations
 
 
 def solve_nnls_forward(
@@ -183,25 +206,34 @@ def _code(
     return jnp.where(finite, code, ResultCode.NON_FINITE).astype(jnp.int32)
 
 
+def _converged(code: Array) -> Array:
+    return (code == ResultCode.CERTIFIED).astype(jnp.int32)
+
+
+_Stated = tuple[Array, Array, Array]
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _primal(options: Options, Q: Array, q: Array, _target_kappa: Array) -> Array:
-    return _solve(options, Q, q).primal
+def _primal(options: Options, Q: Array, q: Array, _target_kappa: Array) -> _Stated:
+    result = _solve(options, Q, q)
+    return result.primal, result.code, result.iterations
 
 
 def _primal_forward(
     options: Options, Q: Array, q: Array, target_kappa: Array
-) -> tuple[Array, tuple[Array, Array, Array, Array]]:
-    x = _solve(options, Q, q).primal
-    return x, (Q, q, x, target_kappa)
+) -> tuple[_Stated, tuple[Array, Array, Array, Array]]:
+    stated = _primal(options, Q, q, target_kappa)
+    return stated, (Q, q, stated[0], target_kappa)
 
 
 def _primal_backward(
-    _options: Options, saved: tuple[Array, Array, Array, Array], cotangent: Array
+    _options: Options, saved: tuple[Array, Array, Array, Array], cotangents: _Stated
 ) -> tuple[Array, Array, None]:
     Q, q, x, target_kappa = saved
     if q.shape[0] == 0:
         return jnp.zeros_like(Q), jnp.zeros_like(q), None
-    return (*_pull_back(Q, q, x, target_kappa, cotangent), None)
+    # Code and iterations are integers: only the answer has a derivative.
+    return (*_pull_back(Q, q, x, target_kappa, cotangents[0]), None)
 
 
 _primal.defvjp(_primal_forward, _primal_backward)

@@ -376,6 +376,10 @@ def solve_nnls_primal(Q, q, target_kappa=1e-3, **options):
     import jax.numpy as jnp
 
     return jnp.maximum(jnp.linalg.solve(Q, q), 0.0)
+
+
+def solve_nnls_primal_with_status(Q, q, target_kappa=1e-3, **options):
+    return solve_nnls_primal(Q, q), 1, 1
 """
 
 

@@ -24,9 +24,9 @@ NOT_STATED = "not stated"
 
 _Kind = TypeVar("_Kind", bool, int)
 
-# What a call site may ask a solver's package for. The first two give the answer alone.
-_ENTRY_POINTS = ("solve_nnls_primal", "solve_nnls_forward", "solve_nnls", "solve_nnls_certified")
-_ANSWER_ALONE = _ENTRY_POINTS[:2]
+# What a call site may ask a solver's package for, and what of that gives the answer alone.
+_ANSWER_ALONE = ("solve_nnls_primal", "solve_nnls_forward")
+_ENTRY_POINTS = (*_ANSWER_ALONE, "solve_nnls_primal_with_status", "solve_nnls", "solve_nnls_certified")
 
 # What of the library's settings decides how its own solvers end.
 _KNOBS = {

@@ -76,8 +76,8 @@ _SAID_OF_SOLVER = f"""\
 
 _SAID_OF_STATS = f"""\
     With ``solver="{VALUE}"`` it receives ``converged`` (``1`` if the solution is certified, else ``0``) and
-    ``iterations`` (factorizations of the main loop), also as traced JAX scalars. They are those of a second
-    solve, which is only run where ``stats`` is given."""
+    ``iterations`` (factorizations of the main loop), also as traced JAX scalars. They are those of the solve
+    which gives the reconstruction."""
 
 _SAID_OF_USED = f"""\
 ``"{VALUE}"`` (:mod:`autoarray.inversion.nnls`) is selected for every inversion on the JAX backend where

@@ -115,8 +115,7 @@ def vendored_with_stats(monkeypatch: pytest.MonkeyPatch, **missing: Any) -> Modu
 
     def answer(Q: Any, q: Any, settings: Any) -> tuple[Any, dict[str, Any]]:
         options = {"max_iter": settings.nnls_max_iter, "algorithm": "pdip"}
-        x = vendored.solve_nnls_primal(Q, q, target_kappa=KAPPA, **options)
-        *_, converged, iterations = vendored.solve_nnls(Q, q, **options)
+        x, converged, iterations = vendored.solve_nnls_primal_with_status(Q, q, target_kappa=KAPPA, **options)
         stated = {"solver": "nnls", "converged": converged, "iterations": iterations}
         return x, {name: value for name, value in stated.items() if name not in missing}
 

@@ -113,7 +113,7 @@ def test_certified_says_so_and_not_how_its_fallback_went(
 def test_third_value_is_named_by_the_package_that_was_called(monkeypatch: pytest.MonkeyPatch) -> None:
     facts, lanes = audited(call_sites.vendored_with_stats(monkeypatch))
     assert (facts.name, facts.options["solver"]) == (VENDORED, "nnls")
-    assert facts.options["entry_point"] == "solve_nnls_primal + solve_nnls"
+    assert facts.options["entry_point"] == "solve_nnls_primal_with_status"
     assert facts.options["algorithm"] == "pdip"
     assert all(lane.converged and lane.kkt_residual < 1e-9 for lane in lanes)
 

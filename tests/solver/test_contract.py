@@ -32,11 +32,36 @@ def test_scipy_parity(algorithm: str) -> None:
     np.testing.assert_allclose(z, problem.Q @ np.asarray(x) - problem.q, atol=1e-12)
 
 
-def test_the_three_forms_give_the_same_answer() -> None:
+def test_the_forms_give_the_same_answer() -> None:
     Q, q, _ = with_known_optimum(np.random.default_rng(1), K=20)
     primal = solver.solve_nnls_primal(Q, q)
     np.testing.assert_array_equal(primal, solver.solve_nnls_forward(Q, q))
     np.testing.assert_array_equal(primal, solver.solve_nnls(Q, q)[0])
+    np.testing.assert_array_equal(primal, solver.solve_nnls_primal_with_status(Q, q)[0])
+
+
+@pytest.mark.parametrize("limit", [None, 2])
+def test_the_status_beside_a_differentiable_answer_is_that_of_the_plain_solve(limit: int | None) -> None:
+    """And it takes nothing from the derivative, whose cotangent for an integer is none."""
+    Q, q, _ = with_known_optimum(np.random.default_rng(9), K=20, condition=1e4)
+    options: solver.Choices = {"algorithm": "pdip", "max_iter": limit}
+    *_, converged, iterations = solver.solve_nnls(Q, q, **options)
+
+    def told(Q: jax.Array, q: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        x, *status = solver.solve_nnls_primal_with_status(Q, q, 1e-11, **options)
+        return jnp.sum(x), (status[0], status[1])
+
+    def alone(Q: jax.Array, q: jax.Array) -> jax.Array:
+        return jnp.sum(solver.solve_nnls_primal(Q, q, 1e-11, **options))
+
+    derivative = jax.value_and_grad(told, argnums=(0, 1), has_aux=True)
+    (_, status), gradients = jax.jit(jax.vmap(derivative))(Q[None], q[None])
+
+    assert converged == (limit is None)
+    assert [int(lane[0]) for lane in status] == [converged, iterations]
+    for found, expected in zip(gradients, jax.grad(alone, argnums=(0, 1))(Q, q), strict=True):
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(found[0], expected, rtol=0, atol=rounding(20, 1e4) * scale)
 
 
 @pytest.mark.parametrize("algorithm", ["active_set", "pdip", "schur", "admm", "fista"])
@@ -84,6 +109,7 @@ def test_malformed_input_is_refused(Q: np.ndarray, q: np.ndarray, message: str) 
     for solve in (
         solver.solve_nnls,
         solver.solve_nnls_primal,
+        solver.solve_nnls_primal_with_status,
         solver.solve_nnls_forward,
         solver.solve_nnls_certified,
     ):

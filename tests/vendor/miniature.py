@@ -185,6 +185,10 @@ def solve_nnls_primal(Q, q, target_kappa=1e-3, **options):
     return ("primal", target_kappa, options)
 
 
+def solve_nnls_primal_with_status(Q, q, target_kappa=1e-3, **options):
+    return solve_nnls_primal(Q, q, target_kappa, **options), 1, 3
+
+
 def solve_nnls_forward(Q, q, **options):
     return ("forward", options)
 '''

@@ -64,22 +64,19 @@ def _nnls_positive_only_from(Q, q, settings, stats=None):
         "jacobi": bool(nnls_config_from("nnls_jacobi_preconditioning", True)),
     }
 
-    if stats is not None:
-        import jax
-
-        _, _, _, converged, iterations = nnls.solve_nnls(
-            jax.lax.stop_gradient(Q), jax.lax.stop_gradient(q), **options
-        )
-        stats["solver"] = "nnls"
-        stats["converged"] = converged
-        stats["iterations"] = iterations
-
-    return nnls.solve_nnls_primal(
+    solution, converged, iterations = nnls.solve_nnls_primal_with_status(
         Q,
         q,
         target_kappa=float(nnls_config_from("nnls_target_kappa", 1.0e-11)),
         **options,
     )
+
+    if stats is not None:
+        stats["solver"] = "nnls"
+        stats["converged"] = converged
+        stats["iterations"] = iterations
+
+    return solution
 
 
 def reconstruction_positive_only_from(

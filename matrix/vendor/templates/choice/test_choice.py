@@ -1,6 +1,7 @@
 """The third value of `positive_only_solver`, "nnls": where it is used, and what its callers can rely on."""
 
-from typing import Any
+from collections import Counter
+from typing import Any, Iterator
 
 import numpy as np
 import pytest
@@ -107,9 +108,9 @@ def test__positive_only_solver_used__the_solver_is_called(
 
     def record(_: Any, q: Any, **__: Any) -> Any:
         calls.append(q.shape)
-        return q
+        return q, 1, 1
 
-    monkeypatch.setattr(nnls, "solve_nnls_primal", record)
+    monkeypatch.setattr(nnls, "solve_nnls_primal_with_status", record)
 
     inversion = inversion_from(INVERSIONS[name]())
 
@@ -222,6 +223,36 @@ def test__reconstruction_positive_only_from__stats() -> None:
     assert np.array_equal(alone, solve(data_vector, matrix))
 
 
+def operations_in(program: Any) -> Iterator[str]:
+    """The names of the operations of a traced program, those of the programs inside it as often as it runs them."""
+    for operation in program.eqns:
+        yield operation.primitive.name
+        inner = jax.tree.leaves(
+            operation.params, is_leaf=lambda value: hasattr(value, "jaxpr")
+        )
+        for value in inner:
+            value = getattr(value, "jaxpr", value)
+            if hasattr(value, "eqns"):
+                yield from operations_in(value)
+
+
+def test__reconstruction_positive_only_from__stats_come_from_the_one_solve() -> None:
+    data_vector, matrix = system_from(12)
+
+    def told(data_vector: Any, matrix: Any) -> tuple:
+        stats: dict = {}
+        solution = solve(data_vector, matrix, stats=stats)
+        return solution, stats["converged"], stats["iterations"]
+
+    programs = [
+        Counter(operations_in(jax.make_jaxpr(function)(data_vector, matrix).jaxpr))
+        for function in (solve, told)
+    ]
+
+    assert programs[0]["cholesky"] > 0
+    assert programs[0]["cholesky"] == programs[1]["cholesky"]
+
+
 def test__reconstruction_positive_only_from__stats_traced_per_lane() -> None:
     systems = [system_from(12, seed) for seed in (1, 2)]
     vectors, matrices = (jnp.stack(arrays) for arrays in zip(*systems))
@@ -282,9 +313,9 @@ def test__reconstruction_positive_only_from__limits_of_a_fit_reach_the_solver_an
 
     def record(_: Any, q: Any, **options: Any) -> Any:
         calls.append(options)
-        return q
+        return q, 1, 1
 
-    monkeypatch.setattr(nnls, "solve_nnls_primal", record)
+    monkeypatch.setattr(nnls, "solve_nnls_primal_with_status", record)
 
     solve(data_vector, matrix, settings=aa.Settings(**given))
     solve(data_vector, matrix, settings=None)
