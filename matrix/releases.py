@@ -13,8 +13,10 @@ KNOWN = ("2026.10.26.1", "2026.7.9.1", "2026.5.21.1", "2026.5.14.2", "2026.5.8.2
 
 # From this release on, upstream asks for Python 3.12; upstream tests 3.12 and 3.13.
 _NEEDS_312 = "2026.7.29.2"
+# Before it, upstream's packages ask for one another by ==, from then on by >=.
+_SIBLINGS = ("autogalaxy", "autofit", "autoarray", "autonerves")
 # JAX 0.10 can deadlock in batched LAPACK calls on a CPU (PyAutoNerves#184), so no environment may hold it.
-WITHOUT_DEADLOCK = ("jax!=0.10.*", "jaxlib!=0.10.*")
+_WITHOUT_DEADLOCK = ("jax!=0.10.*", "jaxlib!=0.10.*")
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,11 @@ def pythons_for(release: str) -> tuple[str, ...]:
 
 
 def stack_of(release: str, accelerator: str) -> tuple[str, ...]:
-    """What a release's environment asks of the package index.
+    """What to ask the package index for, to get the stack of a release's time, without JAX 0.10.
+
+    An index has the packages of one release under the same number, but now and then not all of them. So each
+    is bounded by the release. They stand before JAX, since a resolver settles first what comes first: with
+    the newest JAX settled, it looks for packages old enough not to mind it.
 
     Parameters
     ----------
@@ -45,7 +51,9 @@ def stack_of(release: str, accelerator: str) -> tuple[str, ...]:
     accelerator
         ``cpu``, ``cuda12`` or ``cuda13``: which build of JAX.
     """
-    stack = (f"autolens[jax]=={release}", "numba", *WITHOUT_DEADLOCK)
+    bounded = tuple(f"{name}<={release}" for name in _SIBLINGS)
+    siblings = bounded if order_of(release) >= order_of(_NEEDS_312) else ()
+    stack = (f"autolens[jax]=={release}", *siblings, "numba", *_WITHOUT_DEADLOCK)
     return stack if accelerator == "cpu" else (*stack, f"jax[{accelerator}]")
 
 

@@ -1,14 +1,17 @@
 """The default release is the newest known one that a Python here runs; it is found where people keep it."""
 
 import stat
+import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
+import uv
 
 from matrix.errors import UsageError
 from matrix.interpreters import Interpreter, interpreter_for, interpreters
-from matrix.releases import KNOWN, newest_known, order_of, pythons_for
+from matrix.releases import KNOWN, newest_known, order_of, pythons_for, stack_of
 
 
 @pytest.mark.parametrize(
@@ -41,6 +44,61 @@ def test_known_releases_are_sorted_by_number_and_not_by_letter() -> None:
 )
 def test_python_follows_the_release(release: str, oldest: str) -> None:
     assert pythons_for(release)[0] == oldest
+
+
+# What lies on an index: by package its versions, each with what it asks for.
+BEFORE, TIME, LATER = "2026.8.17.1", "2026.10.4.1", "2026.10.26.1"
+JAX = ("0.9.2", "0.10.2", "0.11.2", "0.12.0")
+INDEX = {
+    "autolens": dict.fromkeys((TIME, LATER), f"autogalaxy>={BEFORE}"),
+    "autogalaxy": dict.fromkeys((BEFORE, TIME, LATER), f"autofit>={BEFORE} autoarray>={BEFORE}"),
+    "autofit": dict.fromkeys((BEFORE, TIME, LATER), f"autonerves>={BEFORE}"),
+    # Not every package has every release.
+    "autoarray": dict.fromkeys((BEFORE, "2026.9.27.2", LATER), f"autonerves>={BEFORE}"),
+    # Only the old one does not mind the newest JAX.
+    "autonerves": {BEFORE: "", **dict.fromkeys((TIME, LATER), "jax<0.12 jaxlib<0.12 jaxnnls==1.0.1")},
+    "jax": dict.fromkeys(JAX, ""),
+    "jaxlib": dict.fromkeys(JAX, ""),
+    "jaxnnls": {"1.0.1": ""},
+    "numba": {"0.68.1": ""},
+}
+
+
+def fill_index(folder: Path) -> None:
+    """Write empty wheels of what is in `INDEX`."""
+    for name, versions in INDEX.items():
+        for version, wanted in versions.items():
+            about = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nProvides-Extra: jax\n"
+            with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+                info = f"{name}-{version}.dist-info"
+                wheel.writestr(
+                    f"{info}/METADATA", about + "".join(f"Requires-Dist: {w}\n" for w in wanted.split())
+                )
+                wheel.writestr(
+                    f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+                )
+                wheel.writestr(f"{info}/RECORD", "")
+
+
+def test_stack_of_an_older_release_is_of_its_time_whatever_came_later(tmp_path: Path) -> None:
+    fill_index(tmp_path)
+    wanted = tmp_path / "wanted.in"
+    wanted.write_text("\n".join(stack_of(TIME, "cpu")))
+    offline = ("--no-index", "--find-links", str(tmp_path), "--no-annotate", "--no-header", "--quiet")
+    command = [uv.find_uv_bin(), "pip", "compile", *offline, str(wanted)]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert sorted(found) == [
+        "autoarray==2026.9.27.2",
+        *(f"{name}=={TIME}" for name in ("autofit", "autogalaxy")),
+        f"autolens=={TIME}",
+        f"autonerves=={TIME}",
+        *("jax==0.11.2", "jaxlib==0.11.2", "jaxnnls==1.0.1", "numba==0.68.1"),
+    ]
+
+
+def test_stack_that_pins_itself_is_left_to_its_own_pins() -> None:
+    """Its package of the configuration had another name."""
+    assert stack_of("2026.7.9.1", "cpu") == ("autolens[jax]==2026.7.9.1", "numba", "jax!=0.10.*", "jaxlib!=0.10.*")
 
 
 def fake_python(folder: Path, version: str) -> Path:
