@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 from rich.console import Console
@@ -20,7 +21,7 @@ from rich.table import Table
 from matrix.environments import recipe_for, stock_environment
 from matrix.errors import UsageError, exit_code_of
 from matrix.files import write_json
-from matrix.hashing import code_hash
+from matrix.hashing import code_hash, digest
 from matrix.layout import REPOSITORY_ROOT, Layout, open_layout
 from matrix.options import add_root
 from tests.detect.catalogue import CLEAN_AGAIN, DEFECTS, NEWEST, Defect, clean_on
@@ -28,7 +29,8 @@ from tests.detect.catalogue import CLEAN_AGAIN, DEFECTS, NEWEST, Defect, clean_o
 LIMIT_SECONDS = 1800.0
 # What is vendored into the candidate, and how: the baseline is the same whatever is planted there.
 CANDIDATE_ONLY = ("solver/", "matrix/vendor/")
-CODE = ("solver", "matrix", "tests", "repos.yaml")
+# What a finding depends on, besides its defect and the tests.
+CODE = ("solver", "matrix", "repos.yaml", "tests/detect/__main__.py", "tests/detect/planted.py")
 _NOT_COPIED = shutil.ignore_patterns(".git", ".matrix", ".nox", ".venv", "__pycache__", ".*_cache")
 
 
@@ -46,6 +48,8 @@ class Found:
         Of the run and of all processes it started.
     run
         Name of the matrix's run.
+    key
+        Hash of what it depends on: the defect and our code.
     """
 
     defect: str
@@ -58,6 +62,7 @@ class Found:
     cpu_seconds: float
     run: str
     output: str
+    key: str
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -89,8 +94,8 @@ def _run(options: argparse.Namespace) -> int:
     shared = open_layout(options.root)
     recipes = {release: recipe_for(shared, release, "cpu") for release in releases}
     pythons = {release: stock_environment(shared, recipe).python for release, recipe in recipes.items()}
-    kept = [] if options.fresh else _kept(options.output)
     wanted = [*map(clean_on, releases), *chosen, *[CLEAN_AGAIN] * (options.clean - 1)]
+    kept = [] if options.fresh else _kept(options.output, {key_of(one) for one in (*wanted, *DEFECTS)})
     found = _go_on(wanted, kept, layout, pythons, options.output)
     _show(found)
     return 0 if all(one.as_it_should for one in found) else 1
@@ -124,7 +129,7 @@ def _go_on(
     """What was found of every wanted defect, in order; what is not kept is planted now."""
     left, found = list(kept), []
     for defect in wanted:
-        earlier = next((one for one in left if one.defect == defect.name), None)
+        earlier = next((one for one in left if one.key == key_of(defect)), None)
         if earlier is not None:
             left.remove(earlier)
             found.append(earlier)
@@ -133,16 +138,28 @@ def _go_on(
         clean = next((layout.runs / one.run for one in found if one.defect == name and one.run), None)
         found.append(detect(defect, layout, pythons[defect.on], clean))
         _say(found[-1])
-        write_json(output, {"code": code_hash(CODE), "found": [asdict(one) for one in (*found, *left)]})
+        write_json(output, {"found": [asdict(one) for one in (*found, *left)]})
     return found
 
 
-def _kept(record: Path) -> list[Found]:
-    """What an interrupted session of exactly this code had found."""
+def key_of(defect: Defect) -> str:
+    """Hash of all that a finding depends on; of the catalogue that is the defect alone."""
+    return digest((_code(), repr(defect)))[:16]
+
+
+@cache
+def _code() -> str:
+    apart = {"detect", "__pycache__"}
+    tests = sorted(path.name for path in (REPOSITORY_ROOT / "tests").iterdir() if path.name not in apart)
+    return code_hash((*CODE, *(f"tests/{name}" for name in tests)))
+
+
+def _kept(record: Path, keys: set[str]) -> list[Found]:
+    """What an earlier session had found of exactly this."""
     if not record.is_file():
         return []
-    document = json.loads(record.read_text(encoding="utf-8"))
-    return [Found(**one) for one in document["found"]] if document["code"] == code_hash(CODE) else []
+    found = json.loads(record.read_text(encoding="utf-8"))["found"]
+    return [Found(**one) for one in found if one.get("key") in keys]
 
 
 def _say(found: Found) -> None:
@@ -200,6 +217,7 @@ def detect(defect: Defect, layout: Layout, python: Path, clean: Path | None = No
         cpu_seconds=cpu_seconds,
         run=max((run.name for run in runs), default=""),
         output="" if right else "\n".join((done.stdout + done.stderr).splitlines()[-20:]),
+        key=key_of(defect),
     )
 
 

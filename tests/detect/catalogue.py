@@ -177,10 +177,25 @@ DEFECTS = (
         ),
     ),
     Defect(
-        "is called with another q",
+        "hands the solver another q",
+        "call site",
+        "solver",
+        (Edit(CALL_SITE, "            data_vector * 1.01,\n            target_kappa=", _CALL),),
+    ),
+    # Solved as it should be, so that only the other side tells.
+    Defect(
+        "is handed another q",
         "call site",
         "candidate_vs_baseline",
-        (Edit(CALL_SITE, "            data_vector * 1.01,\n            target_kappa=", _CALL),),
+        (
+            Edit(
+                SHAPES,
+                "        tree.edit(callers.PATH, choice.offer_in_callers)\n"
+                "        kept = 'data_vector=self.data_vector,'\n"
+                "        tree.edit(callers.PATH, lambda text: text.replace(kept, f'{kept[:-1]} * 1.01,'))\n",
+                "        tree.edit(callers.PATH, choice.offer_in_callers)\n",
+            ),
+        ),
     ),
     # A wrong column costs time, never correctness: no evidence can tell, the library's own test does.
     Defect(

@@ -4,6 +4,7 @@ import ast
 import shutil
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ from matrix.environments import SideEnvironment
 from matrix.execute.local import kept_record
 from matrix.layout import REPOSITORY_ROOT, Layout, open_layout
 from matrix.record import write_record
-from tests.detect.__main__ import Found, chosen_by, detect, main
-from tests.detect.catalogue import DEFECTS, Defect
+from tests.detect.__main__ import Found, chosen_by, detect, key_of, main
+from tests.detect.catalogue import DEFECTS, NEWEST, Defect, clean_on
 from tests.detect.planted import take_over_baseline
 from tests.factory import make_plan, make_record
 
@@ -59,12 +60,39 @@ def test_words_choose_by_name_and_by_area() -> None:
     assert len(chosen_by([first.name])) < len(DEFECTS)
 
 
+def _found(defect: Defect) -> Found:
+    return Found(defect.name, defect.area, defect.gate, 1, {}, True, 0.0, 0.0, "", "", key_of(defect))
+
+
+def test_session_goes_on_with_what_has_changed_in_the_catalogue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And with nothing else: what was found of the other defects stands."""
+    planted: list[str] = []
+
+    def detected(defect: Defect, *_: object) -> Found:
+        planted.append(defect.name)
+        return _found(defect)
+
+    made = SideEnvironment(Path(sys.executable), (), "k")
+    monkeypatch.setattr("tests.detect.__main__.stock_environment", lambda *_: made)
+    monkeypatch.setattr("tests.detect.__main__.detect", detected)
+    words = ["constants", "--root", str(tmp_path), "--output", str(tmp_path / "detect.json")]
+    assert [main(words), main(words)] == [0, 0]
+    whole = [clean_on(NEWEST).name, *(one.name for one in chosen_by(["constants"]))]
+    assert planted == whole
+    changed = [replace(one, gate="another") if one.name == whole[-1] else one for one in DEFECTS]
+    monkeypatch.setattr("tests.detect.__main__.DEFECTS", changed)
+    assert main(words) == 0
+    assert planted == [*whole, whole[-1]]
+
+
 def test_runs_have_a_folder_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Path] = []
 
     def detected(defect: Defect, layout: Layout, *_: object) -> Found:
         asked.append(layout.runs)
-        return Found(defect.name, defect.area, defect.gate, 1, {}, True, 0.0, 0.0, "", "")
+        return _found(defect)
 
     made = SideEnvironment(Path(sys.executable), (), "k")
     monkeypatch.setattr("tests.detect.__main__.stock_environment", lambda *_: made)
