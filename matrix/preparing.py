@@ -1,6 +1,7 @@
 """From the command line to two sides one can run: manifest, checkouts, vendoring, environments."""
 
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from matrix.checkout import (
     prepare,
     resolve_source,
 )
-from matrix.embedded.generations import CONSTANTS, generation_of, write_generation
+from matrix.embedded.generations import Generation, generation_of, write_generation
 from matrix.environments import (
     LIBRARY_PACKAGE,
     Recipe,
@@ -41,6 +42,7 @@ from matrix.shell import inherited
 from matrix.vendor import residual_dependencies, vendor_library
 
 EMBEDDED = REPOSITORY_ROOT / "matrix" / "embedded"
+DEVELOPER = "autolens_workspace_developer"
 
 
 @dataclass(frozen=True)
@@ -215,17 +217,24 @@ def _embedded_origins(
             }
             run([python, "-m", "matrix.embedded.datasets", "--workspace", workspace], env=variables)
 
-    simulator = (EMBEDDED / "datasets.py").read_text()
-    stack = (*recipe.requirements, recipe.lock.key)
-    made_from = digest((*stack, simulator, repr(generation), CONSTANTS.read_text()))
     return build_origins(
         manifest,
         layout.root,
         templates=EMBEDDED,
         complete=complete,
-        recipe=made_from,
+        recipe=made_of(recipe, generation),
         hashes={LIBRARY_PACKAGE: recipe.lock.hashes_of(LIBRARY_PACKAGE)},
     )
+
+
+def made_of(recipe: Recipe, generation: Generation) -> str:
+    """Hash of what an embedded developer workspace is made of: stack, simulator, and what is written in."""
+    simulator = (EMBEDDED / "datasets.py").read_text()
+    with tempfile.TemporaryDirectory() as scratch:
+        workspace = Path(scratch) / DEVELOPER
+        shutil.copytree(EMBEDDED / DEVELOPER, workspace)
+        write_generation(workspace, generation)
+        return digest((*recipe.requirements, recipe.lock.key, simulator, tree_hash(workspace)))
 
 
 def _say(console: Console, checkout: Checkout) -> None:

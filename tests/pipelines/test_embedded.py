@@ -10,10 +10,12 @@ import pytest
 from matrix.artifacts import read_constant
 from matrix.embedded.datasets import SimulatorDrift, check_statistics, expected_statistics
 from matrix.embedded.generations import CONSTANTS, GENERATIONS, generation_of, with_constant, write_generation
+from matrix.environments import Recipe
 from matrix.errors import UsageError
 from matrix.layout import REPOSITORY_ROOT
 from matrix.pipelines import PIPELINES
 from matrix.pipelines.conventions import mesh_name_from, rings_from
+from matrix.preparing import made_of
 
 STAND_IN = REPOSITORY_ROOT / "matrix" / "embedded" / "autolens_workspace_developer"
 DATA = "jax_profiling/dataset/imaging/hst/data.fits"
@@ -91,6 +93,16 @@ def test_stand_in_says_bins_and_mesh_of_its_time(stand_in: tuple[str, Path]) -> 
     every = ("RectangularAdaptDensity", "RectangularBilinearAdaptDensity")
     found = mesh_name_from("RectangularAdaptDensity", script, release, every)
     assert (rings_from(script, release).sizes, found) == expected
+
+
+def test_stand_in_is_made_anew_where_other_words_are_written_into_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever wrote them: a kept stand-in would hide a constant that our code writes wrong."""
+    recipe, generation = Recipe("2026.10.26.1"), generation_of("2026.10.26.1")
+    kept = made_of(recipe, generation)
+    assert made_of(recipe, generation) == kept
+    assert made_of(recipe, generation_of("2026.7.9.1")) != kept
+    monkeypatch.setattr("matrix.embedded.generations.with_constant", lambda text, *_: text)
+    assert made_of(recipe, generation) != kept
 
 
 def test_every_generation_has_words_that_the_template_says() -> None:
