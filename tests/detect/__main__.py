@@ -201,9 +201,7 @@ def detect(defect: Defect, layout: Layout, python: Path, clean: Path | None = No
     if defect.gate == "tests":
         failed = {"tests": _first_failure(done.stdout)} if done.returncode == 1 else {}
     else:
-        # The record names no folder of this machine.
-        places = {str(copy): ".", str(layout.root): ".matrix"}
-        failed = {gate: _without(places, message) for gate, message in _failed_gates(runs).items()}
+        failed = {gate: said_of(message, copy, layout) for gate, message in _failed_gates(runs).items()}
     caught = any(gate.startswith(defect.gate) for gate in failed) and done.returncode == 1
     right = caught if defect.gate else done.returncode == 0 and not failed
     return Found(
@@ -259,10 +257,12 @@ def _failed_gates(runs: set[Path]) -> dict[str, str]:
     return failed
 
 
-def _without(places: dict[str, str], text: str) -> str:
-    for place, word in places.items():
-        text = text.replace(place, word)
-    return text
+def said_of(message: str, copy: Path, layout: Layout) -> str:
+    """A gate's message without folders of this machine: the copy, our runs, and our environments."""
+    ours = layout.root.parent
+    for place, word in ((copy, "."), (layout.root, ".matrix/detect"), (ours, ".matrix")):
+        message = message.replace(str(place), word)
+    return message
 
 
 def _first_failure(output: str) -> str:

@@ -13,7 +13,7 @@ from matrix.environments import SideEnvironment
 from matrix.execute.local import kept_record
 from matrix.layout import REPOSITORY_ROOT, Layout, open_layout
 from matrix.record import write_record
-from tests.detect.__main__ import Found, chosen_by, detect, key_of, main
+from tests.detect.__main__ import Found, chosen_by, detect, key_of, main, said_of
 from tests.detect.catalogue import DEFECTS, NEWEST, Defect, clean_on
 from tests.detect.planted import take_over_baseline
 from tests.factory import make_plan, make_record
@@ -100,6 +100,13 @@ def test_runs_have_a_folder_of_their_own(tmp_path: Path, monkeypatch: pytest.Mon
     words = [DEFECTS[0].name, "--root", str(tmp_path), "--output", str(tmp_path / "detect.json")]
     assert main(words) == 0
     assert set(asked) == {tmp_path / "detect" / "runs"}
+
+
+def test_record_names_no_folder_of_this_machine(tmp_path: Path) -> None:
+    layout, copy = open_layout(tmp_path / ".matrix" / "detect"), tmp_path / "copy"
+    message = f"{copy}/a.py, {layout.runs}/one/log.txt, {tmp_path}/.matrix/environments/stock/bin/python"
+    said = said_of(message, copy, layout)
+    assert said == "./a.py, .matrix/detect/runs/one/log.txt, .matrix/environments/stock/bin/python"
 
 
 def test_clean_runs_baseline_stands_where_its_content_is_the_planned(tmp_path: Path) -> None:
