@@ -98,7 +98,12 @@ def test_stack_of_an_older_release_is_of_its_time_whatever_came_later(tmp_path: 
 
 def test_stack_that_pins_itself_is_left_to_its_own_pins() -> None:
     """Its package of the configuration had another name."""
-    assert stack_of("2026.7.9.1", "cpu") == ("autolens[jax]==2026.7.9.1", "numba", "jax!=0.10.*", "jaxlib!=0.10.*")
+    assert stack_of("2026.7.9.1", "cpu") == (
+        "autolens[jax]==2026.7.9.1",
+        "numba",
+        "jax!=0.10.*",
+        "jaxlib!=0.10.*",
+    )
 
 
 def fake_python(folder: Path, version: str) -> Path:
