@@ -2,8 +2,7 @@
 
 The dense block is given by the caller, or found: the `FOUND_BLOCK` columns with the largest Σⱼ Aᵢⱼ².
 Collinear columns share their large entries, so these contain them. Source columns taken for dense do no
-harm; dense columns taken for source slow the identification down, and in the end the interior-point
-fallback answers.
+harm; dense columns taken for source slow the identification down, and in the end interior points answer.
 """
 
 from dataclasses import dataclass
@@ -45,27 +44,6 @@ class Blocks:
         """q on the source, (K - start,), zero on the dense columns in between."""
         return jnp.where(self.is_source, self.problem.q[self.start :], 0)
 
-    @property
-    def leads(self) -> bool:
-        """Whether the dense block is cut off at the front: slices then do what indices would."""
-        return self.start > 0
-
-    def of_dense(self, values: Array) -> Array:
-        """The entries (or rows) of the dense block, (m, ...), of `values` (K, ...)."""
-        return values[: self.start] if self.leads else values[self.dense]
-
-    def coupling(self) -> tuple[Array, Array]:
-        """A between source and dense (K - start, m), and within the dense block (m, m)."""
-        scale = self.problem.scale
-        rows = self.of_dense(self.problem.Q) * self.of_dense(scale)[:, None] * scale[None, :]
-        within = self.of_dense(rows.T).T
-        identity = jnp.diag(jnp.where(self.of_dense(scale) > 0, 0, 1).astype(within.dtype))
-        return jnp.where(self.is_source[:, None], rows[:, self.start :].T, 0), within + identity
-
-    def assemble(self, source: Array, dense: Array) -> Array:
-        """The whole vector (K,) from its parts."""
-        return jnp.concatenate([dense, source]) if self.leads else source.at[self.dense].set(dense)
-
 
 def blocks(problem: Scaled, dense_columns: tuple[int, ...] | None) -> Blocks:
     """Name the dense block of a problem: `dense_columns` (sorted) if given, else found."""
@@ -73,10 +51,9 @@ def blocks(problem: Scaled, dense_columns: tuple[int, ...] | None) -> Blocks:
     if dense_columns is None:
         _, dense = lax.top_k(_column_weights(problem), min(FOUND_BLOCK, K))
         return Blocks(problem, dense, 0, jnp.ones(K, bool).at[dense].set(False))
-    dense = jnp.array(dense_columns, int)
-    if dense_columns == tuple(range(len(dense_columns))):
-        start = len(dense_columns)
-        return Blocks(problem, dense, start, jnp.ones(K - start, bool))
+    dense, count = jnp.array(dense_columns, int), len(dense_columns)
+    if dense_columns == tuple(range(count)):
+        return Blocks(problem, dense, count, jnp.ones(K - count, bool))
     return Blocks(problem, dense, 0, jnp.ones(K, bool).at[dense].set(False))
 
 

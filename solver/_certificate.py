@@ -5,9 +5,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
-from ._linalg import in_full_precision
+from ._linalg import in_full_precision, in_one_pass
+
+
+# Of the largest scale of a variable. Gaussians narrower than a pixel have scales of 1e-20 and less.
+BENEATH_NOTICE = 1e-6
 
 
 class ResultCode(IntEnum):
@@ -32,8 +36,15 @@ class ResultCode(IntEnum):
     )
     UNBOUNDED = (
         4,
-        "a variable has a diagonal entry Q[i, i] <= 0 and a positive gradient: the objective has no minimum",
+        "a variable has a diagonal entry Q[i, i] < 0, or zero where q is positive: the objective has no minimum",
         "remove the empty column or regularise it",
+    )
+
+    INDEFINITE = (
+        5,
+        "Q is not positive semidefinite: two of its columns are more than parallel, or the answer lies along "
+        "a direction of negative curvature",
+        "form Q as AᵀA plus a positive regularisation, in float64",
     )
 
     message: str
@@ -51,19 +62,22 @@ class ResultCode(IntEnum):
 class Certificate(NamedTuple):
     """Relative residuals of the optimality (KKT) conditions; scalars, or one per lane under `vmap`.
 
-    With D = diag(Q)^(-1/2), scaled x̂ = x/D and dual ĝ = D (Qx - q), X = max|x̂| and c = max(D q, 0):
+    With D = diag(Q)^(-1/2), scaled x̂ = x/D, A = DQD and dual ĝ = D (Qx - q), each variable is held to its own
+    scale, sᵢ = Σⱼ |Aᵢⱼ x̂ⱼ| + |Dᵢqᵢ|: what its gradient is a difference of.
 
     Attributes
     ----------
     primal
-        max(-x̂, 0) / X: how far the answer is below its bound.
+        max over i of max(-x̂ᵢ, 0) / sᵢ: how far the answer is below its bound.
     dual
-        max(-ĝ, 0) / c: how much a variable at its bound still wants to grow.
+        max over i of max(-ĝᵢ, 0) / sᵢ: how much a variable at its bound still wants to grow.
     complementarity
-        max over i of min(|x̂ᵢ| / X, |ĝᵢ| / c): every variable is at its bound or has no gradient.
+        max over i of min(|x̂ᵢ|, |ĝᵢ|) / sᵢ: every variable is at its bound or has no gradient. With `dual` this
+        is the componentwise backward error of the free equations (W. Oettli and W. Prager, Numer. Math. 6
+        (1964) 405).
     gap
-        Σ|x̂ᵢ ĝᵢ| / Σ|x̂ᵢ (Dq)ᵢ|: for an answer feasible in x and g this bounds the relative error of the
-        objective (weak duality, Boyd & Vandenberghe, Convex Optimization, section 5.5).
+        Σ|x̂ᵢ ĝᵢ| / |qᵀx|: where x >= 0 and ĝ >= 0 it bounds (f(x) - f*) / |qᵀx|, the error of the objective (weak
+        duality, Boyd and Vandenberghe, Convex Optimization, section 5.5). At the optimum |qᵀx| is 2|f*|.
     """
 
     primal: Array
@@ -77,13 +91,32 @@ class Certificate(NamedTuple):
         return jnp.maximum(jnp.maximum(self.primal, self.dual), jnp.maximum(self.complementarity, self.gap))
 
 
+class Judged(NamedTuple):
+    """An answer's certificate, its gradient Qx - q (K,), and what was seen of the problem on the way.
+
+    Attributes
+    ----------
+    finite
+        () bool, all entries of Q and q are finite.
+    unbounded
+        () bool, an entry Q[i, i] is negative, or zero where q is positive.
+    indefinite
+        () bool, two columns are more than parallel: |Qᵢⱼ|² > Qᵢᵢ Qⱼⱼ.
+    """
+
+    certificate: Certificate
+    gradient: Array
+    finite: Array
+    unbounded: Array
+    indefinite: Array
+
+
 @in_full_precision
 def certificate(Q: Array, q: Array, x: Array) -> Certificate:
     """Measure how well x solves: minimise ½ xᵀQx - qᵀx subject to x >= 0.
 
     Computed from the problem as it was given and the answer alone, so it judges every algorithm alike.
-    Residuals that are not finite come out as infinity. Variables with Q[i, i] <= 0 count with D = 1 over
-    the square root of the largest diagonal entry.
+    Residuals that are not finite come out as infinity. Variables with Q[i, i] <= 0 count unscaled, with D = 1.
 
     Parameters
     ----------
@@ -94,21 +127,42 @@ def certificate(Q: Array, q: Array, x: Array) -> Certificate:
     x
         (K,) the answer to judge.
     """
+    return judged(Q, q, x).certificate
+
+
+def judged(Q: Array, q: Array, x: Array) -> Judged:
+    """The certificate of an answer, and what one pass through Q tells besides."""
     if q.shape[0] == 0:
-        zero = jnp.zeros((), Q.dtype)
-        return Certificate(zero, zero, zero, zero)
-    scale = jacobi_scale(Q)
-    gradient = scale * (Q @ x - q)
-    linear = scale * q
-    return relative_residuals(x / scale, gradient, linear)
-
-
-def jacobi_scale(Q: Array) -> Array:
-    """D = diag(Q)^(-1/2), (K,); for entries Q[i, i] <= 0 the value of the largest diagonal entry."""
+        zero, no = jnp.zeros((), Q.dtype), jnp.zeros((), bool)
+        return Judged(Certificate(zero, zero, zero, zero), q, ~no, no, no)
     diagonal = jnp.diagonal(Q)
-    largest = jnp.max(diagonal)
-    usable = jnp.where(diagonal > 0, diagonal, jnp.where(largest > 0, largest, 1))
-    return jax.lax.rsqrt(usable)
+    scale = jnp.where(diagonal > 0, lax.rsqrt(diagonal), 1)
+    sizes = jnp.abs(Q)
+    parallel, image, own = in_one_pass(
+        maxima=(jnp.where(diagonal > 0, sizes * scale, 0),), sums=(Q * x, sizes * jnp.abs(x)), axis=1
+    )
+    size, linear, gradient = x / scale, scale * q, image - q
+    slope, own = scale * gradient, scale * own + jnp.abs(linear)
+    empty = (diagonal < 0) | (diagonal == 0) & (q > 0)
+    rounding = 64 * float(jnp.finfo(q.dtype).eps)
+    largest, unbounded, indefinite, total = in_one_pass(
+        maxima=(own, empty.astype(q.dtype), jnp.where(diagonal > 0, scale * parallel, 0) - 1 - rounding),
+        sums=(own,),
+    )
+    own = _or_one(own + BENEATH_NOTICE * largest)
+    primal, dual, complementarity, gap, work = in_one_pass(
+        maxima=(-size / own, -slope / own, jnp.minimum(jnp.abs(size), jnp.abs(slope)) / own),
+        sums=(jnp.abs(size * slope), size * linear),
+    )
+    gap = gap / _or_one(jnp.abs(work))
+    residuals = Certificate(jnp.maximum(primal, 0), jnp.maximum(dual, 0), complementarity, gap)
+    return Judged(
+        jax.tree.map(lambda r: jnp.where(r < jnp.inf, r, jnp.inf), residuals),
+        gradient,
+        total < jnp.inf,
+        unbounded > 0,
+        indefinite > 0,
+    )
 
 
 def default_tolerance(dtype: jnp.dtype) -> float:
@@ -116,32 +170,25 @@ def default_tolerance(dtype: jnp.dtype) -> float:
     return 1e-9 if jnp.finfo(dtype).bits == 64 else 1e-4
 
 
-def relative_residuals(x: Array, gradient: Array, linear: Array) -> Certificate:
-    """The certificate from an answer, its gradient and the linear term, (K,) each, all in Jacobi scaling."""
-    largest = _or_one(jnp.max(jnp.abs(x)))
-    pull = _or_one(jnp.max(jnp.maximum(linear, 0)))
-    size = x / largest
-    slope = gradient / pull
-    work = jnp.vdot(jnp.abs(size), jnp.abs(linear / pull))
-    residuals = Certificate(
-        primal=jnp.max(jnp.maximum(-size, 0)),
-        dual=jnp.max(jnp.maximum(-slope, 0)),
-        complementarity=jnp.max(jnp.minimum(jnp.abs(size), jnp.abs(slope))),
-        gap=jnp.vdot(jnp.abs(size), jnp.abs(slope)) / _or_one(work),
-    )
-    return jax.tree.map(lambda r: jnp.where(jnp.isfinite(r), r, jnp.inf), residuals)
-
-
 def scaled_residual(x: Array, gradient: Array, linear: Array) -> Array:
-    """What `Certificate.worst` will be for an answer x >= 0, in fewer operations; infinite if not finite.
+    """At least what `Certificate.worst` will be for an answer x >= 0; infinite if not finite.
 
-    All of shape (K,) and in Jacobi scaling, with max(linear) = 1 unless no entry is positive.
+    All of shape (K,), as `Scaled` has them.
     """
-    size = x / _or_one(jnp.max(x))
-    violation = jnp.max(jnp.abs(jnp.minimum(size, gradient)))
-    gap = jnp.vdot(size, jnp.abs(gradient)) / _or_one(jnp.vdot(size, jnp.abs(linear)))
-    worst = jnp.maximum(violation, gap)
+    violation, gap, work = in_one_pass(
+        maxima=(jnp.abs(jnp.minimum(x, gradient)) / own_scale(x, gradient, linear),),
+        sums=(x * jnp.abs(gradient), x * linear),
+    )
+    worst = jnp.maximum(violation, gap / _or_one(jnp.abs(work)))
     return jnp.where(worst < jnp.inf, worst, jnp.inf)
+
+
+def own_scale(x: Array, gradient: Array, linear: Array) -> Array:
+    """A lower bound of each variable's scale sᵢ, (K,), without the product with |A|.
+
+    Σⱼ |Aᵢⱼ xⱼ| is no smaller than |xᵢ| and than |(Ax)ᵢ|, and the largest entry of `linear` is 1.
+    """
+    return jnp.maximum(jnp.abs(x), jnp.abs(gradient + linear)) + jnp.abs(linear) + BENEATH_NOTICE
 
 
 def _or_one(value: Array) -> Array:

@@ -10,7 +10,7 @@ Steps
        of the identity.
     2. L = chol(Q_FF), Y = L⁻¹ [Q_FC, Q_Fm, q_F]; eliminating F leaves the NNLS problem with matrix
        T = Q_(Cm)(Cm) - YᵀY, of about 125 variables.
-    3. The active-set walk (`_walk`) solves that small problem exactly, from zero and the guess.
+    3. Interior points (`_interior`) solve that small problem exactly.
     4. x_F by back-substitution. If x is optimal for the whole problem the certificate says so; if not, the
        exact values are better scores: x on the free variables, -gradient/ρ on the fixed.
 
@@ -33,44 +33,39 @@ from jax import Array, lax
 
 from ._blocks import Blocks
 from ._identify import Scores
+from ._interior import nothing_yet, solve_interior
+from ._options import DEFAULT_MAX_ITER
 from ._linalg import factorised
-from ._problem import Scaled
-from ._walk import walk
+from ._problem import scaled_problem
 
 CANDIDATES = 64
-MAX_SMALL_STEPS = 60
 
 
-def eliminate(parts: Blocks, scores: Scores) -> Array:
+def eliminate(parts: Blocks, scores: Scores, tolerance: Array) -> Array:
     """The answer (K,) with certain source variables taken at their word; negative where that was wrong."""
-    start = parts.start
-    open_count = min(CANDIDATES, parts.is_source.shape[0])
-    _, candidates = lax.top_k(-jnp.abs(scores.source), open_count)
+    start, problem = parts.start, parts.problem
+    _, candidates = lax.top_k(-jnp.abs(scores.source), CANDIDATES)
     certain = parts.is_source.at[candidates].set(False)
     free = certain & (scores.source > 0)
+    opened = jnp.concatenate([parts.dense, start + candidates])
 
-    factor = factorised(parts.problem.masked(free, start=start))
-    rows = parts.problem.rows(candidates + start)[:, start:]
-    to_dense, within_dense = parts.coupling()
-    linear = parts.linear_source
-    couplings = jnp.concatenate([rows.T, to_dense, linear[:, None]], axis=1)
+    factor = factorised(problem.masked(free, start=start))
+    rows = problem.rows(opened)
+    couplings = jnp.concatenate([rows[:, start:], parts.linear_source[None, :]]).T
     Y = factor.solve_lower(jnp.where(free[:, None], couplings, 0))
     eliminated = Y.T @ Y
+    y = _solve_small(rows[:, opened] - eliminated[:-1, :-1], problem.q[opened] - eliminated[:-1, -1], tolerance)
 
-    beside = to_dense[candidates]
-    corner = jnp.block([[rows[:, candidates], beside], [beside.T, within_dense]])
-    T = corner - eliminated[:-1, :-1]
-    t = jnp.concatenate([linear[candidates], parts.of_dense(parts.problem.q)]) - eliminated[:-1, -1]
-    opened = _solve_small(T, t, jnp.concatenate([scores.source[candidates] > 0, scores.dense]))
-
-    remainder = factor.solve_upper(Y[:, -1] - Y[:, :-1] @ opened)
-    source = jnp.where(free, remainder, 0).at[candidates].set(opened[:open_count])
-    return parts.assemble(source, opened[open_count:])
+    remainder = factor.solve_upper(Y[:, -1] - Y[:, :-1] @ y)
+    x = jnp.zeros_like(problem.q).at[start:].set(jnp.where(free, remainder, 0))
+    return x.at[opened].set(y)
 
 
-def _solve_small(T: Array, t: Array, guess: Array) -> Array:
-    """The optimum of the reduced problem; a walk cut short is for the certificate to find out."""
+def _solve_small(T: Array, t: Array, tolerance: Array) -> Array:
+    """The optimum of the reduced problem; one that is not reached is for the certificate to find out."""
     # Where cancellation left nothing on the diagonal the variable stays at zero.
     usable = jnp.diagonal(T) > jnp.finfo(T.dtype).eps
-    problem = Scaled(T, t, usable.astype(T.dtype), jnp.ones((), T.dtype))
-    return walk(problem, jnp.zeros_like(t), guess, MAX_SMALL_STEPS).x
+    problem = scaled_problem(jnp.where(usable[:, None] & usable, T, 0), t)
+    finer = jnp.maximum(tolerance / 100, 64 * jnp.finfo(T.dtype).eps)
+    best = solve_interior(problem, jnp.array(DEFAULT_MAX_ITER, jnp.int32), finer, nothing_yet(problem))
+    return problem.scale * problem.pull * best.x

@@ -38,17 +38,18 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from . import _collinear
 from ._blocks import Blocks
-from ._collinear import AffineSweep
-from ._linalg import blocked, factorised, with_diagonal
+from ._linalg import blocked, cholesky, factorised, inverse_lower, with_diagonal
 
 POWER_STEPS = 4
 PENALTY = 0.06
 SWEEPS = 40
-OUTER_RELAXATION = 1.8
-INNER_SWEEPS = 10
+RELAXATION = 1.8
 FLOAT32_NOISE = 1e-6
+# Of the sweeps on the dense block: half the penalty leaves the signs of some real systems undecided at the end.
+DENSE_PENALTY = 0.02
+DENSE_SWEEPS = 10
+DENSE_RELAXATION = 1.6
 
 
 class Scores(NamedTuple):
@@ -58,15 +59,44 @@ class Scores(NamedTuple):
     ----------
     source
         (K - start,) positive where the variable is believed free; the absolute value is the confidence.
-    dense
-        (m,) bool, believed free.
     penalty
         () ρ: what turns a gradient into a score.
     """
 
     source: Array
-    dense: Array
     penalty: Array
+
+
+class AffineSweep(NamedTuple):
+    """A sweep of ADMM on a small problem (S, q) with penalties R: affine in the point r and in |r|.
+
+    With α the over-relaxation, r becomes α(S + R)⁻¹(q + R|r|) - (α/2)|r| + (1 - α/2)r.
+
+    Attributes
+    ----------
+    response
+        (m, m) α(S + R)⁻¹.
+    reflection
+        (m, m) α(S + R)⁻¹R - (α/2)I.
+    pull
+        (m,) `response` times the linear term.
+    """
+
+    response: Array
+    reflection: Array
+    pull: Array
+
+    @classmethod
+    def prepare(cls, S: Array, q: Array, penalty: Array) -> "AffineSweep":
+        """For the matrix S (m, m), the linear term q (m,) and the penalties (m,)."""
+        half = inverse_lower(cholesky(S + jnp.diag(penalty)))
+        response = DENSE_RELAXATION * (half.T @ half)
+        reflection = response * penalty - DENSE_RELAXATION / 2 * jnp.eye(S.shape[0], dtype=S.dtype)
+        return cls(response, reflection, response @ q)
+
+    def advance(self, r: Array, constant: Array) -> Array:
+        """The point r (m,) after a sweep; `constant` is `pull`, or that of another linear term."""
+        return constant + self.reflection @ jnp.abs(r) + (1 - DENSE_RELAXATION / 2) * r
 
 
 def identify(parts: Blocks) -> Scores:
@@ -75,29 +105,28 @@ def identify(parts: Blocks) -> Scores:
     matrix = parts.problem.masked(parts.is_source, start=parts.start).astype(low)
     rho = PENALTY * _largest_eigenvalue(matrix)
     factor = factorised(with_diagonal(matrix, jnp.diagonal(matrix) + rho))
-    coupling, within = parts.coupling()
+    rows = parts.problem.rows(parts.dense)
+    within = rows[:, parts.dense] + jnp.diag(jnp.where(parts.problem.scale[parts.dense] > 0, 0, 1).astype(dtype))
+    coupling = jnp.where(parts.is_source, rows[:, parts.start :], 0).T
     W = factor.solve_lower(coupling.astype(low))
-    dense = _eliminated(within - (W.T @ W).astype(dtype), parts.of_dense(parts.problem.q))
+    dense = _eliminated(within - (W.T @ W).astype(dtype), parts.problem.q[parts.dense])
     arguments = (factor.form, W, dense, parts.linear_source.astype(low), rho)
-    score, dense_score = lax.platform_dependent(*arguments, cpu=_by_factor, default=_by_inverse)
+    score = lax.platform_dependent(*arguments, cpu=_by_factor, default=_by_inverse)
     score = jnp.where(jnp.isfinite(score), score, 1).astype(dtype)
-    return Scores(jnp.where(parts.is_source, score, -jnp.inf), dense_score > 0, rho.astype(dtype))
+    return Scores(jnp.where(parts.is_source, score, -jnp.inf), rho.astype(dtype))
 
 
 def _eliminated(S: Array, qm: Array) -> AffineSweep:
     """ADMM on the dense block with the source eliminated."""
     diagonal = jnp.maximum(jnp.diagonal(S), FLOAT32_NOISE)
     definite = S + FLOAT32_NOISE * jnp.diag(diagonal)
-    return AffineSweep.prepare(definite, qm, _collinear.PENALTY * diagonal)
+    return AffineSweep.prepare(definite, qm, DENSE_PENALTY * diagonal)
 
 
 def _advanced(dense: AffineSweep, r: Array, from_source: Array) -> Array:
-    """The point r (m,) after `INNER_SWEEPS` sweeps, for a linear term lessened by `from_source` (m,)."""
+    """The point r (m,) after `DENSE_SWEEPS` sweeps, for a linear term lessened by `from_source` (m,)."""
     constant = dense.pull - dense.response @ from_source
-    # A loop of Python: compiled, a sweep is a single launch, and a counter would be another.
-    for _ in range(INNER_SWEEPS):
-        r = dense.advance(r, constant)
-    return r
+    return lax.fori_loop(0, DENSE_SWEEPS, lambda _, r: dense.advance(r, constant), r)
 
 
 def _largest_eigenvalue(A: Array) -> Array:
@@ -112,7 +141,7 @@ def _largest_eigenvalue(A: Array) -> Array:
     return jnp.sqrt(jnp.vdot(image, image) / jnp.vdot(last, last))
 
 
-def _by_factor(L: Array, W: Array, dense: AffineSweep, qs: Array, rho: Array) -> tuple[Array, Array]:
+def _by_factor(L: Array, W: Array, dense: AffineSweep, qs: Array, rho: Array) -> Array:
     """Sweep with two triangular solves each."""
     factor = blocked(L)
 
@@ -124,7 +153,7 @@ def _by_factor(L: Array, W: Array, dense: AffineSweep, qs: Array, rho: Array) ->
     return _sweeps(x_step, dense, qs, rho)
 
 
-def _by_inverse(half: Array, W: Array, dense: AffineSweep, qs: Array, rho: Array) -> tuple[Array, Array]:
+def _by_inverse(half: Array, W: Array, dense: AffineSweep, qs: Array, rho: Array) -> Array:
     """Sweep with one product each, given L⁻¹: (Q_ss + ρI)⁻¹ is harmless, ρ bounds its condition number."""
     across = half.T @ W
     both = jnp.concatenate([half.T @ half, across.T])
@@ -139,16 +168,16 @@ def _by_inverse(half: Array, W: Array, dense: AffineSweep, qs: Array, rho: Array
 
 def _sweeps(
     x_step: Callable[[Array, Array], tuple[Array, Array]], dense: AffineSweep, qs: Array, rho: Array
-) -> tuple[Array, Array]:
-    """The points r of source and dense block after `SWEEPS` sweeps, from zero.
+) -> Array:
+    """The point r of the source after `SWEEPS` sweeps, from zero.
 
     Over-relaxed by α, the next point is αx + (1 - α)y + u = αx - (α/2)|r| + (1 - α/2)r.
     """
-    half = OUTER_RELAXATION / 2
+    half = RELAXATION / 2
 
     def sweep(_: int, state: tuple[Array, Array]) -> tuple[Array, Array]:
         r, r_dense = state
         x, r_dense = x_step(qs + rho * jnp.abs(r), r_dense)
-        return OUTER_RELAXATION * x - half * jnp.abs(r) + (1 - half) * r, r_dense
+        return RELAXATION * x - half * jnp.abs(r) + (1 - half) * r, r_dense
 
-    return lax.fori_loop(0, SWEEPS, sweep, (jnp.zeros_like(qs), jnp.zeros_like(dense.pull)))
+    return lax.fori_loop(0, SWEEPS, sweep, (jnp.zeros_like(qs), jnp.zeros_like(dense.pull)))[0]

@@ -28,33 +28,23 @@ def solve_upper(L: Array, B: Array) -> Array:
     return _triangular(L, B, transpose=True)
 
 
-def cholesky_solve(L: Array, B: Array) -> Array:
-    """(L Lᵀ)⁻¹ B for a lower Cholesky factor L (K, K) and B of shape (K,) or (K, r)."""
-    return solve_upper(L, solve_lower(L, B))
+def in_one_pass(
+    maxima: tuple[Array, ...] = (), sums: tuple[Array, ...] = (), axis: int = 0
+) -> tuple[Array, ...]:
+    """The largest entries and the sums along an axis, of arrays of one shape and dtype.
 
-
-def cholesky_solution(A: Array, b: Array) -> Array:
-    """A⁻¹ b for a symmetric positive definite (K, K) matrix and b (K,); all NaN where A has no factor."""
-    return lax.platform_dependent(A, b, cpu=_by_two_solves, default=solution_by_border)
-
-
-def _by_two_solves(A: Array, b: Array) -> Array:
-    return cholesky_solve(cholesky(A), b)
-
-
-def solution_by_border(A: Array, b: Array) -> Array:
-    """A⁻¹ b by one triangular solve, since b is factorised along as one more row below A.
-
-    The factor of [[A, b], [bᵀ, β²]] has L⁻¹b as its last row and, for a β far above L⁻¹b (here 1e153; 1e19
-    in float32), β as its last pivot. So the solution of the transposed factor with (0, -β) is (A⁻¹b, -1). On
-    a GPU a triangular solve is a chain of K steps; on a CPU it is cheap, and an order that is no multiple of
-    the vector length is not.
+    One reduction of several operands is one kernel, where XLA makes two or three for each alone: that counts
+    in small systems and in the time to compile.
     """
-    K = b.shape[0]
-    beta = 2.0 ** (jnp.finfo(A.dtype).maxexp // 2 - 1)
-    last = jnp.arange(K + 1) == K
-    L = cholesky(jnp.where(last[:, None], jnp.append(b, beta * beta), jnp.pad(A, (0, 1))))
-    return solve_upper(L, jnp.where(last, -beta, 0).astype(A.dtype))[:K]
+    dtype = (maxima + sums)[0].dtype
+    initial = [jnp.array(-jnp.inf, dtype)] * len(maxima) + [jnp.zeros((), dtype)] * len(sums)
+
+    def combined(left: tuple[Array, ...], right: tuple[Array, ...]) -> tuple[Array, ...]:
+        pairs = list(zip(left, right, strict=True))
+        largest = [jnp.maximum(*pair) for pair in pairs[: len(maxima)]]
+        return (*largest, *(a + b for a, b in pairs[len(maxima) :]))
+
+    return tuple(lax.reduce(maxima + sums, tuple(initial), combined, (axis,)))
 
 
 def _triangular(L: Array, B: Array, transpose: bool) -> Array:
@@ -187,6 +177,10 @@ class Factor(NamedTuple):
         """L⁻ᵀ b for b of shape (K,)."""
         return lax.platform_dependent(self.form, b, cpu=solve_upper, default=lambda inverse, b: b @ inverse)
 
+    def solve(self, b: Array) -> Array:
+        """(L Lᵀ)⁻¹ b for b of shape (K,)."""
+        return self.solve_upper(self.solve_lower(b))
+
 
 def factorised(A: Array) -> Factor:
     """The Cholesky factor of a (K, K) matrix, ready for solves; all NaN where it has none."""
@@ -195,9 +189,8 @@ def factorised(A: Array) -> Factor:
 
 def with_diagonal(A: Array, diagonal: Array) -> Array:
     """A copy of the (K, K) matrix A whose diagonal is `diagonal`."""
-    # Written into place: a mask of the diagonal would be a matrix of its own, kept through every loop.
     index = jnp.arange(A.shape[0])
-    return A.at[index, index].set(diagonal, indices_are_sorted=True, unique_indices=True)
+    return jnp.where(index[:, None] == index, diagonal, A)
 
 
 def rounding_ridge(q: Array) -> float:

@@ -2,7 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypedDict, Unpack
+from typing import Any, NamedTuple, TypedDict, Unpack
+
+import jax.numpy as jnp
+from jax import Array
+
+from ._certificate import default_tolerance
+
+DEFAULT_MAX_ITER = 60
 
 
 class Choices(TypedDict, total=False):
@@ -13,18 +20,15 @@ class Choices(TypedDict, total=False):
     algorithm
         A name in `ALGORITHMS`; "auto", the default, picks by size.
     max_iter
-        Most iterations (factorisations of the main loop, for the first-order methods sweeps); None for the
-        algorithm's own default.
+        Most iterations, each with one factorisation of the order of Q; None for 60.
     solver_tol
-        Relative KKT residual that counts as converged, and that iterations stop at; None for the tightest the
-        dtype allows, judged at 1e-9 (float64) or 1e-4 (float32).
+        Relative KKT residual that counts as converged; iterations stop at half of it. None for 1e-9 (float64)
+        or 1e-4 (float32).
     dense_columns
         Indices of the collinear columns, such as unregularised linear light profiles; () for none; None if
         not known. A wrong value costs time, never correctness.
     jacobi
         Scale Q to unit diagonal before solving (the default).
-    penalty
-        The penalty ρ of "admm", relative to the unit diagonal; other algorithms have none.
     """
 
     algorithm: str
@@ -32,22 +36,35 @@ class Choices(TypedDict, total=False):
     solver_tol: float | None
     dense_columns: Sequence[int] | None
     jacobi: bool
-    penalty: float
 
 
 @dataclass(frozen=True)
 class Options:
-    """Checked `Choices`, complete and hashable, so that compiled programs are reused."""
+    """The checked choices that shape a program; hashable, so that compiled programs are reused."""
 
     algorithm: str
-    max_iter: int | None
-    solver_tol: float | None
     dense_columns: tuple[int, ...] | None
     jacobi: bool
-    penalty: float
 
 
-def checked(K: int, algorithms: Sequence[str], **choices: Unpack[Choices]) -> Options:
+class Limits(NamedTuple):
+    """Where to stop; traced, so that other limits are no other program.
+
+    Attributes
+    ----------
+    max_iter
+        () int32, most factorisations.
+    solver_tol
+        () certificate residual that counts as converged.
+    """
+
+    max_iter: Array
+    solver_tol: Array
+
+
+def checked(
+    K: int, dtype: Any, algorithms: Sequence[str], **choices: Unpack[Choices]
+) -> tuple[Options, Limits]:
     """The choices, checked against a problem of size K and the known algorithms.
 
     Raises
@@ -65,22 +82,17 @@ def checked(K: int, algorithms: Sequence[str], **choices: Unpack[Choices]) -> Op
     if algorithm not in algorithms:
         raise ValueError(f"algorithm must be one of {', '.join(algorithms)}, not {algorithm!r}.")
     max_iter = choices.get("max_iter")
-    if max_iter is not None and int(max_iter) < 1:
+    if max_iter is None:
+        max_iter = DEFAULT_MAX_ITER
+    elif int(max_iter) < 1:
         raise ValueError(f"max_iter must be at least 1, not {max_iter}.")
     solver_tol = choices.get("solver_tol")
-    if solver_tol is not None and not 0 < float(solver_tol) < 1:
+    if solver_tol is None:
+        solver_tol = default_tolerance(dtype)
+    elif not 0 < float(solver_tol) < 1:
         raise ValueError(f"solver_tol is relative and must lie between 0 and 1, not {solver_tol}.")
-    penalty = float(choices.get("penalty", 0.1))
-    if not penalty > 0:
-        raise ValueError(f"penalty must be positive, not {penalty}.")
-    return Options(
-        algorithm=algorithm,
-        max_iter=None if max_iter is None else int(max_iter),
-        solver_tol=None if solver_tol is None else float(solver_tol),
-        dense_columns=_columns(K, choices.get("dense_columns")),
-        jacobi=bool(choices.get("jacobi", True)),
-        penalty=penalty,
-    )
+    options = Options(algorithm, _columns(K, choices.get("dense_columns")), bool(choices.get("jacobi", True)))
+    return options, Limits(jnp.asarray(int(max_iter), jnp.int32), jnp.asarray(float(solver_tol), dtype))
 
 
 def _columns(K: int, dense_columns: Sequence[int] | None) -> tuple[int, ...] | None:

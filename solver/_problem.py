@@ -4,10 +4,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
-from ._certificate import default_tolerance, jacobi_scale, scaled_residual
-from ._linalg import with_diagonal
+from ._linalg import in_one_pass, with_diagonal
 
 
 class Scaled(NamedTuple):
@@ -46,16 +45,6 @@ class Scaled(NamedTuple):
         """Ax - q."""
         return self.multiply(x) - self.q
 
-    def certifies(self, x: Array, gradient: Array, solver_tol: float | None = None) -> Array:
-        """Whether x >= 0, (K,), with its gradient is good enough to stop: () bool.
-
-        Parameters
-        ----------
-        solver_tol
-            Certificate residual to accept; None for half the dtype's default.
-        """
-        return scaled_residual(x, gradient, self.q) <= (solver_tol or default_tolerance(self.q.dtype) / 2)
-
     def rows(self, index: Array) -> Array:
         """Rows `index` of A, off-diagonal entries of empty columns included; shape (len(index), K)."""
         return self.Q[index] * self.scale[index][:, None] * self.scale[None, :]
@@ -74,7 +63,7 @@ class Scaled(NamedTuple):
         factor = weight * self.scale[start:]
         return with_diagonal(self.Q.T[start:, start:] * factor[:, None] * factor[None, :], diagonal)
 
-    def masked(self, free: Array, ridge: float = 0.0, start: int = 0) -> Array:
+    def masked(self, free: Array, start: int = 0) -> Array:
         """A on the rows and columns of `free`, the identity elsewhere, without the first `start` of both.
 
         Keeps its shape whatever the number of free variables is, as compiled programs need.
@@ -83,10 +72,8 @@ class Scaled(NamedTuple):
         ----------
         free
             (K - start,) bool.
-        ridge
-            Added to diag A on `free`, relative to it.
         """
-        diagonal = jnp.where(free, self.diagonal[start:] * (1 + ridge), 1)
+        diagonal = jnp.where(free, self.diagonal[start:], 1)
         return self.weighted(free.astype(diagonal.dtype), diagonal, start)
 
     def at_interior(self, freedom: Array, ridge: float) -> Array:
@@ -110,14 +97,13 @@ def scaled_problem(Q: Array, q: Array, jacobi: bool = True) -> Scaled:
     q
         (K,).
     """
-    scale = jacobi_scale(Q)
-    if not jacobi:
-        scale = jnp.broadcast_to(jnp.min(scale), q.shape)
-    scale = jnp.where(jnp.diagonal(Q) > 0, scale, 0)
+    diagonal = jnp.diagonal(Q)
+    scale = lax.rsqrt(jnp.where(diagonal > 0, diagonal if jacobi else jnp.max(diagonal), jnp.inf))
     linear = scale * q
-    pull = jnp.max(jnp.maximum(linear, 0))
+    (pull,) = in_one_pass(maxima=(linear,))
     pull = jnp.where(pull > 0, pull, 1)
-    return Scaled(Q, linear / pull, scale, pull)
+    # An empty variable is fixed at zero, and strictly so.
+    return Scaled(Q, jnp.where(scale > 0, linear / pull, -1), scale, pull)
 
 
 def validated(Q: Any, q: Any) -> tuple[Array, Array]:

@@ -6,26 +6,22 @@ Problem
     reconstruction).
 
 Steps
-    0. If all source variables would stay open in step 3, `_active_set` answers at once.
     1. Name the dense block (`_blocks`): given by the caller, or found.
     2. Identify (`_identify`): score the source variables with one float32 factorisation.
     3. Eliminate (`_eliminate`): solve exactly with one factorisation, leaving the uncertain variables open.
     4. Certify on the full problem; if it fails, refresh the scores and repeat step 3, at most `MAX_ROUNDS`
-       times, and only while at most `FEW_WRONG` variables are wrong.
-    5. Still uncertified: exchange (`_exchange`) from the latest scores, which moves any number of variables.
-    6. Not settled either: the interior-point method on the full problem. Steps 5 and 6 are loops that make
-       no trip otherwise. Under `vmap` on a CPU only lanes that need them pay for them.
+       times, and only while each round leaves at most half of the wrong variables, and few.
+    5. Still uncertified, interior points (`_interior`). They are a
+       loop that makes no trip otherwise. Under `vmap` on a CPU only lanes that need it pay for it.
 
 Cost
-    Step 2: about one Cholesky equivalent; step 3: about one and a half per round; step 4: one product;
-    steps 5 and 6: one factorisation a step.
+    Step 2: about one Cholesky equivalent; step 3: about one and a half per round; step 4: one product.
 
 Convergence
-    The answer is exact when certified. Cycling is impossible: rounds and exchanges are bounded, and the
-    interior-point method does not depend on them.
+    The answer is exact when certified. Rounds are bounded, and step 5 does not depend on them.
 
 References
-    As in `_identify`, `_eliminate`, `_exchange` and `_pdip`; the combination is this project's own.
+    As in `_identify`, `_eliminate` and `_interior`; the combination is this project's own.
 """
 
 from typing import NamedTuple
@@ -33,34 +29,29 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ._active_set import solve_active_set
 from ._blocks import Blocks, blocks
-from ._certificate import default_tolerance, scaled_residual
+from ._certificate import scaled_residual
 from ._eliminate import CANDIDATES, eliminate
 from ._identify import Scores, identify
-from ._pdip import DEFAULT_MAX_ITER, solve_pdip
+from ._interior import Best, nothing_yet, solve_interior
 from ._problem import Scaled
-from ._search import by_exchange
 
 MAX_ROUNDS = 4
-FEW_WRONG = CANDIDATES // 4
-MAX_EXCHANGES = 20
 
 
 class _Round(NamedTuple):
-    """State: best scores, the answer, rounds made, certified, and whether more rounds make no sense."""
+    """State: the latest scores, how many variables were wrong, the best answer, and whether to go on."""
 
     scores: Scores
-    x: Array
-    rounds: Array
-    certified: Array
-    hopeless: Array
+    wrong: Array
+    best: Best
+    hopeful: Array
 
 
 def solve_schur(
-    problem: Scaled, dense_columns: tuple[int, ...] | None, max_iter: int | None, solver_tol: float | None
-) -> tuple[Array, Array]:
-    """Solve the scaled problem: answer (K,) and the number of rounds, steps of a fallback included.
+    problem: Scaled, dense_columns: tuple[int, ...] | None, limit: Array, tolerance: Array
+) -> Best:
+    """Solve the scaled problem.
 
     Parameters
     ----------
@@ -68,45 +59,42 @@ def solve_schur(
         The scaled problem.
     dense_columns
         The collinear columns, sorted; None to find them.
-    max_iter
-        Most rounds and interior-point steps together.
-    solver_tol
-        Certificate residual to accept; None for half the dtype's default.
+    limit
+        () int32, most factorisations.
+    tolerance
+        () certificate residual to stop at.
     """
     parts = blocks(problem, dense_columns)
-    if problem.q.shape[0] - parts.dense.shape[0] <= CANDIDATES:
-        return solve_active_set(problem, max_iter, solver_tol)
-    budget = DEFAULT_MAX_ITER + MAX_ROUNDS if max_iter is None else max_iter
-    tolerance = solver_tol or default_tolerance(problem.q.dtype) / 2
-    final = _rounds(parts, tolerance, min(MAX_ROUNDS, budget))
-    spent = final.certified | (final.rounds >= budget)
-    guess = parts.assemble(final.scores.source > 0, final.scores.dense)
-    search = by_exchange(problem, guess, min(MAX_EXCHANGES, budget), solver_tol, enabled=~spent)
-    rest = jnp.maximum(budget - final.rounds - search.steps, 1)
-    fallback, steps = solve_pdip(problem, rest, solver_tol, skip=spent | search.certified)
-    x = jnp.where(spent, final.x, jnp.where(search.certified, search.x, fallback))
-    return x, final.rounds + search.steps + steps
+    best = nothing_yet(problem)
+    if parts.is_source.shape[0] > CANDIDATES:
+        best = _rounds(parts, limit, tolerance, best)
+    return solve_interior(problem, limit, tolerance, best)
 
 
-def _rounds(parts: Blocks, tolerance: float, limit: int) -> _Round:
+def _rounds(parts: Blocks, limit: Array, tolerance: Array, best: Best) -> Best:
     problem = parts.problem
+    most = jnp.minimum(1 + MAX_ROUNDS, limit)
 
     def unfinished(state: _Round) -> Array:
-        return (state.rounds < limit) & ~state.certified & ~state.hopeless
+        return (state.best.steps < most) & (state.best.residual > tolerance) & state.hopeful
 
     def once(state: _Round) -> _Round:
-        raw = eliminate(parts, state.scores)
+        raw = eliminate(parts, state.scores, tolerance)
         x = jnp.maximum(raw, 0)
         gradient = problem.gradient(x)
         residual = scaled_residual(x, gradient, problem.q)
         wrong = jnp.sum((raw < 0) | ((x == 0) & (gradient < -tolerance)))
         score = jnp.where(raw != 0, raw, -gradient / state.scores.penalty)[parts.start :]
-        scores = Scores(
-            jnp.where(parts.is_source, score, -jnp.inf), parts.of_dense(x) > 0, state.scores.penalty
+        scores = state.scores._replace(source=jnp.where(parts.is_source, score, -jnp.inf))
+        better = residual < state.best.residual
+        best = Best(
+            jnp.where(better, x, state.best.x),
+            jnp.minimum(residual, state.best.residual),
+            state.best.steps + 1,
         )
-        hopeless = (residual == jnp.inf) | (wrong > FEW_WRONG)
-        return _Round(scores, x, state.rounds + 1, residual <= tolerance, hopeless)
+        hopeful = (wrong <= CANDIDATES) & (2 * wrong <= state.wrong) & (residual < jnp.inf)
+        return _Round(scores, wrong, best, hopeful)
 
-    no = jnp.zeros((), bool)
-    start = _Round(identify(parts), jnp.zeros_like(problem.q), jnp.zeros((), jnp.int32), no, no)
-    return lax.while_loop(unfinished, once, start)
+    identified = best._replace(steps=best.steps + 1)
+    begin = _Round(identify(parts), jnp.array(problem.q.shape[0]), identified, jnp.ones((), bool))
+    return lax.while_loop(unfinished, once, begin).best
