@@ -149,7 +149,9 @@ def judged(Q: Array, q: Array, x: Array) -> Judged:
         maxima=(own, empty.astype(q.dtype), jnp.where(diagonal > 0, scale * parallel, 0) - 1 - rounding),
         sums=(own,),
     )
-    own = _or_one(own + BENEATH_NOTICE * largest)
+    unit = _or_one(largest)
+    size, slope, linear = size / unit, slope / unit, linear / unit
+    own = _or_one(own / unit + BENEATH_NOTICE)
     primal, dual, complementarity, gap, work = in_one_pass(
         maxima=(-size / own, -slope / own, jnp.minimum(jnp.abs(size), jnp.abs(slope)) / own),
         sums=(jnp.abs(size * slope), size * linear),

@@ -75,6 +75,7 @@ class Relaxed(NamedTuple):
     form: Array
 
 
+@in_full_precision
 @jax.named_scope(GRADIENT_SCOPE)
 def tangent_of_answer(Q: Array, q: Array, x: Array, kappa: Array, dQ: Array, dq: Array) -> Array:
     """The change (K,) of the answer x with Q and q, through the system relaxed to κ.
@@ -117,14 +118,13 @@ def _tangents(Q: Array, point: Relaxed, dQ: Array, dq: Array) -> tuple[Array, Ar
     """The changes of primal and dual, in the problem's own units."""
     x = point.scale * point.unit * point.x
     freedom = jnp.maximum(_freedom(point.x, point.z), jnp.finfo(x.dtype).tiny)
-    root = jnp.sqrt(freedom)
-    weight = root * point.scale
+    weight = jnp.sqrt(freedom) * point.scale
 
     def multiply(y: Array) -> Array:
         return weight * (Q @ (weight * y)) + (1 - freedom) * y
 
     def solve(_: Callable[[Array], Array], b: Array) -> Array:
-        return _conjugate_gradients(multiply, Factor(point.form), b)
+        return _conjugate_gradients(Q, weight, freedom, point.form, b)
 
     right = dq - 0.5 * (dQ @ x + x @ dQ)
     dx = weight * lax.custom_linear_solve(multiply, weight * right, solve, symmetric=True)
@@ -133,7 +133,7 @@ def _tangents(Q: Array, point: Relaxed, dQ: Array, dq: Array) -> tuple[Array, Ar
 
 def _freedom(x: Array, z: Array) -> Array:
     total = x + z
-    return jnp.where(total > 0, x / jnp.where(total > 0, total, 1), 0.5)
+    return jnp.where(total == 0, 0.5, x / jnp.where(total == 0, 1, total))
 
 
 def _on_manifold(difference: Array, kappa: Array) -> tuple[Array, Array]:
@@ -275,13 +275,15 @@ def _follow(problem: Scaled, kappa: Array, factor: Factor, root: Array, start: A
     return lax.while_loop(unfinished, attempt, begin)
 
 
-def _conjugate_gradients(multiply: Callable[[Array], Array], factor: Factor, b: Array) -> Array:
-    """Solve `multiply(y) = b`, preconditioned with a Cholesky factor, to rounding level of the dtype.
+@by_lane
+@in_full_precision
+def _conjugate_gradients(Q: Array, weight: Array, freedom: Array, form: Array, b: Array) -> Array:
+    """Solve (W Q W + I - E²) y = b to rounding level, W = diag(weight), preconditioned with the factor `form`.
 
     The first pass, along a direction of zero, only finds the first direction, so that one copy of the solve
     is compiled.
     """
-    goal = (64 * jnp.finfo(b.dtype).eps) ** 2
+    factor, goal = Factor(form), (64 * float(jnp.finfo(b.dtype).eps)) ** 2
 
     def unfinished(state: tuple[Any, ...]) -> Array:
         *_, energy, first_energy, steps = state
@@ -291,7 +293,7 @@ def _conjugate_gradients(multiply: Callable[[Array], Array], factor: Factor, b: 
     def step(state: tuple[Any, ...]) -> tuple[Any, ...]:
         y, residual, direction, energy, first_energy, steps = state
         first = steps == 0
-        image = multiply(direction)
+        image = weight * (Q @ (weight * direction)) + (1 - freedom) * direction
         (bending,) = in_one_pass(sums=(direction * image,))
         length = jnp.where(first, 0, energy / bending)
         y, residual = y + length * direction, residual - length * image
@@ -301,4 +303,6 @@ def _conjugate_gradients(multiply: Callable[[Array], Array], factor: Factor, b: 
         return y, residual, direction, new_energy, jnp.where(first, new_energy, first_energy), steps + 1
 
     zero, none = jnp.zeros_like(b), jnp.zeros((), jnp.int32)
-    return lax.while_loop(unfinished, step, (zero, b, zero, zero[0], zero[0], none))[0]
+    y, *_, first_energy, _ = lax.while_loop(unfinished, step, (zero, b, zero, zero[0], zero[0], none))
+    # What is not finite ends the loop at once, with zeros that look like a solution.
+    return y + 0 * first_energy

@@ -10,20 +10,22 @@ import pytest
 
 import solver
 from solver._blocks import blocks
-from solver._collinear import PENALTY, RELAXATION, AffineSweep
 from solver._eliminate import CANDIDATES
 from solver._identify import (
+    DENSE_PENALTY,
+    DENSE_RELAXATION,
+    DENSE_SWEEPS,
     FLOAT32_NOISE,
-    INNER_SWEEPS,
-    OUTER_RELAXATION,
+    RELAXATION,
     SWEEPS,
+    AffineSweep,
     Scores,
     _advanced,
     _by_factor,
     _by_inverse,
     identify,
 )
-from solver._linalg import BLOCK, LEAF, blocked, cholesky_solution, factorised, inverse_by_doubling
+from solver._linalg import BLOCK, LEAF, blocked, factorised, in_one_pass, inverse_by_doubling
 from solver._problem import scaled_problem
 
 from .devices import as_on_an_accelerator
@@ -63,43 +65,30 @@ def test_a_factor_solves_in_every_form(K: int, device: str) -> None:
     assert is_inverse == (device == "accelerator")
 
 
-@pytest.mark.usefixtures("device")
-@pytest.mark.parametrize("K", [1, 2, 5, 124])
-@pytest.mark.parametrize("scale", [1e-130, 1.0, 1e130])
-@pytest.mark.parametrize("condition", [1e1, 1e12])
-def test_a_solution_without_a_factor_kept(K: int, scale: float, condition: float) -> None:
-    rng = np.random.default_rng(K)
-    basis, _ = np.linalg.qr(rng.normal(size=(K, K)))
-    A = basis * np.geomspace(1, 1 / condition, K) @ basis.T
-    b = scale * rng.normal(size=K)
-    x = np.asarray(jax.jit(cholesky_solution)(A, b))
-    # The backward error: what a stable method keeps at rounding level in any condition.
-    assert np.abs(A @ x - b).max() <= rounding(K) * np.abs(x).max()
-
-
-@pytest.mark.usefixtures("device")
-def test_a_float32_solution_without_a_factor_kept() -> None:
-    A, b = positive_definite(60).astype(np.float32), np.linspace(-1, 1, 60, dtype=np.float32)
-    x = jax.jit(cholesky_solution)(A, b)
-    assert x.dtype == jnp.float32
-    expected = np.linalg.solve(A.astype(float), b)
-    np.testing.assert_allclose(x, expected, atol=rounding(60, 5, np.float32) * np.abs(expected).max())
+def test_reductions_in_one_pass() -> None:
+    rng = np.random.default_rng(3)
+    A, B = rng.normal(size=(2, 7, 9))
+    for axis in (0, 1):
+        largest, total, other = in_one_pass(maxima=(jnp.asarray(A),), sums=(jnp.asarray(B), jnp.asarray(A)), axis=axis)
+        np.testing.assert_array_equal(largest, A.max(axis))
+        np.testing.assert_allclose((total, other), (B.sum(axis), A.sum(axis)), atol=rounding(9))
+    (broken,) = in_one_pass(maxima=(jnp.array([1.0, np.nan, 2.0]),))
+    assert np.isnan(broken)
 
 
 @pytest.mark.usefixtures("device")
 def test_without_a_factor_everything_is_nan() -> None:
     indefinite = jnp.asarray(np.diag([1.0, -1.0, 1.0]))
     assert np.isnan(factorised(indefinite).solve_lower(jnp.ones(3))).any()
-    assert np.isnan(cholesky_solution(indefinite, jnp.ones(3))).all()
 
 
 def admm(
     S: np.ndarray, q: np.ndarray, penalty: np.ndarray, y: np.ndarray, u: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`INNER_SWEEPS` sweeps as textbooks have them, with the two vectors y and u."""
-    for _ in range(INNER_SWEEPS):
+    """`DENSE_SWEEPS` sweeps as textbooks have them, with the two vectors y and u."""
+    for _ in range(DENSE_SWEEPS):
         x = np.linalg.solve(S + np.diag(penalty), q + penalty * (y - u))
-        relaxed = RELAXATION * x + (1 - RELAXATION) * y
+        relaxed = DENSE_RELAXATION * x + (1 - DENSE_RELAXATION) * y
         y, u = np.maximum(relaxed + u, 0), np.minimum(relaxed + u, 0)
     return y, u
 
@@ -112,7 +101,7 @@ def test_affine_sweeps_are_admm() -> None:
     y, u = admm(S, q - from_source, penalty, np.zeros(30), np.zeros(30))
     r = np.asarray(_advanced(sweep, jnp.zeros(30), jnp.asarray(from_source)))
     # Errors of one sweep do not grow in those after it: ADMM's map lengthens no distance.
-    tolerance = INNER_SWEEPS * rounding(30, np.linalg.cond(S + np.diag(penalty)))
+    tolerance = DENSE_SWEEPS * rounding(30, np.linalg.cond(S + np.diag(penalty)))
     np.testing.assert_allclose(np.maximum(r, 0), y, atol=tolerance * y.max())
     np.testing.assert_allclose(np.minimum(r, 0), u, atol=tolerance * np.abs(u).max())
 
@@ -146,7 +135,7 @@ class Identification(NamedTuple):
         S = A[np.ix_(dense, dense)] - C.T @ np.linalg.solve(M, C)
         diagonal = np.maximum(np.diag(S), FLOAT32_NOISE)
         S = S + FLOAT32_NOISE * np.diag(diagonal)
-        return cls(M, C, S, PENALTY * diagonal, q[source], q[dense], rho)
+        return cls(M, C, S, DENSE_PENALTY * diagonal, q[source], q[dense], rho)
 
     def scores(self) -> np.ndarray:
         """The source's scores (n,) by ADMM as textbooks have it, with that of the dense block inside."""
@@ -157,7 +146,7 @@ class Identification(NamedTuple):
             b = self.qs + self.rho * (y - u)
             y_dense, u_dense = admm(self.S, self.qm - across.T @ b, self.penalty, y_dense, u_dense)
             x = np.linalg.solve(self.M, b - self.C @ y_dense)
-            r = OUTER_RELAXATION * x + (1 - OUTER_RELAXATION) * y + u
+            r = RELAXATION * x + (1 - RELAXATION) * y + u
             y, u = np.maximum(r, 0), np.minimum(r, 0)
         return r
 
@@ -212,10 +201,10 @@ def test_sweeps_of_both_devices_are_admm_in_float64(hint: tuple[int, ...] | None
     dense = AffineSweep.prepare(*map(jnp.asarray, (problem.S, problem.qm, problem.penalty)))
     expected = problem.scores()
     # The penalties bound the condition of both systems that a sweep solves.
-    condition = np.linalg.cond(problem.M) + problem.qm.size / PENALTY
+    condition = np.linalg.cond(problem.M) + problem.qm.size / DENSE_PENALTY
     tolerance = SWEEPS * rounding(q.size, condition) * np.abs(expected).max()
     for form, factor in ((_by_factor, L), (_by_inverse, np.linalg.inv(L))):
-        found, _ = jax.jit(form)(factor, W, dense, problem.qs, problem.rho)
+        found = jax.jit(form)(factor, W, dense, problem.qs, problem.rho)
         np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
 
 
