@@ -50,6 +50,8 @@ STEP_TO_BOUNDARY = 0.995
 READY_AT = 0.02
 # The positive part of a point is worth a look where the smaller of all pairs (x, z) is below, relative to max(x).
 LOOK_AT = 1e-3
+# Below, a factorisation costs no more than the steps that reuse one.
+REUSE_FROM = 150
 # A crossover's steps, each of which must shrink the residual by a factor, and its exchanges without progress.
 MAX_CROSSOVER_STEPS = 25
 SHRINKING = 10**-0.5
@@ -180,7 +182,8 @@ def _step(problem: Scaled, limit: Array, tolerance: Array, state: _State) -> _St
     ready = (pivoting | (settled & (state.wait <= 0))) & ~broken
     look = ready | (state.best.steps + 1 >= limit) | (smaller <= LOOK_AT * larger)
     answer = jnp.where(pivoting, state.answer, jnp.where(x > z, x, 0))
-    most = jnp.where(ready, MAX_CROSSOVER_STEPS, look.astype(int))
+    longest = MAX_CROSSOVER_STEPS if x.shape[0] >= REUSE_FROM else 1
+    most = jnp.where(pivoting, MAX_CROSSOVER_STEPS, jnp.where(ready, longest, look.astype(int)))
     end = _cross_over(problem, interior, state.best, free, answer, most, tolerance, pivoting)
 
     pivot = ready & ~pivoting & ~end.wrong
@@ -190,7 +193,7 @@ def _step(problem: Scaled, limit: Array, tolerance: Array, state: _State) -> _St
         z,
         problem.gradient(x),
         end.free,
-        end.y,
+        jnp.where(end.free, end.y, 0),
         pivot,
         jnp.where(failed, state.pause, state.wait - 1),
         jnp.where(failed, 2 * state.pause, state.pause),
