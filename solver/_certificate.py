@@ -9,7 +9,6 @@ from jax import Array, lax
 
 from ._linalg import in_full_precision, in_one_pass
 
-
 # Of the largest scale of a variable. Gaussians narrower than a pixel have scales of 1e-20 and less.
 BENEATH_NOTICE = 1e-6
 
@@ -36,7 +35,7 @@ class ResultCode(IntEnum):
     )
     UNBOUNDED = (
         4,
-        "a variable has a diagonal entry Q[i, i] < 0, or zero where q is positive: the objective has no minimum",
+        "an entry Q[i, i] is negative, or zero where q is positive: the objective has no minimum",
         "remove the empty column or regularise it",
     )
 
@@ -72,12 +71,11 @@ class Certificate(NamedTuple):
     dual
         max over i of max(-ĝᵢ, 0) / sᵢ: how much a variable at its bound still wants to grow.
     complementarity
-        max over i of min(|x̂ᵢ|, |ĝᵢ|) / sᵢ: every variable is at its bound or has no gradient. With `dual` this
-        is the componentwise backward error of the free equations (W. Oettli and W. Prager, Numer. Math. 6
-        (1964) 405).
+        max over i of min(|x̂ᵢ|, |ĝᵢ|) / sᵢ: every variable is at its bound or has no gradient. On the free
+        variables it is the componentwise backward error (W. Oettli and W. Prager, Numer. Math. 6 (1964) 405).
     gap
-        Σ|x̂ᵢ ĝᵢ| / |qᵀx|: where x >= 0 and ĝ >= 0 it bounds (f(x) - f*) / |qᵀx|, the error of the objective (weak
-        duality, Boyd and Vandenberghe, Convex Optimization, section 5.5). At the optimum |qᵀx| is 2|f*|.
+        Σ|x̂ᵢ ĝᵢ| / |qᵀx|: where x >= 0 and ĝ >= 0 it bounds (f(x) - f*) / |qᵀx|, the error of the objective
+        (weak duality, Boyd and Vandenberghe, Convex Optimization, section 5.5). At the optimum |qᵀx| = 2|f*|.
     """
 
     primal: Array
@@ -116,7 +114,7 @@ def certificate(Q: Array, q: Array, x: Array) -> Certificate:
     """Measure how well x solves: minimise ½ xᵀQx - qᵀx subject to x >= 0.
 
     Computed from the problem as it was given and the answer alone, so it judges every algorithm alike.
-    Residuals that are not finite come out as infinity. Variables with Q[i, i] <= 0 count unscaled, with D = 1.
+    Residuals that are not finite come out as infinity. Variables with Q[i, i] <= 0 count with D = 1.
 
     Parameters
     ----------

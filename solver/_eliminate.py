@@ -34,8 +34,8 @@ from jax import Array, lax
 from ._blocks import Blocks
 from ._identify import Scores
 from ._interior import nothing_yet, solve_interior
-from ._options import DEFAULT_MAX_ITER
 from ._linalg import factorised
+from ._options import DEFAULT_MAX_ITER
 from ._problem import scaled_problem
 
 CANDIDATES = 64
@@ -54,7 +54,9 @@ def eliminate(parts: Blocks, scores: Scores, tolerance: Array) -> Array:
     couplings = jnp.concatenate([rows[:, start:], parts.linear_source[None, :]]).T
     Y = factor.solve_lower(jnp.where(free[:, None], couplings, 0))
     eliminated = Y.T @ Y
-    y = _solve_small(rows[:, opened] - eliminated[:-1, :-1], problem.q[opened] - eliminated[:-1, -1], tolerance)
+    y = _solve_small(
+        rows[:, opened] - eliminated[:-1, :-1], problem.q[opened] - eliminated[:-1, -1], tolerance
+    )
 
     remainder = factor.solve_upper(Y[:, -1] - Y[:, :-1] @ y)
     x = jnp.zeros_like(problem.q).at[start:].set(jnp.where(free, remainder, 0))

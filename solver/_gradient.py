@@ -17,8 +17,8 @@ Steps
     2. Factorise; one Newton step with backtracking, then more steps with the factor kept (chord steps) while
        they shrink r. Repeat until r is below a tenth of √κ, the width of the transition between free and
        fixed, and was below a few widths where the factor was made. For a small κ (1e-11) once is enough.
-    3. Solve for dx at the final point by conjugate gradients, preconditioned with the last factor: two to five
-       iterations.
+    3. Solve for dx at the final point by conjugate gradients, preconditioned with the last factor: two to
+       five iterations.
     4. The relaxed point has that same derivative, so the rule may be differentiated again and again, forwards
        and backwards.
 
@@ -56,23 +56,13 @@ MAX_CONJUGATE_GRADIENT_STEPS = 30
 
 
 class Relaxed(NamedTuple):
-    """A point of the relaxed manifold.
+    """A point of the relaxed manifold."""
 
-    Attributes
-    ----------
-    x, z
-        (K,) primal and dual, in the units of a problem with unit diagonal and max(q) = 1 or κ = 1.
-    scale, unit
-        (K,) and (): the original primal is `scale * unit * x`.
-    form
-        (K, K) the factor of E A E + I - E² at a point nearby.
-    """
-
-    x: Array
-    z: Array
-    scale: Array
-    unit: Array
-    form: Array
+    x: Array  # (K,) primal, in units with diag Q = 1, and max(q) = 1 or κ = 1
+    z: Array  # (K,) dual, likewise
+    scale: Array  # (K,) the original primal is `scale * unit * x`
+    unit: Array  # ()
+    form: Array  # (K, K) the factor of E A E + I - E² at a point nearby
 
 
 @in_full_precision
@@ -162,28 +152,14 @@ def _relax(Q: Array, q: Array, x: Array, kappa: Array) -> Relaxed:
 
 
 class _Newton(NamedTuple):
-    """State of the Newton iteration.
+    """State of the Newton iteration."""
 
-    Attributes
-    ----------
-    difference, residual
-        (K,) x - z, and stationarity there.
-    form
-        (K, K) the last factor.
-    began
-        () largest residual where it was made.
-    factorisations
-        () int32.
-    stuck
-        () bool, the last factor shrank nothing.
-    """
-
-    difference: Array
-    residual: Array
-    form: Array
-    began: Array
-    factorisations: Array
-    stuck: Array
+    difference: Array  # (K,) x - z
+    residual: Array  # (K,) stationarity there
+    form: Array  # (K, K) the last factor
+    began: Array  # () largest residual where it was made
+    factorisations: Array  # () int32
+    stuck: Array  # () bool, the last factor shrank nothing
 
 
 def _newton(problem: Scaled, kappa: Array, start: Array) -> _Newton:
@@ -203,38 +179,22 @@ def _newton(problem: Scaled, kappa: Array, start: Array) -> _Newton:
         return _Newton(path.difference, path.residual, factor.form, path.began, count, path.taken < 2)
 
     unknown = jnp.full_like(start, jnp.inf)
-    begin = _Newton(
-        start, unknown, 0 * problem.Q, unknown[0], jnp.zeros((), jnp.int32), jnp.zeros((), bool)
-    )
+    begin = _Newton(start, unknown, 0 * problem.Q, unknown[0], jnp.zeros((), jnp.int32), jnp.zeros((), bool))
     return lax.while_loop(unfinished, step, begin)
 
 
 class _Path(NamedTuple):
-    """Points reached with one factor.
+    """Points reached with one factor."""
 
-    Attributes
-    ----------
-    difference, residual
-        (K,) the last point that was taken.
-    change, length
-        (K,) and () the step to try from there.
-    size, largest
-        () squared norm of the residual, and its largest entry.
-    began
-        () largest residual of the first point.
-    taken, missed
-        () int32, points taken, the start included, and trials in a row that were not.
-    """
-
-    difference: Array
-    residual: Array
-    change: Array
-    length: Array
-    size: Array
-    largest: Array
-    began: Array
-    taken: Array
-    missed: Array
+    difference: Array  # (K,) x - z of the last point that was taken
+    residual: Array  # (K,) stationarity there
+    change: Array  # (K,) the step to try from there
+    length: Array  # () how much of it
+    size: Array  # () squared norm of the residual
+    largest: Array  # () its largest entry
+    began: Array  # () that of the first point
+    taken: Array  # () int32, points taken, the start included
+    missed: Array  # () int32, trials in a row that were not
 
 
 def _follow(problem: Scaled, kappa: Array, factor: Factor, root: Array, start: Array) -> _Path:
@@ -278,7 +238,7 @@ def _follow(problem: Scaled, kappa: Array, factor: Factor, root: Array, start: A
 @by_lane
 @in_full_precision
 def _conjugate_gradients(Q: Array, weight: Array, freedom: Array, form: Array, b: Array) -> Array:
-    """Solve (W Q W + I - E²) y = b to rounding level, W = diag(weight), preconditioned with the factor `form`.
+    """Solve (W Q W + I - E²) y = b, W = diag(weight), to rounding level; `form` is a factor of it or nearly.
 
     The first pass, along a direction of zero, only finds the first direction, so that one copy of the solve
     is compiled.

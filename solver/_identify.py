@@ -46,45 +46,28 @@ PENALTY = 0.06
 SWEEPS = 40
 RELAXATION = 1.8
 FLOAT32_NOISE = 1e-6
-# Of the sweeps on the dense block: half the penalty leaves the signs of some real systems undecided at the end.
+# On the dense block. Half the penalty leaves the signs of some real systems undecided at the end.
 DENSE_PENALTY = 0.02
 DENSE_SWEEPS = 10
 DENSE_RELAXATION = 1.6
 
 
 class Scores(NamedTuple):
-    """Guess of the free set.
+    """Guess of the free set."""
 
-    Attributes
-    ----------
-    source
-        (K - start,) positive where the variable is believed free; the absolute value is the confidence.
-    penalty
-        () ρ: what turns a gradient into a score.
-    """
-
+    # (K - start,) positive where the variable is believed free; the absolute value is the confidence
     source: Array
-    penalty: Array
+    penalty: Array  # () ρ: what turns a gradient into a score
 
 
 class AffineSweep(NamedTuple):
     """A sweep of ADMM on a small problem (S, q) with penalties R: affine in the point r and in |r|.
 
-    With α the over-relaxation, r becomes α(S + R)⁻¹(q + R|r|) - (α/2)|r| + (1 - α/2)r.
+    With α the over-relaxation, r becomes α(S + R)⁻¹(q + R|r|) - (α/2)|r| + (1 - α/2)r."""
 
-    Attributes
-    ----------
-    response
-        (m, m) α(S + R)⁻¹.
-    reflection
-        (m, m) α(S + R)⁻¹R - (α/2)I.
-    pull
-        (m,) `response` times the linear term.
-    """
-
-    response: Array
-    reflection: Array
-    pull: Array
+    response: Array  # (m, m) α(S + R)⁻¹
+    reflection: Array  # (m, m) α(S + R)⁻¹R - (α/2)I
+    pull: Array  # (m,) `response` times the linear term
 
     @classmethod
     def prepare(cls, S: Array, q: Array, penalty: Array) -> "AffineSweep":
@@ -106,7 +89,9 @@ def identify(parts: Blocks) -> Scores:
     rho = PENALTY * _largest_eigenvalue(matrix)
     factor = factorised(with_diagonal(matrix, jnp.diagonal(matrix) + rho))
     rows = parts.problem.rows(parts.dense)
-    within = rows[:, parts.dense] + jnp.diag(jnp.where(parts.problem.scale[parts.dense] > 0, 0, 1).astype(dtype))
+    within = rows[:, parts.dense] + jnp.diag(
+        jnp.where(parts.problem.scale[parts.dense] > 0, 0, 1).astype(dtype)
+    )
     coupling = jnp.where(parts.is_source, rows[:, parts.start :], 0).T
     W = factor.solve_lower(coupling.astype(low))
     dense = _eliminated(within - (W.T @ W).astype(dtype), parts.problem.q[parts.dense])

@@ -5,14 +5,15 @@ Problem
     conditions are Ax - q - z = 0, x >= 0, z >= 0 and xᵢzᵢ = 0.
 
 Steps
-    1. Start at x = z = t, where t is the best multiple of the vector of ones.
+    1. Start at x = z = t, the best multiple of the vector of ones, or a third of the mean slope there if that
+       is more.
     2. Factorise A + diag(z/x), scaled on both sides by E = (x/(x+z))^½ so that its entries stay bounded.
     3. Predict with complementarity target 0. The share of each xᵢ that this step takes away tells whether xᵢ
        is free (nearly none of it) or fixed (nearly all of it), in whatever units.
     4. Correct towards σμ, the target that the prediction allows for; then at most `CORRECTIONS` times towards
        products that are neither far below nor far above it, while this lengthens the step.
-    5. Cross over where the prediction goes nearly all the way: solve A_FF x_F = q_F on the predicted free set F
-       by conjugate gradients, preconditioned with the factor at hand, and exchange what has the wrong sign.
+    5. Cross over where the prediction goes nearly all the way: solve A_FF x_F = q_F on the predicted free set
+       F by conjugate gradients, preconditioned with the factor at hand, and exchange what has the wrong sign.
     6. Where that converges too slowly, the next factorisation is that of A_FF itself: it is the matrix of
        step 2 for E² = 1 on F and 0 elsewhere. Then the iteration goes on from where it was.
     7. Stop when an answer certifies. The best one seen is returned, whatever ended the loop.
@@ -22,8 +23,8 @@ Cost per step
     A crossover: two triangular solves and one product for each step of conjugate gradients.
 
 Convergence
-    Superlinear near a strictly complementary optimum; crossovers shorten the path and do not change it. Two to
-    twelve factorisations are usual. Degenerate systems with condition numbers above 1e9 take up to twenty.
+    Superlinear near a strictly complementary optimum; crossovers shorten the path and do not change it. Two
+    to twelve factorisations are usual. Degenerate systems of condition 1e9 and more take up to twenty.
 
 References
     S. Mehrotra, On the implementation of a primal-dual interior point method, SIAM J. Optim. 2 (1992) 575.
@@ -46,9 +47,9 @@ from ._problem import Scaled
 
 CORRECTIONS = 2
 STEP_TO_BOUNDARY = 0.995
-# A prediction with σ below goes three quarters of the way or more: worth a crossover if the free set has settled.
+# A prediction with a smaller σ goes three quarters of the way: worth a crossover if the free set has settled.
 READY_AT = 0.02
-# The positive part of a point is worth a look where the smaller of all pairs (x, z) is below, relative to max(x).
+# The positive part is worth a look where the smaller of each pair (x, z) is below, relative to max(x).
 LOOK_AT = 1e-3
 # Below, a factorisation costs no more than the steps that reuse one.
 REUSE_FROM = 150
@@ -59,54 +60,26 @@ SPARE_EXCHANGES = 2
 
 
 class Best(NamedTuple):
-    """The best answer so far.
+    """The best answer so far."""
 
-    Attributes
-    ----------
-    x
-        (K,), non-negative.
-    residual
-        () its certificate residual, an upper bound.
-    steps
-        () int32, factorisations made.
-    """
-
-    x: Array
-    residual: Array
-    steps: Array
+    x: Array  # (K,), non-negative
+    residual: Array  # () its certificate residual, an upper bound
+    steps: Array  # () int32, factorisations made
 
 
 class _State(NamedTuple):
-    """State of the iteration.
+    """State of the iteration."""
 
-    Attributes
-    ----------
-    x, z, gradient
-        (K,) the interior point, and Ax - q there.
-    free
-        (K,) bool, the variables that are predicted to be free.
-    answer
-        (K,) where a factor of A on `free` is to be made: the point to go on from.
-    pivoting
-        () bool, whether it is.
-    wait, pause
-        () int32, interior steps until the next crossover, and after the next one that fails.
-    best
-        The best answer.
-    broken
-        () bool, the matrix has no factor.
-    """
-
-    x: Array
-    z: Array
-    gradient: Array
-    free: Array
-    answer: Array
-    pivoting: Array
-    wait: Array
-    pause: Array
+    x: Array  # (K,) the interior point
+    z: Array  # (K,) its dual
+    gradient: Array  # (K,) Ax - q
+    free: Array  # (K,) bool, the variables that are predicted to be free
+    answer: Array  # (K,) where a factor of A on `free` is to be made: the point to go on from
+    pivoting: Array  # () bool, whether it is
+    wait: Array  # () int32, steps until the next crossover may be tried
+    pause: Array  # () int32, how many it will be after one that fails
     best: Best
-    broken: Array
+    broken: Array  # () bool, the matrix has no factor
 
 
 class _Interior(NamedTuple):
@@ -143,7 +116,9 @@ def solve_interior(problem: Scaled, limit: Array, tolerance: Array, best: Best) 
     q, ones = problem.q, jnp.ones_like(problem.q)
     image = problem.multiply(ones)
     total, square, curvature = in_one_pass(sums=(q, q * q, image))
-    start = jnp.maximum(total, 0.1 * (square * q.shape[0]) ** 0.5) / curvature
+    multiple = jnp.maximum(total, 0.1 * (square * q.shape[0]) ** 0.5) / curvature
+    (slopes,) = in_one_pass(sums=(jnp.abs(multiple * image - q),))
+    start = jnp.maximum(multiple, 0.3 * slopes / q.shape[0])
     one = jnp.ones((), jnp.int32)
     begin = _State(
         x=start * ones,
@@ -203,35 +178,16 @@ def _step(problem: Scaled, limit: Array, tolerance: Array, state: _State) -> _St
 
 
 class _Direction(NamedTuple):
-    """A step, and what led to it.
+    """A step, and what led to it."""
 
-    Attributes
-    ----------
-    x, z
-        (K,) the direction.
-    length
-        () how far to go along it.
-    change
-        (K,) the relative change of x that the prediction makes.
-    centring, goal
-        () σ and σμ.
-    removed
-        (K,) what the next trial takes from the products x∘z.
-    trials
-        () int32, directions computed.
-    improving
-        () bool, the last one was longer than the one before.
-    """
-
-    x: Array
-    z: Array
-    length: Array
-    change: Array
-    centring: Array
-    goal: Array
-    removed: Array
-    trials: Array
-    improving: Array
+    x: Array  # (K,) change of x
+    z: Array  # (K,) change of z
+    length: Array  # () how far to go along it
+    change: Array  # (K,) the relative change of x that the prediction makes
+    centring: Array  # () σ
+    removed: Array  # (K,) what the next trial takes from the products x∘z
+    trials: Array  # () int32, directions computed
+    improving: Array  # () bool, the last one was longer than the one before
 
 
 def _direction(interior: _Interior, state: _State) -> _Direction:
@@ -266,7 +222,6 @@ def _direction(interior: _Interior, state: _State) -> _Direction:
             jnp.where(better, length, step.length),
             jnp.where(predicting, change, step.change),
             centring,
-            goal,
             step.removed + jnp.where(predicting, dx * dz - goal, outlying),
             step.trials + 1,
             predicting | (better & (length < 0.95)),
@@ -274,62 +229,30 @@ def _direction(interior: _Interior, state: _State) -> _Direction:
 
     zero = 0 * x
     begin = _Direction(
-        zero, zero, zero[0], zero, 1 + zero[0], zero[0], products, jnp.zeros((), jnp.int32), ~state.pivoting
+        zero, zero, zero[0], zero, 1 + zero[0], products, jnp.zeros((), jnp.int32), ~state.pivoting
     )
     step = lax.while_loop(unfinished, attempt, begin)
     return step._replace(length=STEP_TO_BOUNDARY * step.length)
 
 
 class _Crossover(NamedTuple):
-    """State of a crossover.
+    """State of a crossover."""
 
-    Attributes
-    ----------
-    y, gradient
-        (K,) the point, and Ay - q there.
-    free
-        (K,) bool, the set to solve on.
-    direction
-        (K,) the next step.
-    energy
-        () the preconditioned square of the residual that led to it.
-    whole
-        () bool, it is to be taken as it is: it leads to a new start, and is no step of conjugate gradients.
-    on_set
-        () bool, it leads to a point that vanishes outside `free`.
-    first
-        () residual at the last start.
-    since
-        () int32, steps since then.
-    fewest
-        () wrong signs when they last became fewer by a quarter.
-    spare
-        () int32, exchanges still allowed until they do so again.
-    steps
-        () int32.
-    best
-        The best answer.
-    wrong
-        () bool, the set is wrong beyond repair.
-    slow
-        () bool, the factor is no good preconditioner.
-    """
-
-    y: Array
-    gradient: Array
-    free: Array
-    direction: Array
-    energy: Array
-    whole: Array
-    on_set: Array
-    first: Array
-    since: Array
-    fewest: Array
-    spare: Array
-    steps: Array
+    y: Array  # (K,) the point
+    gradient: Array  # (K,) Ay - q
+    free: Array  # (K,) bool, the set to solve on
+    direction: Array  # (K,) the next step
+    energy: Array  # () the preconditioned square of the residual that led to it
+    whole: Array  # () bool, it is to be taken as it is, to a new start of the conjugate gradients
+    on_set: Array  # () bool, it leads to a point that vanishes outside `free`
+    first: Array  # () residual at the last start
+    since: Array  # () int32, steps since then
+    fewest: Array  # () wrong signs when they last became fewer by a quarter
+    spare: Array  # () int32, exchanges still allowed until they do so again
+    steps: Array  # () int32
     best: Best
-    wrong: Array
-    slow: Array
+    wrong: Array  # () bool, the set is wrong beyond repair
+    slow: Array  # () bool, the factor is no good preconditioner
 
 
 def _cross_over(

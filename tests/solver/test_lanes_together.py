@@ -43,9 +43,7 @@ def lanes(dense: int, source: int) -> tuple[np.ndarray, np.ndarray]:
     return Q, q
 
 
-@pytest.mark.parametrize(
-    ("way", "algorithm"), [*((way, "auto") for way in SIZES), ("large", "pdip")]
-)
+@pytest.mark.parametrize(("way", "algorithm"), [*((way, "auto") for way in SIZES), ("large", "pdip")])
 def test_no_lane_notices_the_others(way: str, algorithm: str) -> None:
     dense, source = SIZES[way]
     Q, q = lanes(dense, source)

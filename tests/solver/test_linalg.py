@@ -69,7 +69,9 @@ def test_reductions_in_one_pass() -> None:
     rng = np.random.default_rng(3)
     A, B = rng.normal(size=(2, 7, 9))
     for axis in (0, 1):
-        largest, total, other = in_one_pass(maxima=(jnp.asarray(A),), sums=(jnp.asarray(B), jnp.asarray(A)), axis=axis)
+        largest, total, other = in_one_pass(
+            maxima=(jnp.asarray(A),), sums=(jnp.asarray(B), jnp.asarray(A)), axis=axis
+        )
         np.testing.assert_array_equal(largest, A.max(axis))
         np.testing.assert_allclose((total, other), (B.sum(axis), A.sum(axis)), atol=rounding(9))
     (broken,) = in_one_pass(maxima=(jnp.array([1.0, np.nan, 2.0]),))
