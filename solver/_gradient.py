@@ -225,7 +225,7 @@ def _follow(problem: Scaled, kappa: Array, factor: Factor, root: Array, start: A
             size=jnp.where(good, size, path.size),
             largest=jnp.where(good, largest, path.largest),
             began=jnp.where(path.taken == 0, largest, path.began),
-            taken=path.taken + good,
+            taken=path.taken + good.astype(jnp.int32),
             missed=jnp.where(good, 0, path.missed + 1),
         )
 

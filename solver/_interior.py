@@ -141,7 +141,7 @@ def solve_interior(problem: Scaled, limit: Array, tolerance: Array, best: Best) 
 
 def _step(problem: Scaled, limit: Array, tolerance: Array, state: _State) -> _State:
     pivoting = state.pivoting
-    freedom = jnp.where(pivoting, state.free, state.x / (state.x + state.z))
+    freedom = jnp.where(pivoting, state.free.astype(state.x.dtype), state.x / (state.x + state.z))
     matrix = problem.at_interior(freedom, rounding_ridge(problem.q))
     interior = _Interior(jnp.sqrt(freedom), factorised(matrix))
     step = _direction(interior, state)
@@ -158,7 +158,7 @@ def _step(problem: Scaled, limit: Array, tolerance: Array, state: _State) -> _St
     look = ready | (state.best.steps + 1 >= limit) | (smaller <= LOOK_AT * larger)
     answer = jnp.where(pivoting, state.answer, jnp.where(x > z, x, 0))
     longest = MAX_CROSSOVER_STEPS if x.shape[0] >= REUSE_FROM else 1
-    most = jnp.where(pivoting, MAX_CROSSOVER_STEPS, jnp.where(ready, longest, look.astype(int)))
+    most = jnp.where(pivoting, MAX_CROSSOVER_STEPS, jnp.where(ready, longest, look.astype(jnp.int32)))
     end = _cross_over(problem, interior, state.best, free, answer, most, tolerance, pivoting)
 
     pivot = ready & ~pivoting & ~end.wrong
@@ -324,7 +324,7 @@ def _cross_over_step(problem: Scaled, interior: _Interior, state: _Crossover) ->
     spare = jnp.where(fewer, SPARE_EXCHANGES, state.spare - 1)
     lost = solved & ((wrong == 0) | (wrong > few) | (spare < 0))
     lost |= state.on_set & (negative > few)
-    shrunk = (size <= first * SHRINKING**since) | ((since < 3) & (size < jnp.inf))
+    shrunk = (size <= first * SHRINKING ** since.astype(y.dtype)) | ((since < 3) & (size < jnp.inf))
     slow = state.on_set & ~solved & ~shrunk
     free = state.free ^ (signs & solved)
     whole = solved | ~state.on_set

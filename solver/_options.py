@@ -25,8 +25,8 @@ class Choices(TypedDict, total=False):
         Relative KKT residual that counts as converged; iterations stop at half of it. None for 1e-9 (float64)
         or 1e-4 (float32).
     dense_columns
-        Indices of the collinear columns, such as unregularised linear light profiles; () for none; None if
-        not known. A wrong value costs time, never correctness.
+        Indices of the collinear columns, such as unregularised linear light profiles, or a mask of K; () for
+        none; None if not known. A wrong value costs time, never correctness.
     jacobi
         Scale Q to unit diagonal before solving (the default).
     """
@@ -98,6 +98,10 @@ def checked(
 def _columns(K: int, dense_columns: Sequence[int] | None) -> tuple[int, ...] | None:
     if dense_columns is None:
         return None
+    if jnp.asarray(dense_columns).dtype == bool:
+        if len(dense_columns) != K:
+            raise ValueError(f"dense_columns as a mask must have {K} entries, not {len(dense_columns)}.")
+        dense_columns = [column for column in range(K) if dense_columns[column]]
     columns = tuple(sorted({int(column) for column in dense_columns}))
     if columns and not 0 <= columns[0] <= columns[-1] < K:
         raise ValueError(

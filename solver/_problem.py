@@ -115,7 +115,7 @@ def validated(Q: Any, q: Any) -> tuple[Array, Array]:
         If the shapes are not (K, K) and (K,), the dtype is not float32 or float64, or, where the values are
         known (outside a trace), they are not finite.
     """
-    matrix, vector = jnp.asarray(Q), jnp.asarray(q)
+    matrix, vector = jnp.asarray(_native(Q)), jnp.asarray(_native(q))
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"Q must be a square matrix of shape (K, K), but its shape is {matrix.shape}.")
     if vector.shape != matrix.shape[:1]:
@@ -132,6 +132,12 @@ def validated(Q: Any, q: Any) -> tuple[Array, Array]:
                 f"{name} contains NaN or infinity: the system was not finite before it was solved."
             )
     return matrix.astype(dtype), vector.astype(dtype)
+
+
+def _native(value: Any) -> Any:
+    """An array of the other byte order, as FITS files have it, in this machine's."""
+    dtype = getattr(value, "dtype", None)
+    return value if getattr(dtype, "isnative", True) else value.astype(dtype.newbyteorder("="))
 
 
 def _is_finite(value: Array) -> bool:

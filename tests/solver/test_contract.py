@@ -12,6 +12,7 @@ import pytest
 
 import solver
 from solver import ResultCode
+from solver._options import checked
 
 from .problems import rounding, scipy_optimum, with_known_optimum
 
@@ -123,11 +124,36 @@ def test_malformed_input_is_refused(Q: np.ndarray, q: np.ndarray, message: str) 
         {"solver_tol": -1e-6},
         {"dense_columns": (0, 3)},
         {"dense_columns": (-1,)},
+        {"dense_columns": (True, False)},
     ],
 )
 def test_wrong_options_are_refused(options: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         solver.solve_nnls(np.eye(3), np.ones(3), **options)
+
+
+def test_a_mask_names_dense_columns_too() -> None:
+    mask = np.array([False, True, True])
+    by_mask, _ = checked(3, np.float64, solver.ALGORITHMS, dense_columns=mask)
+    assert by_mask == checked(3, np.float64, solver.ALGORITHMS, dense_columns=[1, 2])[0]
+
+
+def test_arrays_of_the_other_byte_order_are_solved() -> None:
+    problem = with_known_optimum(np.random.default_rng(9), K=20)
+    swapped = (a.astype(a.dtype.newbyteorder()) for a in (problem.Q, problem.q))
+    np.testing.assert_array_equal(
+        solver.solve_nnls_forward(*swapped), solver.solve_nnls_forward(problem.Q, problem.q)
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_nothing_is_promoted_in_silence(dtype: type) -> None:
+    problem = with_known_optimum(np.random.default_rng(9), K=320)
+    Q, q = jnp.asarray(problem.Q, dtype), jnp.asarray(problem.q, dtype)
+    with jax.numpy_dtype_promotion("strict"):
+        # Traced, and not compiled: what is promoted is seen by then.
+        jax.eval_shape(jax.grad(lambda Q: solver.solve_nnls_primal(Q, q).sum()), Q)
+        jax.eval_shape(solver.solve_nnls_certified, Q, q)
 
 
 @pytest.mark.parametrize("solve", [solver.solve_nnls_primal, solver.solve_nnls_forward])

@@ -134,3 +134,34 @@ def test_what_is_not_finite_gives_no_gradient_that_looks_finite(broken: str) -> 
 
     for gradient in pulled_back(**arrays):
         assert np.isnan(gradient).all()
+
+
+@pytest.mark.parametrize("kappa", [1e-1, 1e-3, 1e-6])
+def test_second_derivatives_agree_with_jaxnnls(kappa: float) -> None:
+    problem = _problem()
+    weights = np.random.default_rng(36).normal(size=K)
+
+    def hessian(solve) -> np.ndarray:
+        def loss(q: jax.Array) -> jax.Array:
+            return jnp.vdot(weights, solve(jnp.asarray(problem.Q), q, target_kappa=kappa))
+
+        return np.asarray(jax.hessian(loss)(jnp.asarray(problem.q)))
+
+    ours, theirs = hessian(solver.solve_nnls_primal), hessian(jaxnnls.solve_nnls_primal)
+    np.testing.assert_allclose(ours, theirs, atol=1e-6 * np.abs(theirs).max(), rtol=0)
+
+
+def test_forward_mode_and_reverse_mode_agree() -> None:
+    problem = _problem()
+
+    def answer(Q: jax.Array) -> jax.Array:
+        return solver.solve_nnls_primal(Q, problem.q, target_kappa=1e-4)
+
+    forwards, backwards = jax.jacfwd(answer)(problem.Q), jax.jacrev(answer)(problem.Q)
+    np.testing.assert_allclose(forwards, backwards, atol=rounding(K, 50) * np.abs(backwards).max())
+
+
+def test_a_kappa_that_is_no_number_gives_no_gradient() -> None:
+    problem = _problem()
+    for gradient in _gradients(solver.solve_nnls_primal, problem, np.ones(K), target_kappa=np.nan):
+        assert np.isnan(gradient).all()
