@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Unpack
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from ._algorithms import ALGORITHMS, solve_scaled
 from ._certificate import Certificate, ResultCode, certificate, judged
@@ -95,8 +95,11 @@ def solve_nnls(
         () int32.
     """
     result = solve_nnls_certified(Q, q, **choices)
-    converged = (result.code == ResultCode.CERTIFIED).astype(jnp.int32)
-    return result.primal, result.primal, result.dual, converged, result.iterations
+    return result.primal, result.primal, result.dual, _converged(result), result.iterations
+
+
+def _converged(result: NNLSResult) -> Array:
+    return (result.code == ResultCode.CERTIFIED).astype(jnp.int32)
 
 
 def solve_nnls_primal(
@@ -116,9 +119,30 @@ def solve_nnls_primal(
         Complementarity x (Qx - q) to which the optimality conditions are relaxed for the gradient: the
         smaller, the closer to the derivative on the active set. It does not touch the answer.
     """
-    matrix, vector = validated(Q, q)
-    options, limits = checked(vector.shape[0], vector.dtype, ALGORITHMS, **choices)
-    return _primal(options, limits, matrix, vector, jnp.asarray(target_kappa, matrix.dtype))
+    return _differentiable(Q, q, target_kappa, **choices).primal
+
+
+def solve_nnls_primal_with_status(
+    Q: Any,
+    q: Any,
+    target_kappa: Any = 1e-3,
+    **choices: Unpack[Choices],
+) -> tuple[Array, Array, Array]:
+    """The answer of `solve_nnls_primal`, and how the very solve that gave it went.
+
+    Parameters and errors are those of `solve_nnls_primal`.
+
+    Returns
+    -------
+    x
+        (K,) the answer, differentiable with respect to Q and q.
+    converged
+        () int32, 1 if the answer is certified, else 0.
+    iterations
+        () int32.
+    """
+    result = _differentiable(Q, q, target_kappa, **choices)
+    return result.primal, _converged(result), result.iterations
 
 
 def solve_nnls_forward(
@@ -168,16 +192,24 @@ def _solve_lane(options: Options, max_iter: Array, solver_tol: Array, Q: Array, 
     return NNLSResult(x, seen.gradient, code, best.steps, seen.certificate)
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _primal(options: Options, limits: Limits, Q: Array, q: Array, _target_kappa: Array) -> Array:
-    return _solve(options, limits, Q, q).primal
+def _differentiable(Q: Any, q: Any, target_kappa: Any, **choices: Unpack[Choices]) -> NNLSResult:
+    matrix, vector = validated(Q, q)
+    options, limits = checked(vector.shape[0], vector.dtype, ALGORITHMS, **choices)
+    result = _solve(options, limits, *lax.stop_gradient((matrix, vector)))
+    kappa = jnp.asarray(target_kappa, matrix.dtype)
+    return result._replace(primal=_with_derivative(result.primal, matrix, vector, kappa))
 
 
-@_primal.defjvp
-def _primal_jvp(options: Options, primals: Any, tangents: Any) -> tuple[Array, Array]:
-    _, Q, q, target_kappa = primals
+@jax.custom_jvp
+def _with_derivative(x: Array, _Q: Array, _q: Array, _target_kappa: Array) -> Array:
+    """The answer as it is, with the derivative of the relaxed one."""
+    return x
+
+
+@_with_derivative.defjvp
+def _derivative(primals: Any, tangents: Any) -> tuple[Array, Array]:
+    x, Q, q, target_kappa = primals
     _, dQ, dq, _ = tangents
-    x = _primal(options, *primals)
     if q.shape[0] == 0:
         return x, dq
     return x, tangent_of_answer(Q, q, x, target_kappa, dQ, dq)
