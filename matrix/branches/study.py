@@ -15,7 +15,7 @@ README = "scripts/lens/solver/README.md"
 NAME = "nnls"
 FUNCTION = "autoarray.inversion.nnls.solve_nnls"
 
-# The candidate after which ours is put: the library's other active-set method.
+# The candidate after which ours is put: the library's active-set method.
 _NEIGHBOUR = "certified"
 _BUILDER = f"_build_{NAME}"
 _TABLE = "| Candidate | What it is | Library primitive(s) |"
@@ -38,10 +38,10 @@ _BUILD = f"""def {_BUILDER}(target_kappa):
 _REGISTRATION = f'''    add(
         _jax_candidate(
             "{NAME}",
-            "The library's own solver (positive_only_solver: nnls) on the Jacobi system: an active set "
-            "that ends with a certificate, which is what converged says. Columns without "
-            "regularization are not named, since a candidate sees (Q, q) alone. Not of the "
-            "pre-registered set.",
+            "The library's own solver (positive_only_solver: nnls) on the Jacobi system. It finds "
+            "which values are zero, solves for the others exactly and certifies the answer, which is "
+            "what converged says. Columns without regularization are not named, since a candidate sees "
+            "(Q, q) alone. Not of the pre-registered set.",
             "{FUNCTION}",
             {_BUILDER},
         )

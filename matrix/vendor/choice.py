@@ -64,9 +64,10 @@ _SYSTEMS = ["self.data_vector", "self.data_vector[self.solve_ids_to_keep]"]
 
 _SAID_OF_SETTING = f"""\
 
-    - ``"{VALUE}"`` -- the solver of :mod:`autoarray.inversion.nnls`, which is part of autoarray: an
-      active-set solve which certifies the Karush-Kuhn-Tucker conditions of its solution. It is applied to
-      **every** JAX inversion, with or without a `Mapper` and linear light profiles, alone and under ``vmap``.
+    - ``"{VALUE}"`` -- the solver of :mod:`autoarray.inversion.nnls`, which is part of autoarray. It
+      finds which values are zero, solves for the others exactly and certifies the Karush-Kuhn-Tucker
+      conditions of its solution. It is applied to **every** JAX inversion, with or without a `Mapper` and
+      linear light profiles, alone and under ``vmap``.
       `nnls_solver_tol` and `nnls_max_iter` are its own where they are set; `None` is its own tolerance and
       limit."""
 
@@ -76,7 +77,7 @@ _SAID_OF_SOLVER = f"""\
 
 _SAID_OF_STATS = f"""\
     With ``solver="{VALUE}"`` it receives ``converged`` (``1`` if the solution is certified, else ``0``) and
-    ``iterations`` (factorizations of the main loop), also as traced JAX scalars. They are those of the solve
+    ``iterations`` (factorizations of the system), also as traced JAX scalars. They are those of the solve
     which gives the reconstruction."""
 
 _SAID_OF_USED = f"""\

@@ -70,7 +70,7 @@ NEW = (
 CHOICE = "positive_only_solver"
 CHOSEN = "nnls"
 _CHOICE_SAID = (
-    '"nnls"{} is the solver of autoarray.inversion.nnls (active sets, certified by the KKT conditions), for '
+    '"nnls"{} is the solver of autoarray.inversion.nnls (exact, certified by the KKT conditions), for '
     "every JAX inversion, with or without a mapper and linear light profiles."
 )
 _SAID_OF_OTHERS = {

@@ -12,7 +12,7 @@ from matrix.errors import UsageError
 from tests.branches.studied import README, REGISTRY
 
 
-def test_the_candidate_stands_after_the_librarys_other_active_set() -> None:
+def test_the_candidate_stands_after_the_librarys_active_set() -> None:
     once = with_candidate(REGISTRY)
     assert with_candidate(once) == once
     before, after = REGISTRY.splitlines(), once.splitlines()

@@ -82,7 +82,7 @@ class Defect:
 
 def _solve(body: str) -> tuple[Edit, ...]:
     """Wrap the one place where every form of the solver gets its answer."""
-    return (Edit(API, f"\n\n_right_solve = _solve\n\n\ndef _solve(options, Q, q):\n    {body}\n"),)
+    return (Edit(API, f"\n\n_right_solve = _solve\n\n\ndef _solve(options, limits, Q, q):\n    {body}\n"),)
 
 
 def _check(*names: str) -> tuple[str, ...]:
@@ -102,7 +102,7 @@ def clean_on(release: str) -> Defect:
     return Defect(f"clean tree, {release}", "", "", (), CLEAN, release)
 
 
-_RESULT = "result = _right_solve(options, Q, q); return result._replace"
+_RESULT = "result = _right_solve(options, limits, Q, q); return result._replace"
 _CALL = "            data_vector,\n            target_kappa="
 _JIT = "            jit=evaluation_of(jit),\n"
 
@@ -113,7 +113,9 @@ DEFECTS = (
         "solver",
         _solve(f"{_RESULT}(primal=jnp.maximum(jnp.linalg.solve(Q, q), 0.0))"),
     ),
-    Defect("has the sign of q wrong", "solver", "constant", _solve("return _right_solve(options, Q, -q)")),
+    Defect(
+        "has the sign of q wrong", "solver", "constant", _solve("return _right_solve(options, limits, Q, -q)")
+    ),
     Defect("forgets positivity", "solver", "solver", _solve(f"{_RESULT}(primal=jnp.linalg.solve(Q, q))")),
     Defect("is off by 1e-6", "solver", "solver", _solve(f"{_RESULT}(primal=result.primal * (1.0 + 1e-6))")),
     Defect("is off by 1e-3", "solver", "solver", _solve(f"{_RESULT}(primal=result.primal * (1.0 + 1e-3))")),
@@ -123,14 +125,7 @@ DEFECTS = (
         "solver",
         (
             Edit("solver/_certificate.py", "return 1e-2 if", "return 1e-9 if"),
-            Edit(
-                "solver/_pdip.py",
-                "tolerance = 1e-3\n",
-                "tolerance = 32 * float(jnp.finfo(problem.q.dtype).eps) ** 0.875\n",
-            ),
-            Edit("solver/_pdip.py", "MAX_EARLY_STEPS = 0\n", "MAX_EARLY_STEPS = 12\n"),
-            Edit("solver/_pdip.py", "MAX_CROSSOVER_STEPS = 0\n", "MAX_CROSSOVER_STEPS = 8\n"),
-            Edit("solver/_active_set.py", "MAX_SEARCH_STEPS = 1\n", "MAX_SEARCH_STEPS = 40\n"),
+            Edit("solver/_interior.py", "READY_AT = -1.0\n", "READY_AT = 0.02\n"),
         ),
     ),
     Defect(
@@ -171,8 +166,8 @@ DEFECTS = (
         "solver",
         "solver",
         _solve(
-            "import dataclasses\n    early = dataclasses.replace(options, algorithm='pdip', max_iter=2)\n"
-            "    result = _right_solve(early, Q, q)\n"
+            "early = limits._replace(max_iter=jnp.minimum(limits.max_iter, 2))\n"
+            "    result = _right_solve(options, early, Q, q)\n"
             "    return result._replace(code=jnp.full_like(result.code, ResultCode.CERTIFIED))"
         ),
     ),
@@ -230,7 +225,7 @@ DEFECTS = (
         "solver",
         (
             Edit(CONFIG, '"nnls_max_iter",\n        "1",', '"nnls_max_iter",\n        "null",'),
-            Edit(CONFIG, '        ALGORITHM,\n        "fista",', '        ALGORITHM,\n        "auto",'),
+            Edit(CONFIG, '        ALGORITHM,\n        "pdip",', '        ALGORITHM,\n        "auto",'),
         ),
     ),
     # The packaged file hides a default in the code until a workspace brings a file of its own.
@@ -240,7 +235,7 @@ DEFECTS = (
         "tests",
         (
             Edit(CALL_SITE, '"nnls_max_iter", 1)', '"nnls_max_iter", None)'),
-            Edit(CALL_SITE, '"nnls_algorithm", "fista")', '"nnls_algorithm", "auto")'),
+            Edit(CALL_SITE, '"nnls_algorithm", "pdip")', '"nnls_algorithm", "auto")'),
         ),
         ("tests/vendor/test_config.py",),
     ),

@@ -53,7 +53,7 @@ def test_only_the_gradient_s_own_functions_are_named_after_relaxing() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef) and RELAXED in node.name
     }
-    assert named == {"_relaxed.py"}
+    assert named == {"_gradient.py"}
 
 
 def test_older_form_of_the_metadata() -> None:

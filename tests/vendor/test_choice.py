@@ -94,13 +94,13 @@ def test_documentation_says_what_the_third_value_is(choice: Path, solver: Path) 
 
 
 def test_the_packaged_configuration(choice: Path, solver: Path) -> None:
-    vendor_library(choice, solver, "fista")
+    vendor_library(choice, solver, "schur")
 
     text = (choice / GENERAL).read_text()
     section = YAML(typ="safe").load(text)["inversion"]
     assert list(section)[2:4] == ["positive_only_solver", "nnls_algorithm"]
     assert section["positive_only_solver"] == "nnls"
-    assert section["nnls_algorithm"] == "fista"
+    assert section["nnls_algorithm"] == "schur"
     line = next(line for line in text.splitlines() if "positive_only_solver:" in line)
     assert '"nnls" (default)' in line
     assert line.count("(default)") == 1
@@ -255,10 +255,10 @@ factor = {"left": "over"}
 solve = inversion_util.reconstruction_positive_only_from
 assert solve(1, 2, xp=jax, solver="nnls", factor=factor, fingerprint="mesh") == ours
 assert factor == {}
-fails(lambda: solve(1, 2, xp=jax, solver="fista"), ValueError, "'pdip', 'certified' or 'nnls'")
+fails(lambda: solve(1, 2, xp=jax, solver="simplex"), ValueError, "'pdip', 'certified' or 'nnls'")
 fails(lambda: solve(1, 2, xp=jax, solver="nnls", preconditioning="raw"), ValueError, "other solvers run on")
 fails(lambda: solve(1, 2, xp=jax, preconditioning="diagonal"), ValueError)
-fails(lambda: Settings("fista").positive_only_solver, ValueError, "'pdip', 'certified' or 'nnls'")
+fails(lambda: Settings("simplex").positive_only_solver, ValueError, "'pdip', 'certified' or 'nnls'")
 """,
     )
 
@@ -272,12 +272,12 @@ def test_a_configuration_without_the_keys_has_the_same_values(vendored: Path) ->
 def test_the_configuration_reaches_the_solver(vendored: Path) -> None:
     text = (vendored / GENERAL).read_text()
     text = text.replace("preconditioning: true", "preconditioning: false").replace("1.0e-11", "1.0e-6")
-    write(vendored / GENERAL, text.replace("nnls_algorithm: auto", "nnls_algorithm: admm"))
+    write(vendored / GENERAL, text.replace("nnls_algorithm: auto", "nnls_algorithm: schur"))
 
     _check(
         vendored,
         """
-assert reconstruction([Mapper()]) == ("primal", 1e-6, {**options, "algorithm": "admm", "jacobi": False})
+assert reconstruction([Mapper()]) == ("primal", 1e-6, {**options, "algorithm": "schur", "jacobi": False})
 """,
     )
 

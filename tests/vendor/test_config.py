@@ -52,17 +52,17 @@ def test_the_rest_stays_byte_for_byte(newline: str) -> None:
 
 def test_values_that_a_person_chose_are_kept() -> None:
     chosen = GENERAL_YAML.replace("1.0e-11  ", "1.0e-6   ").replace(
-        "  vmax", "  nnls_algorithm: fista\n  vmax"
+        "  vmax", "  nnls_algorithm: schur\n  vmax"
     )
 
     section = YAML(typ="safe").load(add_settings(chosen))["inversion"]
 
     assert section["nnls_target_kappa"] == 1.0e-6
-    assert section["nnls_algorithm"] == "fista"
+    assert section["nnls_algorithm"] == "schur"
     assert section["nnls_forward_only"] is False
 
 
-@pytest.mark.parametrize("there", [None, "fista"])
+@pytest.mark.parametrize("there", [None, "schur"])
 def test_an_algorithm_asked_for_is_named_whatever_was_there(there: str | None) -> None:
     before = GENERAL_YAML
     if there is not None:

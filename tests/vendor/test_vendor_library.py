@@ -316,13 +316,13 @@ def test_the_vendored_library_runs_with_defaults_where_the_config_has_no_keys(
 def test_the_config_reaches_the_solver(library: Path, solver: Path) -> None:
     vendor_library(library, solver)
     config = {
-        "nnls_algorithm": "admm",
+        "nnls_algorithm": "schur",
         "nnls_max_iter": 12,
         "nnls_solver_tol": "1e-8",
         "nnls_jacobi_preconditioning": False,
         "nnls_target_kappa": "1e-6",
     }
-    options = {"algorithm": "admm", "max_iter": 12, "solver_tol": 1e-8, "jacobi": False}
+    options = {"algorithm": "schur", "max_iter": 12, "solver_tol": 1e-8, "jacobi": False}
 
     _, full, _ = _run(library, config)
     _, forward, _ = _run(library, {**config, "nnls_forward_only": True})

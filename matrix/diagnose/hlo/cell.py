@@ -8,7 +8,7 @@ from matrix.diagnose.hlo.operations import instructions_from, kinds, operations
 from matrix.diagnose.sides.process import Request, now, precision_facts, provenance_of, side_main
 
 LANES = 3
-# In the names of the files and functions that relax the optimality conditions, in jaxnnls as in ours.
+# In the names of what relaxes the optimality conditions: a file of jaxnnls, a scope and functions of ours.
 RELAXED = "relax"
 
 

@@ -57,11 +57,11 @@ def kinds(counted: Counter[str]) -> dict[str, int]:
 
 
 def instructions_from(text: str, word: str) -> int:
-    """Count the instructions that Python code with `word` in its file's or function's name gave rise to.
+    """Count the instructions that code with `word` in the name of its file, function or scope gave rise to.
 
-    XLA names, per instruction, the compiled functions around it and a source file or, in newer versions, a
-    stack frame whose tables head the text. Code that such code calls is counted only where it is compiled
-    with it.
+    XLA names, per instruction, the compiled functions and scopes around it and a source file or, in newer
+    versions, a stack frame whose tables head the text. Code that such code calls is counted only where it is
+    compiled with it.
     """
     frames = _frames_with(text, word)
     found = 0

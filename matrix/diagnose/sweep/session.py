@@ -32,15 +32,15 @@ TOLERANCES = (1e-2, 1e-4, 1e-6, 1e-8)
 # One program serves them all on the baseline, so there it may be many.
 FINE_ITERATIONS = (2, *range(4, 27, 2))
 FINE_TOLERANCES = tuple(10.0**power for power in range(-2, -13, -1))
-# Rounds of the elimination: more than four it never makes.
-ROUNDS = (1, 2)
+# Of a large system: the identification's, and those of one or two rounds of the elimination.
+FACTORISATIONS = (2, 3)
 
 
 def settings_of(side: Side) -> tuple[Setting, ...]:
     """What is swept on a side, defaults first."""
     if side == "baseline":
         return _family("jaxnnls", FINE_ITERATIONS, FINE_TOLERANCES)
-    return (*_family("auto", ROUNDS, TOLERANCES), *_family("pdip", ITERATIONS, TOLERANCES))
+    return (*_family("auto", FACTORISATIONS, TOLERANCES), *_family("pdip", ITERATIONS, TOLERANCES))
 
 
 def _family(algorithm: str, iterations: Sequence[int], tolerances: Sequence[float]) -> tuple[Setting, ...]:

@@ -46,7 +46,7 @@ def _nnls_positive_only_from(Q, q, settings, stats=None):
         and limit: the 50 iterations which the interior-point solver takes for `None` are not its unit.
     stats
         Optional out-dict. It receives ``solver`` ("nnls"), ``converged`` (1 if the solution is certified, else 0) and
-        ``iterations`` (factorizations of the main loop), the last two as traced JAX scalars.
+        ``iterations`` (factorizations of the system), the last two as traced JAX scalars.
 
     Returns
     -------

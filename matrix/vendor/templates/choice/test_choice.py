@@ -342,7 +342,7 @@ def test__reconstruction_positive_only_from__factor_is_cleared_and_fingerprint_h
 @pytest.mark.parametrize(
     "options",
     [
-        {"solver": "fista"},
+        {"solver": "simplex"},
         {"preconditioning": "diagonal"},
         {"solver": "nnls", "preconditioning": "raw"},
         {"solver": "certified", "preconditioning": "raw"},
@@ -361,7 +361,7 @@ def test__settings__positive_only_solver() -> None:
     for value in ("pdip", "certified", "nnls"):
         assert aa.Settings(positive_only_solver=value).positive_only_solver == value
     with pytest.raises(ValueError, match="nnls"):
-        aa.Settings(positive_only_solver="fista")
+        aa.Settings(positive_only_solver="simplex")
 
 
 def test__nnls_config_from__key_absent__default() -> None:
