@@ -153,7 +153,7 @@ def systems(session: nox.Session) -> None:
 
 @nox.session
 def survey(session: nox.Session) -> None:
-    """All algorithms and their parameters, by four criteria: nox -s survey -- --systems FOLDER."""
+    """Algorithms and their parameters, by four criteria: nox -s survey -- --systems FOLDER."""
     _install_solver(session, "solver")
     _run(session, "matrix.diagnose.survey.session", failed=JUDGES_NOTHING)
 

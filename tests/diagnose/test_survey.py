@@ -1,20 +1,25 @@
-"""The survey: its grid, what it skips, how it judges, and the command as a whole on a small system."""
+"""The survey: its own algorithms, its grid, how it judges, and the command as a whole on a small system."""
 
 import dataclasses
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from matrix.diagnose.survey import measure
+from matrix.diagnose.survey.admm import solve_admm
+from matrix.diagnose.survey.fista import solve_fista
 from matrix.diagnose.survey.grid import DEFAULT, LIBRARY, TYPICAL, Choice, batches, grid
 from matrix.diagnose.survey.plot import plot
 from matrix.diagnose.survey.record import ClassGradients, CurvePoint, Row, SurveyRecord, read_survey
 from matrix.diagnose.survey.table import decision, summaries, table
 from matrix.diagnose.systems import System
 from matrix.layout import REPOSITORY_ROOT
+from tests.solver.problems import lens_like, with_known_optimum
 
 PDIP = Choice("pdip", 50)
 SCHUR = Choice("schur", block="given")
@@ -51,6 +56,28 @@ def record(*rows: Row, gradients: tuple[ClassGradients, ...] | None = None) -> S
         row(LIBRARY, lanes, residual=1e-8, cholesky_equivalents=20.0, times_today=1.0) for lanes in (1, 3)
     ]
     return SurveyRecord(WHERE, 3000.0, (*today, *rows), gradients, ())
+
+
+FIRST_ORDER = {"admm": partial(solve_admm, penalty=0.1), "fista": solve_fista}
+
+
+@pytest.mark.parametrize("name", FIRST_ORDER)
+def test_a_first_order_method_finds_an_easy_optimum_and_stops(name: str) -> None:
+    Q, q, x = with_known_optimum(np.random.default_rng(0), 30, condition=10.0, scatter=3.0)
+    found, steps = FIRST_ORDER[name](jnp.asarray(Q), jnp.asarray(q), limit=2000)
+    scale = np.sqrt(np.diag(Q))
+    np.testing.assert_allclose(scale * found, scale * x, atol=1e-7)
+    assert 0 < int(steps) < 2000
+    assert System(name, Q, q, ()).residual(np.asarray(found)) <= 1e-9
+
+
+@pytest.mark.parametrize("name", FIRST_ORDER)
+def test_a_first_order_method_keeps_its_limit(name: str) -> None:
+    Q, q, _ = lens_like(np.random.default_rng(0))
+    found, steps = FIRST_ORDER[name](jnp.asarray(Q), jnp.asarray(q), limit=40)
+    assert int(steps) == 40
+    assert np.all(np.asarray(found) >= 0)
+    assert System(name, Q, q, ()).residual(np.asarray(found)) > 1e-9
 
 
 def test_the_grid_is_what_was_asked_for() -> None:

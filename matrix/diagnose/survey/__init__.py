@@ -1,1 +1,1 @@
-"""All algorithms of the solver and their parameters, by four criteria."""
+"""The algorithms of the solver, jaxnnls, ADMM and FISTA over their parameters, by four criteria."""

@@ -6,7 +6,7 @@ Problem
 Steps
     1. L = chol(A + ρI), once.
     2. x = (A + ρI)⁻¹ (q + ρ(y - u)); over-relax, x̃ = 1.8 x - 0.8 y; y = max(x̃ + u, 0); u = x̃ + u - y.
-    3. Every `CHECK_EVERY` sweeps, stop if the KKT residual of y is below the tolerance.
+    3. Every `CHECK_EVERY` sweeps, stop if y is certified.
 
 Cost per step
     One Cholesky factorisation in all (K³/3 flops), then 2 K² flops a sweep.
@@ -25,14 +25,11 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.scipy.linalg import cho_solve
 
-from ._certificate import default_tolerance, scaled_residual
-from ._linalg import blocked, cholesky, rounding_ridge
-from ._problem import Scaled
+from matrix.diagnose.survey.scaled import CHECK_EVERY, scaled
 
-DEFAULT_MAX_SWEEPS = 2000
 RELAXATION = 1.8
-CHECK_EVERY = 10
 
 
 class _Sweeps(NamedTuple):
@@ -42,31 +39,24 @@ class _Sweeps(NamedTuple):
     done: Array
 
 
-def solve_admm(
-    problem: Scaled, max_iter: int | None, solver_tol: float | None, penalty: float
-) -> tuple[Array, Array]:
-    """Solve the scaled problem approximately: answer (K,) and the number of sweeps.
+def solve_admm(Q: Array, q: Array, limit: int, penalty: float) -> tuple[Array, Array]:
+    """Solve approximately: answer (K,) and the number of sweeps.
 
     Parameters
     ----------
-    problem
-        The scaled problem.
-    max_iter
-        Most sweeps; None for 2000.
-    solver_tol
-        Relative KKT residual to stop at; None for the dtype's default.
+    Q, q
+        (K, K) and (K,).
+    limit
+        Most sweeps.
     penalty
         ρ, relative to the unit diagonal of A.
     """
-    limit = DEFAULT_MAX_SWEEPS if max_iter is None else max_iter
-    tolerance = (solver_tol or default_tolerance(problem.q.dtype)) / 2
-    ones = jnp.ones_like(problem.q)
-    diagonal = problem.diagonal * (1 + rounding_ridge(problem.q)) + penalty
-    factor = blocked(cholesky(problem.weighted(ones, diagonal)))
+    problem = scaled(Q, q)
+    factor = jnp.linalg.cholesky(problem.A + penalty * jnp.eye(q.shape[0], dtype=q.dtype))
 
     def sweep(_: int, state: tuple[Array, Array]) -> tuple[Array, Array]:
         y, u = state
-        x = factor.solve(problem.q + penalty * (y - u))
+        x = cho_solve((factor, True), problem.q + penalty * (y - u))
         relaxed = RELAXATION * x + (1 - RELAXATION) * y + u
         y = jnp.maximum(relaxed, 0)
         return y, relaxed - y
@@ -74,10 +64,9 @@ def solve_admm(
     def several(state: _Sweeps) -> _Sweeps:
         count = jnp.minimum(CHECK_EVERY, limit - state.made)
         y, u = lax.fori_loop(0, count, sweep, (state.y, state.u))
-        residual = scaled_residual(y, problem.gradient(y), problem.q)
-        return _Sweeps(y, u, state.made + count, residual <= tolerance)
+        return _Sweeps(y, u, state.made + count, problem.certified(y))
 
-    zero = jnp.zeros_like(problem.q)
+    zero = jnp.zeros_like(q)
     start = _Sweeps(zero, zero, jnp.zeros((), jnp.int32), jnp.zeros((), bool))
     final = lax.while_loop(lambda state: (state.made < limit) & ~state.done, several, start)
-    return final.y, final.made
+    return problem.scale * final.y, final.made

@@ -1,4 +1,4 @@
-"""What the survey tries: every algorithm with its parameters, and the synthetic systems."""
+"""What the survey tries: the solver's algorithms, jaxnnls, ADMM and FISTA, and the synthetic systems."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -13,6 +13,11 @@ ADMM_PENALTIES = (1e-2, 1e-1, 1.0, 10.0)
 ADMM_LIMITS = (30, 50, 100, 200)
 FISTA_LIMITS = (100, 200, 500, 1000)
 
+# The survey's own: approximate, and without gradient.
+FIRST_ORDER = ("admm", "fista")
+# Of the elimination: the factorisation that identifies, and that of the first round.
+ONE_ROUND = 2
+
 SYNTHETIC = 1285
 
 # For the picture: limits that cut one and the same iteration off, from its beginning.
@@ -26,7 +31,7 @@ _CURVES = {
 
 @dataclasses.dataclass(frozen=True)
 class Choice(Setting):
-    """One setting of a solver called by itself.
+    """One setting of an algorithm called by itself.
 
     Attributes
     ----------
@@ -55,12 +60,16 @@ class Choice(Setting):
         """What differs from it by the limit alone."""
         return dataclasses.replace(self, max_iter=None)
 
+    @property
+    def has_gradient(self) -> bool:
+        """Whether its answer can be differentiated."""
+        return self.algorithm not in FIRST_ORDER
+
     def options(self, system: System) -> dict[str, Any]:
         """As keyword arguments of the solver's public functions."""
         chosen = {
             "max_iter": self.max_iter,
             "solver_tol": self.solver_tol,
-            "penalty": self.penalty,
             "dense_columns": system.dense if self.block == "given" else None,
         }
         given = {name: value for name, value in chosen.items() if value is not None}
@@ -69,13 +78,11 @@ class Choice(Setting):
 
 LIBRARY = Choice("jaxnnls")
 DEFAULT = Choice("auto", block="given")
-# One of each algorithm, near its own defaults: their gradients are taken on every system measured alone.
+# One of each that has a gradient, near its own defaults: it is taken on every system measured alone.
 TYPICAL = (
     LIBRARY,
     Choice("schur", block="given"),
     Choice("pdip", max_iter=50),
-    Choice("admm", max_iter=200, penalty=0.1),
-    Choice("fista", max_iter=1000),
 )
 
 
@@ -85,7 +92,7 @@ def grid() -> tuple[Choice, ...]:
         LIBRARY,
         DEFAULT,
         Choice("schur", block="given"),
-        Choice("schur", max_iter=1, block="given"),
+        Choice("schur", max_iter=ONE_ROUND, block="given"),
         Choice("schur", block="found"),
         *(Choice("pdip", limit, tol) for tol in PDIP_TOLERANCES for limit in PDIP_LIMITS),
         *(Choice("admm", limit, penalty=rho) for rho in ADMM_PENALTIES for limit in ADMM_LIMITS),
@@ -95,7 +102,9 @@ def grid() -> tuple[Choice, ...]:
 
 def curves() -> tuple[Choice, ...]:
     """The settings of the picture, by algorithm and rising limit."""
-    schur = tuple(Choice("schur", limit, block=block) for block in ("given", "found") for limit in (1, None))
+    schur = tuple(
+        Choice("schur", limit, block=block) for block in ("given", "found") for limit in (ONE_ROUND, None)
+    )
     cut_off = tuple(
         Choice(name, limit, penalty=0.1 if name == "admm" else None)
         for name, limits in _CURVES.items()

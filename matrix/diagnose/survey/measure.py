@@ -4,6 +4,7 @@ import importlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -12,6 +13,8 @@ import numpy as np
 from matrix.checks.systems import CLASSES, TARGET_KAPPA, system_from
 from matrix.diagnose.bench.contenders import arguments_of, library_pdip, over_lanes
 from matrix.diagnose.clock import interleaved_medians
+from matrix.diagnose.survey.admm import solve_admm
+from matrix.diagnose.survey.fista import solve_fista
 from matrix.diagnose.survey.grid import LIBRARY, TYPICAL, Choice, by_falling_limit, curves
 from matrix.diagnose.survey.record import ClassGradients, CurvePoint, Row
 from matrix.diagnose.systems import System
@@ -106,6 +109,10 @@ def _solve(choice: Choice, system: System) -> Callable[[Any, Any], tuple[Any, An
 
     if choice.algorithm == LIBRARY.algorithm:
         return library_pdip
+    if choice.algorithm == "admm":
+        return partial(solve_admm, limit=choice.max_iter, penalty=choice.penalty)
+    if choice.algorithm == "fista":
+        return partial(solve_fista, limit=choice.max_iter)
     options = choice.options(system)
 
     def ours(Q: Any, q: Any) -> tuple[Any, Any]:

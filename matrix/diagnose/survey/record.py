@@ -36,7 +36,8 @@ class Row:
     l2_today, evidence_today
         The same distance, and |f - f'|, from the answer of the library's PDIP of today.
     gradient_finite
-        Of the answer with respect to Q and q; None where it was not taken (batches, most settings).
+        Of the answer with respect to Q and q; None where it was not taken (batches, most settings,
+        ADMM and FISTA).
     """
 
     __pydantic_config__ = CLOSED

@@ -1,4 +1,4 @@
-"""`nox -s survey`: all algorithms and their parameters on real and synthetic systems, by four criteria."""
+"""`nox -s survey`: algorithms and their parameters on real and synthetic systems, by four criteria."""
 
 import argparse
 import dataclasses
@@ -108,11 +108,12 @@ def _survey(options: argparse.Namespace) -> int:
         with progress.part(_name(batch), _weight(batch)) as say:
             keep("rows", measure(batch, choices, options.repeats, say))
     differentiated = {found.choice for found in record.gradients}
-    if differentiated.issuperset(choices):
+    with_gradient = [choice for choice in choices if choice.has_gradient]
+    if differentiated.issuperset(with_gradient):
         progress.kept("gradients by class", _GRADIENTS)
     else:
         with progress.part("gradients by class", _GRADIENTS) as say:
-            keep("gradients", class_gradients(choices, say))
+            keep("gradients", class_gradients(with_gradient, say))
     for system in drawn:
         if any(point.system == system.name for point in record.curves):
             progress.kept(f"curves of {system.name}", _CURVE)

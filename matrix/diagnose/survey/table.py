@@ -205,7 +205,7 @@ def _notes(record: SurveyRecord) -> list[str]:
         "all x: the geometric mean over all. Other columns: the worst of all.",
         f"evidence: loss relative to the smallest recorded |log evidence|, {record.smallest_evidence:.2f}.",
         f"NaN: gradients that are not finite, of {conditions} systems of known condition, and of the systems "
-        "above for one setting of each algorithm.",
+        "above for one setting of each algorithm; ADMM and FISTA have none.",
         f"Criteria: 1 {targets}; 2 evidence within {EVIDENCE:.0e}; 3 no NaN gradient.",
     ]
 
