@@ -1,24 +1,14 @@
 """Benchmark of the solver against others, by system, size and batch, and of what it consists of."""
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from matrix.checks.systems import system_from
-from matrix.diagnose.bench.contenders import (
-    Contender,
-    compiled,
-    others,
-    program,
-    repeated,
-    solves_of,
-    with_gradient,
-)
-from matrix.diagnose.bench.record import Row, line, per_lane, write_bench
-from matrix.diagnose.clock import interleaved_medians, provenance
+from matrix.diagnose.bench.contenders import Contender, compiled, others, with_gradient
+from matrix.diagnose.bench.measuring import measure
+from matrix.diagnose.bench.record import Row, line, write_bench
+from matrix.diagnose.clock import provenance
 from matrix.diagnose.systems import System, lanes_of, leading, stored_systems, synthetic_system
 from matrix.disk import disk_failures
 from matrix.errors import exit_code_of
@@ -30,51 +20,6 @@ LARGE = 1500
 CONDITION_SIZES = (20, 35, 50, 75, 100, 150, 250, 400)
 CONDITIONS = (1e2, 1e6, 1e10, 1e13)
 PARTS = ("systems", "gradient", "scaling", "batch", "conditions", "factorisation")
-
-
-def measure(
-    part: str, systems: Sequence[System], repeats: int, against: Mapping[str, Contender]
-) -> list[Row]:
-    """Time the contenders in turn on the same lanes."""
-    import jax.numpy as jnp
-
-    lanes, first = len(systems), systems[0]
-    # The ridge lets a semidefinite matrix be factorised; it costs no time.
-    matrix = jnp.asarray(first.Q + 1e-8 * np.diag(np.diagonal(first.Q)))
-    solves = solves_of(first.K)
-    factorise, _ = program(
-        repeated(lambda Q, _: jnp.linalg.cholesky(Q), solves), matrix, jnp.asarray(first.q)
-    )
-    # Several times in a row: the first after a large program takes longer, and would flatter batches.
-    row = 3 * lanes
-    calls: dict[str, Callable[[], Any]] = {"cholesky": lambda: [factorise() for _ in range(row)]}
-    calls.update({name: contender.call for name, contender in against.items()})
-    per_call = interleaved_medians(calls, repeats)
-    seconds = {name: per_call[name] / contender.solves for name, contender in against.items()}
-    factorisation = per_call["cholesky"] / solves / row
-    outcomes = {name: contender.outcome(lanes) for name, contender in against.items()}
-    answers = {name: x for name, (x, _) in outcomes.items()}
-    return [
-        Row(
-            part=part,
-            system=first.name,
-            K=first.K,
-            lanes=lanes,
-            solver=name,
-            milliseconds=1e3 * seconds[name] / lanes,
-            cholesky_equivalents=seconds[name] / lanes / factorisation,
-            times_ours=seconds[name] / seconds["ours"],
-            residual=max(map(System.residual, systems, answers[name])),
-            objective_excess=max(map(_excess, systems, answers[name], answers["ours"])),
-            temporary_bytes=per_lane(contender.temporary_bytes, lanes),
-            solved=outcomes[name][1],
-        )
-        for name, contender in against.items()
-    ]
-
-
-def _excess(system: System, x: np.ndarray, ours: np.ndarray) -> float:
-    return (system.objective(x) - system.objective(ours)) / abs(system.objective(ours))
 
 
 def on_systems(

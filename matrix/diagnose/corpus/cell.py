@@ -48,8 +48,8 @@ def examine(request: Request, stage: Callable[[str], None]) -> None:
 
 
 def _times(systems: Sequence[Any], repeats: int, stage: Callable[[str], None]) -> Sequence[Any]:
+    from matrix.diagnose.bench.measuring import measure
     from matrix.diagnose.bench.release import against_release
-    from matrix.diagnose.bench.session import measure
 
     stage(f"time all solvers on {systems[0].name}, {len(systems)} lane(s)")
     return measure("corpus", systems, repeats, against_release(systems))
