@@ -1,5 +1,6 @@
 """Positive-only systems whose optimum is known, because it was chosen first, and so its gradient."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -79,7 +80,7 @@ def systems_of(size: int, conditions: tuple[float, ...]) -> Iterator[System]:
             yield system_from(kind, size, condition)
 
 
-def system_from(kind: str, size: int, condition: float) -> System:
+def system_from(kind: str, size: int, condition: float, free: float = 0.5, dual: float = 1.0) -> System:
     """Build one system backwards: choose x and the dual z, complementary to each other, then q = Qx - z.
 
     Parameters
@@ -91,25 +92,29 @@ def system_from(kind: str, size: int, condition: float) -> System:
         nearly the same.
     size, condition
         K, and the condition number of Q.
+    free
+        Share of the unknowns that are not at the bound, rounded up.
+    dual
+        Size of the duals of those at the bound, relative to the largest curvature.
     """
     generator = np.random.default_rng([CLASSES.index(kind), size])
     basis, _ = np.linalg.qr(generator.standard_normal((size, size)))
-    positive = generator.permutation(size) < (size + 1) // 2
+    positive = generator.permutation(size) < math.ceil(free * size)
     if kind == "collinear-block":
         # Two columns of the block at least, or nothing of it is left in the answer.
         positive[:2] = True
     solution = np.where(positive, generator.uniform(0.5, 1.5, size), 0.0)
-    dual = np.where(positive, 0.0, generator.uniform(0.5, 1.5, size))
+    duals = dual * np.where(positive, 0.0, generator.uniform(0.5, 1.5, size))
     weights = generator.uniform(0.5, 1.5, size)
     units = generator.permutation(np.geomspace(1.0, np.sqrt(_UNITS_FROM_CONDITION / condition), size))
     if kind == "degenerate":
         at_bound = np.flatnonzero(~positive)
-        dual[at_bound[::2]] = 0.0
+        duals[at_bound[::2]] = 0.0
     matrix = _collinear(basis, condition) if kind == "collinear-block" else _spectral(basis, kind, condition)
     units = units if kind == "well" else np.ones(size)
     Q = matrix * np.outer(units, units)
     # Chosen in the units of the system, where every unknown counts the same.
-    x, z = solution / units, dual * units * np.max(np.diag(matrix))
+    x, z = solution / units, duals * units * np.max(np.diag(matrix))
     # In extended precision, so that the rounding of q is all that stands between x and the optimum.
     q = (Q.astype(np.longdouble) @ x.astype(np.longdouble) - z).astype(np.float64)
     scale = np.sqrt(np.diag(Q))

@@ -12,7 +12,15 @@ from matrix.machine import accelerators, affinity, cpu_model, numerical_variable
 def interleaved_medians(
     calls: Mapping[str, Callable[[], Any]], repeats: int, warm: bool = False
 ) -> dict[str, float]:
-    """Median seconds of each call, taken in turn so that a busy machine slows all of them alike.
+    """Median seconds of each call, as `interleaved` takes them."""
+    times = interleaved(calls, repeats, warm)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def interleaved(
+    calls: Mapping[str, Callable[[], Any]], repeats: int, warm: bool = False
+) -> dict[str, list[float]]:
+    """Seconds of each call in each round, taken in turn so that a busy machine slows all of them alike.
 
     Each call has to wait for its own result. Unless `warm` says that it was made before, it is made once
     before the clock starts.
@@ -25,7 +33,7 @@ def interleaved_medians(
             start = time.perf_counter()
             call()
             times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in times.items()}
+    return times
 
 
 def provenance() -> dict[str, Any]:

@@ -10,7 +10,7 @@ from matrix.errors import UsageError
 
 
 class System(NamedTuple):
-    """Minimise ½ xᵀQx - qᵀx, x >= 0: Q (K, K), q (K,), float64, and the columns of the collinear block."""
+    """Minimise ½ xᵀQx - qᵀx, x >= 0: Q (K, K), q (K,), and the columns of the collinear block."""
 
     name: str
     Q: np.ndarray
@@ -24,15 +24,16 @@ class System(NamedTuple):
 
     def objective(self, x: np.ndarray) -> float:
         """½ xᵀQx - qᵀx for x of shape (K,)."""
-        return float(0.5 * x @ self.Q @ x - self.q @ x)
+        Q, q, x = (np.asarray(part, float) for part in (self.Q, self.q, x))
+        return float(0.5 * x @ Q @ x - q @ x)
 
     def residual(self, x: np.ndarray) -> float:
-        """Largest relative KKT residual of an answer (K,), by the solver's certificate."""
+        """Largest relative KKT residual of an answer (K,), by the solver's certificate in float64."""
         import jax.numpy as jnp
 
         import solver
 
-        return float(solver.certificate(jnp.asarray(self.Q), jnp.asarray(self.q), jnp.asarray(x)).worst)
+        return float(solver.certificate(*(jnp.asarray(part, float) for part in (self.Q, self.q, x))).worst)
 
 
 def stored_systems(folder: Path) -> list[System]:

@@ -158,3 +158,22 @@ def test_the_command_writes_a_record(tmp_path: Path) -> None:
     )
     assert abs(rows["jaxnnls"]["objective_excess"]) <= 1e-9
     assert output.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_parts_with_a_bound_end_with_what_breaks_it(tmp_path: Path) -> None:
+    output = tmp_path / "bench.json"
+    words = ["--part", "families", "--part", "compile", "--match", "batch", "--size", "6", "--repeats", "1"]
+    command = [sys.executable, "-m", "matrix.diagnose.bench.session", *words, "--output", str(output)]
+    done = subprocess.run(command, cwd=REPOSITORY_ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith("slower than jaxnnls")
+    assert "batches with other answers than alone: none" in done.stdout
+    assert "compiled too slowly" in done.stdout
+    rows = json.loads(output.read_text())["rows"]
+    batches = [row for row in rows if row["part"] == "families" and row["lanes"] == 3]
+    assert [row["solver"] for row in batches] == ["ours", "jaxnnls"] * 4
+    assert all(row["certified"] for row in batches if row["solver"] == "ours")
+    assert {row["as_alone"] for row in batches if row["solver"] == "ours"} == {True}
+    compiled = [row for row in rows if row["part"] == "compile"]
+    assert [row["solver"] for row in compiled] == ["ours", "jaxnnls"] * 2
+    assert output.with_suffix(".png").read_bytes().startswith(b"\x89PNG")

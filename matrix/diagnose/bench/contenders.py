@@ -1,9 +1,12 @@
 """The solvers that are held against ours, each called as its users call it, on the same systems."""
 
-from collections.abc import Callable, Mapping, Sequence
+import importlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 
@@ -65,10 +68,14 @@ def compiled(
     jaxnnls gets the Jacobi-scaled system, scaled inside the program, as the library calls it. Ours is told
     the collinear columns as the call site tells it, also that there are none, unless `block_named` is false.
     """
-    return {
-        "ours": contender(_ours(algorithm, systems[0].dense if block_named else None), systems),
-        "jaxnnls": contender(_theirs, systems),
-    }
+    return told(systems, systems[0].dense if block_named else None, algorithm)
+
+
+def told(
+    systems: Sequence[System], dense: tuple[int, ...] | None, algorithm: str = "auto"
+) -> dict[str, Contender]:
+    """The same, ours told that these columns are the collinear ones; None if nothing is said."""
+    return {"ours": contender(_ours(algorithm, dense), systems), "jaxnnls": contender(_theirs, systems)}
 
 
 # Of these there is one function for each choice, so that each is compiled once for a size.
@@ -92,6 +99,14 @@ def with_gradient(systems: Sequence[System]) -> dict[str, Contender]:
         "ours": contender(_ours_with_gradient(systems[0].dense), systems),
         "ours, answer alone": compiled(systems)["ours"],
         "jaxnnls": contender(_theirs_with_gradient(), systems),
+    }
+
+
+def functions_of_both(dense: tuple[int, ...]) -> dict[str, tuple[Callable[..., Any], Callable[..., Any]]]:
+    """By solver, functions of Q and q: the answer alone, and with its gradients."""
+    return {
+        "ours": (_ours("auto", dense), _ours_with_gradient(dense)),
+        "jaxnnls": (_theirs, _theirs_with_gradient()),
     }
 
 
@@ -132,8 +147,18 @@ def library_pdip(Q: Any, q: Any) -> tuple[Any, Any]:
     import jaxnnls
 
     scale = 1 / jnp.sqrt(jnp.diagonal(Q))
-    x, _, _, _, steps = jaxnnls.solve_nnls(Q * scale[:, None] * scale[None, :], q * scale)
+    with _tolerance_of(q.dtype):
+        x, _, _, _, steps = jaxnnls.solve_nnls(Q * scale[:, None] * scale[None, :], q * scale)
     return scale * x, steps
+
+
+@contextmanager
+def _tolerance_of(dtype: np.dtype) -> Iterator[None]:
+    """jaxnnls takes its tolerance from JAX's precision at its import; here it gets that of the system."""
+    pdip: Any = importlib.import_module("jaxnnls.pdip")
+    ratio = float(np.finfo(dtype).eps) / float(np.finfo(np.asarray(pdip.EPSILON).dtype).eps)
+    with patch.object(pdip, "EPSILON", ratio * pdip.EPSILON):
+        yield
 
 
 def over_lanes(function: Callable[..., Any], lanes: int) -> Callable[..., Any]:
@@ -183,7 +208,7 @@ def contender(function: Callable[..., Any], systems: Sequence[System]) -> Conten
     import jax
 
     lanes, K = len(systems), systems[0].K
-    executable = _executable(function, lanes, K)
+    executable = _executable(function, lanes, K, systems[0].q.dtype)
     Q, q = arguments_of(systems)
     return Contender(
         lambda: jax.block_until_ready(executable(Q, q)), solves_of(K), _temporary_bytes(executable)
@@ -191,11 +216,11 @@ def contender(function: Callable[..., Any], systems: Sequence[System]) -> Conten
 
 
 @cache
-def _executable(function: Callable[..., Any], lanes: int, K: int) -> Any:
+def _executable(function: Callable[..., Any], lanes: int, K: int, dtype: np.dtype) -> Any:
     import jax
 
     shape = (lanes, K) if lanes > 1 else (K,)
-    matrix, vector = jax.ShapeDtypeStruct((*shape, K), float), jax.ShapeDtypeStruct(shape, float)
+    matrix, vector = jax.ShapeDtypeStruct((*shape, K), dtype), jax.ShapeDtypeStruct(shape, dtype)
     call = repeated(over_lanes(function, lanes), solves_of(K))
     return jax.jit(call).lower(matrix, vector).compile()
 

@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from matrix.artifacts.plots import png
-from matrix.diagnose.bench.record import Row
+from matrix.diagnose.bench.families import Pair, pairs
+from matrix.diagnose.bench.record import Compiled, Measured, Row
 
 COLOURS = {
     "ours": "#4C72B0",
@@ -22,9 +23,9 @@ COLOURS = {
 _BARS = ("systems", "gradient")
 
 
-def plot(rows: Sequence[Row], path: Path) -> None:
+def plot(rows: Sequence[Measured], path: Path) -> None:
     """Draw the parts that were measured, beside each other, to a PNG."""
-    panels = [
+    panels: list[tuple[str, Callable[..., None]]] = [
         (part, draw)
         for part, draw in (
             ("systems", _systems),
@@ -32,6 +33,8 @@ def plot(rows: Sequence[Row], path: Path) -> None:
             ("scaling", _scaling),
             ("batch", _batch),
             ("conditions", _conditions),
+            ("families", _families),
+            ("compile", _compile),
             ("factorisation", _factorisation),
         )
         if any(row.part == part for row in rows)
@@ -87,6 +90,50 @@ def _conditions(axes: Axes, rows: Sequence[Row]) -> None:
     axes.set_xlabel("unknowns K")
     axes.set_ylabel("time of jaxnnls over ours")
     axes.set_title("no structure")
+    axes.legend(fontsize=7)
+
+
+def _families(axes: Axes, rows: Sequence[Row]) -> None:
+    both = pairs(rows)
+    names = list(dict.fromkeys(map(_family, both)))
+    for colour, reached, label in ((COLOURS["ours"], True, "certified"), (COLOURS["jaxnnls"], False, "not")):
+        drawn = [pair for pair in both if pair.ours.certified is reached]
+        places = [names.index(_family(pair)) + _shift(pair, both) for pair in drawn]
+        values = [pair.theirs.times_ours for pair in drawn]
+        axes.plot(values, places, "o", color=colour, markersize=4, label=f"ours {label}")
+    axes.axvline(1, color="0.5")
+    axes.set_xscale("log")
+    axes.set_yticks(range(len(names)), names, fontsize=7)
+    axes.invert_yaxis()
+    axes.set_xlabel("time of jaxnnls over ours")
+    axes.set_title("families of systems")
+    axes.legend(fontsize=7)
+
+
+def _family(pair: Pair) -> str:
+    return pair.ours.system.split(",")[0]
+
+
+def _shift(pair: Pair, both: Sequence[Pair]) -> float:
+    """Where in the band of its family a point lies: by size, the smallest above."""
+    sizes = sorted({other.ours.K for other in both if _family(other) == _family(pair)})
+    return 0.7 * ((sizes.index(pair.ours.K) + 0.5) / len(sizes) - 0.5)
+
+
+def _compile(axes: Axes, rows: Sequence[Compiled]) -> None:
+    labels = [f"{row.system}, K = {row.K}" for row in rows if row.solver == "ours"]
+    for offset, name in ((-0.2, "ours"), (0.2, "jaxnnls")):
+        mine = [row for row in rows if row.solver == name]
+        places = [index + offset for index in range(len(mine))]
+        lowering = [row.lowering_s for row in mine]
+        colour = COLOURS[name]
+        axes.barh(places, lowering, height=0.4, color=colour, alpha=0.5, label=f"{name}, lowering")
+        compiling = [row.compiling_s for row in mine]
+        axes.barh(places, compiling, left=lowering, height=0.4, color=colour, label=f"{name}, compiling")
+    axes.set_yticks(range(len(labels)), labels, fontsize=7)
+    axes.invert_yaxis()
+    axes.set_xlabel("seconds")
+    axes.set_title(f"from a function to a program, batch of {rows[0].lanes}")
     axes.legend(fontsize=7)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from matrix.files import write_json
 
 SCHEMA = "nnls-bench"
-VERSION = 3
+VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,20 @@ class Row:
         factorise, of the batched routine's share for one lane.
     times_ours
         The solver's time divided by ours; of a way to factorise, by that of the batched routine.
+    spread
+        The smallest and the largest of these quotients, each of one round; None where they were not kept.
     residual
         Largest relative KKT residual of the answers, by our certificate; of factors, the backward error.
     objective_excess
-        How far the objective lies above ours, relative to it; None of factors.
+        How far the objective lies above ours, relative to it; None of factors and where it is not finite.
     temporary_bytes
         Working memory per lane, where XLA tells.
     solved
         For how many of the lanes the solver itself says that it has solved them; None where it says nothing.
+    certified
+        Whether the residual is at most 1e-9, in float32 1e-4; None of factors.
+    as_alone
+        Whether each lane of a batch has the very answer that it has alone; None where it was not asked.
     """
 
     part: str
@@ -46,6 +52,58 @@ class Row:
     objective_excess: float | None
     temporary_bytes: int | None
     solved: int | None = None
+    spread: tuple[float, float] | None = None
+    certified: bool | None = None
+    as_alone: bool | None = None
+
+    @property
+    def figures(self) -> str:
+        """The solver and its numbers as text."""
+        seconds = f"{self.milliseconds:.3g} ms, {self.cholesky_equivalents:.1f} C-eq"
+        return f"{self.solver} {seconds}{_quotient(self)}, residual {self.residual:.0e}"
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """One program, a batch, compiled by a process that compiles nothing else.
+
+    Attributes
+    ----------
+    lowering_s, compiling_s
+        Median seconds, until the program is in XLA's language and until it is in the machine's.
+    times_ours
+        The seconds of both divided by ours.
+    spread
+        The smallest and the largest of these quotients, each of one round.
+    """
+
+    part: str
+    system: str
+    K: int
+    lanes: int
+    solver: str
+    lowering_s: float
+    compiling_s: float
+    times_ours: float
+    spread: tuple[float, float]
+
+    @property
+    def figures(self) -> str:
+        """The solver and its numbers as text."""
+        return (
+            f"{self.solver} {self.lowering_s:.2f} s to lower, {self.compiling_s:.2f} s to compile"
+            f"{_quotient(self)}"
+        )
+
+
+Measured = Row | Compiled
+
+
+def _quotient(row: Measured) -> str:
+    if row.solver == "ours":
+        return ""
+    spread = f" ({row.spread[0]:.2f}-{row.spread[1]:.2f})" if row.spread else ""
+    return f", {row.times_ours:.2f}x{spread}"
 
 
 def per_lane(size: int | None, lanes: int) -> int | None:
@@ -53,7 +111,7 @@ def per_lane(size: int | None, lanes: int) -> int | None:
     return None if size is None else size // lanes
 
 
-def write_bench(path: Path, provenance: Mapping[str, Any], rows: Sequence[Row]) -> None:
+def write_bench(path: Path, provenance: Mapping[str, Any], rows: Sequence[Measured]) -> None:
     """Write the record, as far as it goes."""
     report = {
         "schema": SCHEMA,
@@ -64,15 +122,8 @@ def write_bench(path: Path, provenance: Mapping[str, Any], rows: Sequence[Row]) 
     write_json(path, report)
 
 
-def line(rows: Sequence[Row]) -> str:
+def line(rows: Sequence[Measured]) -> str:
     """One measurement as a line of text."""
     first = rows[0]
-    figures = "  ".join(
-        f"{row.solver} {row.milliseconds:.3g} ms, {row.cholesky_equivalents:.1f} C-eq"
-        + ("" if row.solver == "ours" else f", {row.times_ours:.1f}x")
-        for row in rows
-    )
-    return (
-        f"{first.part:14s}{first.system:34s} K={first.K:<5d} lanes={first.lanes:<3d}{figures}  "
-        f"residual {first.residual:.0e}"
-    )
+    figures = "  ".join(row.figures for row in rows)
+    return f"{first.part:14s}{first.system:34s} K={first.K:<5d} lanes={first.lanes:<3d}{figures}"

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from matrix.checks.systems import system_from
+from matrix.diagnose.bench import compiling, families
 from matrix.diagnose.bench.contenders import Contender, compiled, others, with_gradient
 from matrix.diagnose.bench.measuring import measure
-from matrix.diagnose.bench.record import Row, line, write_bench
+from matrix.diagnose.bench.record import Compiled, Measured, Row, line, write_bench
 from matrix.diagnose.clock import provenance
 from matrix.diagnose.systems import System, lanes_of, leading, stored_systems, synthetic_system
 from matrix.disk import disk_failures
@@ -19,7 +20,7 @@ BATCH_SIZE = 1285
 LARGE = 1500
 CONDITION_SIZES = (20, 35, 50, 75, 100, 150, 250, 400)
 CONDITIONS = (1e2, 1e6, 1e10, 1e13)
-PARTS = ("systems", "gradient", "scaling", "batch", "conditions", "factorisation")
+PARTS = ("systems", "gradient", "scaling", "batch", "conditions", "families", "factorisation", "compile")
 
 
 def on_systems(
@@ -79,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="nox -s bench --", description=__doc__)
     parser.add_argument("--systems", type=Path, help="folder of *.npz systems from real likelihoods")
-    parser.add_argument("--match", default="", help="only systems whose name contains this")
+    parser.add_argument("--match", default="", help="only systems and families whose name contains this")
     parser.add_argument(
         "--columns", action="append", type=int, help="the first columns of the systems instead (repeatable)"
     )
@@ -104,7 +105,7 @@ def _bench(options: argparse.Namespace) -> int:
 
     jax.config.update("jax_enable_x64", True)
     where = provenance()
-    rows: list[Row] = []
+    rows: list[Measured] = []
     systems = _stored(options)
     # A folder that cannot be written shows before anything is measured; an older record stays until then.
     if not options.output.exists():
@@ -118,7 +119,18 @@ def _bench(options: argparse.Namespace) -> int:
 
         plot(rows, options.output.with_suffix(".png"))
         print(f"written: {options.output} and {options.output.with_suffix('.png')}")
+    print(*_verdicts(rows), sep="\n")
     return 0
+
+
+def _verdicts(rows: Sequence[Measured]) -> Iterator[str]:
+    """What the parts with a bound say of it."""
+    compiled_ones = [row for row in rows if isinstance(row, Compiled)]
+    of_families = [row for row in rows if isinstance(row, Row) and row.part == families.PART]
+    if compiled_ones:
+        yield compiling.verdict(compiled_ones)
+    if of_families:
+        yield from families.verdict(of_families)
 
 
 def _stored(options: argparse.Namespace) -> list[System]:
@@ -131,7 +143,7 @@ def _stored(options: argparse.Namespace) -> list[System]:
     return [leading(s, columns) for s in systems for columns in options.columns if columns < s.K]
 
 
-def _measurements(options: argparse.Namespace, systems: Sequence[System]) -> Iterator[list[Row]]:
+def _measurements(options: argparse.Namespace, systems: Sequence[System]) -> Iterator[Sequence[Measured]]:
     parts = options.part or PARTS
     also = options.also or ()
     on_real = {"systems": lambda systems: with_own(systems, also), "gradient": with_gradient}
@@ -146,6 +158,10 @@ def _measurements(options: argparse.Namespace, systems: Sequence[System]) -> Ite
         yield from batches(options.repeats, options.batch or BATCHES)
     if "conditions" in parts:
         yield from conditions(options.repeats, options.size or CONDITION_SIZES)
+    if families.PART in parts:
+        yield from families.on_families(systems, options.repeats, options.size, options.match)
+    if compiling.PART in parts:
+        yield from compiling.compiling(options.repeats, options.size)
     if "factorisation" in parts:
         from matrix.diagnose.bench.factorisations import SIZES as FACTORISED
         from matrix.diagnose.bench.factorisations import factorisation

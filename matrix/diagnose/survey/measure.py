@@ -2,7 +2,7 @@
 
 import importlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ from matrix.diagnose.bench.contenders import arguments_of, library_pdip, over_la
 from matrix.diagnose.clock import interleaved_medians
 from matrix.diagnose.survey.admm import solve_admm
 from matrix.diagnose.survey.fista import solve_fista
-from matrix.diagnose.survey.grid import LIBRARY, TYPICAL, Choice, by_falling_limit, curves
+from matrix.diagnose.survey.grid import FIRST_ORDER, LIBRARY, TYPICAL, Choice, by_falling_limit, curves
 from matrix.diagnose.survey.record import ClassGradients, CurvePoint, Row
 from matrix.diagnose.systems import System
 
@@ -26,6 +26,7 @@ Say = Callable[[str], None]
 GRADIENT_SIZE = 140
 COLLINEAR = GRADIENT_SIZE // 4
 CONDITIONS = (1e1, 1e4, 1e7, 1e10, 1e12, 1e14)
+FIRST_ORDER_SOLVERS: Mapping[str, Callable[..., tuple[Any, Any]]] = {"admm": solve_admm, "fista": solve_fista}
 
 
 @dataclass(frozen=True)
@@ -109,10 +110,10 @@ def _solve(choice: Choice, system: System) -> Callable[[Any, Any], tuple[Any, An
 
     if choice.algorithm == LIBRARY.algorithm:
         return library_pdip
-    if choice.algorithm == "admm":
-        return partial(solve_admm, limit=choice.max_iter, penalty=choice.penalty)
-    if choice.algorithm == "fista":
-        return partial(solve_fista, limit=choice.max_iter)
+    if choice.algorithm in FIRST_ORDER:
+        given = {"limit": choice.max_iter, "penalty": choice.penalty}
+        words = {name: value for name, value in given.items() if value is not None}
+        return partial(FIRST_ORDER_SOLVERS[choice.algorithm], **words)
     options = choice.options(system)
 
     def ours(Q: Any, q: Any) -> tuple[Any, Any]:
