@@ -1,17 +1,20 @@
 """The catalogue fits the code, and the quickest of its defects are caught."""
 
 import ast
+import importlib
 import shutil
 import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import pytest
 
 from matrix.environments import SideEnvironment
 from matrix.execute.local import kept_record
-from matrix.layout import REPOSITORY_ROOT, Layout, open_layout
+from matrix.layout import REPOSITORY_ROOT, SOLVER, Layout, open_layout
 from matrix.record import write_record
 from tests.detect.__main__ import Found, chosen_by, detect, key_of, main, said_of
 from tests.detect.catalogue import DEFECTS, NEWEST, Defect, clean_on
@@ -30,6 +33,27 @@ def test_defect_fits_the_code_and_leaves_it_valid(defect: Defect, tmp_path: Path
     for edit in defect.edits:
         edit.plant(tmp_path)
         ast.parse((tmp_path / edit.file).read_text())
+
+
+IN_SOLVER = [defect for defect in DEFECTS if all(edit.file.startswith("solver/") for edit in defect.edits)]
+
+
+@pytest.mark.parametrize("place", range(len(IN_SOLVER)), ids=[defect.name for defect in IN_SOLVER])
+def test_a_defect_of_the_solver_is_an_answer_and_no_crash(
+    place: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(SOLVER, tmp_path / "solver", ignore=shutil.ignore_patterns("__pycache__"))
+    for edit in IN_SOLVER[place].edits:
+        edit.plant(tmp_path)
+    # Under a name of its own, or Python would give the solver that it has.
+    name = f"solver_with_defect_{place}"
+    (tmp_path / "solver").rename(tmp_path / name)
+    monkeypatch.syspath_prepend(tmp_path)
+    solver = importlib.import_module(name)
+    Q, q = jnp.array([[2.0, 0.5], [0.5, 1.0]]), jnp.array([1.0, 2.0])
+    gradient = jax.grad(lambda q: solver.solve_nnls_primal(Q, q, 1e-11).sum())(q)
+    assert gradient.shape == solver.solve_nnls(Q, q)[0].shape == (2,)
+    assert gradient.dtype == jnp.float64
 
 
 def test_every_area_has_its_defects() -> None:
