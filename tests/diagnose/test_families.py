@@ -7,6 +7,7 @@ import pytest
 
 from matrix.checks.systems import system_from
 from matrix.diagnose.bench.families import pairs, verdict
+from matrix.diagnose.bench.measuring import spread_of
 from matrix.diagnose.bench.record import Row
 from matrix.diagnose.families import (
     Case,
@@ -113,7 +114,7 @@ def test_ranks_rows_and_units() -> None:
 
 def row(solver: str, system: str = "s", **changes: object) -> Row:
     """A measurement on a small system; ours takes a unit of time."""
-    made = Row("families", system, 50, 1, solver, 1.0, 1.0, 1.0, 1e-15, 0.0, None, None, (0.9, 1.1), True)
+    made = Row("families", system, 50, 1, solver, 1.0, 1.0, 1.0, 1e-15, 0.0, None, None, (1.0, 1.1), True)
     return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
 
 
@@ -123,9 +124,23 @@ def said(*rows: Row) -> dict[str, str]:
 
 def test_a_tenth_more_is_allowed_on_small_systems_and_nothing_on_large_ones() -> None:
     for size, quotient, slow in ((50, 0.95, False), (50, 0.9, True), (100, 0.99, True), (100, 1.0, False)):
-        found = said(row("ours", K=size), row("jaxnnls", K=size, times_ours=quotient))
-        expected = f"s, K = {size} ({quotient:.2f}x, 0.90-1.10)" if slow else "none"
+        found = said(row("ours", K=size), row("jaxnnls", K=size, times_ours=quotient, spread=None))
+        expected = f"s, K = {size} ({quotient:.2f}x, {quotient:.2f}-{quotient:.2f})" if slow else "none"
         assert found["slower than jaxnnls"] == expected
+        assert found["perhaps slower than jaxnnls"] == "none"
+
+
+def test_what_the_interval_leaves_open_is_no_verdict() -> None:
+    found = said(row("ours"), row("jaxnnls", times_ours=0.95, spread=(0.8, 1.2)))
+    assert found["slower than jaxnnls"] == "none"
+    assert found["perhaps slower than jaxnnls"] == "s, K = 50 (0.95x, 0.80-1.20)"
+
+
+def test_the_interval_holds_the_median_and_not_the_outliers() -> None:
+    quotients = [0.1, *np.linspace(1.0, 1.2, 29), 30.0]
+    low, high = spread_of(quotients)
+    assert 1.0 < low < 1.1 < high < 1.2
+    assert spread_of([3.0, 1.0, 2.0]) == (1.0, 3.0)
 
 
 def test_the_last_line_is_about_speed() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 from typing import Any
 
+from matrix.diagnose.bench.measuring import spread_of
 from matrix.diagnose.bench.record import Compiled
 from matrix.layout import REPOSITORY_ROOT
 from matrix.process import run
@@ -46,7 +47,7 @@ def _measured(program: str, K: int, repeats: int) -> list[Compiled]:
                 lowering_s=lowering,
                 compiling_s=compiling,
                 times_ours=median(quotients),
-                spread=(min(quotients), max(quotients)),
+                spread=spread_of(quotients),
             )
         )
     return rows

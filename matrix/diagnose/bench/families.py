@@ -5,13 +5,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from matrix.diagnose.bench.contenders import Contender, told
+from matrix.diagnose.bench.contenders import SMALL, Contender, told
 from matrix.diagnose.bench.measuring import measure
 from matrix.diagnose.bench.record import Row
 from matrix.diagnose.families import Case, families
 from matrix.diagnose.systems import System
 
 PART = "families"
+# A call on a small system takes milliseconds: more rounds cost little, and a busy machine needs them.
+ROUNDS_OF_SMALL = 5
 # The most that ours may take of jaxnnls' time, from this size on and below.
 LARGE, MOST_OF_LARGE, MOST_OF_SMALL = 100, 1.0, 1.1
 # The most that a lane of a batch may take of the time of its slowest lane alone.
@@ -37,6 +39,8 @@ def on_families(
 
 
 def _measured(case: Case, repeats: int) -> Iterator[list[Row]]:
+    if case.systems[0].K < SMALL:
+        repeats *= ROUNDS_OF_SMALL
     contenders = told(case.systems, case.told)
     rows = measure(PART, case.systems, repeats, contenders)
     if len(case.systems) == 1:
@@ -73,18 +77,23 @@ class Pair:
         return f"{self.ours.system}, K = {self.ours.K}"
 
     @property
-    def slower(self) -> bool:
-        """Whether ours takes more of jaxnnls' time than it may."""
+    def slower(self) -> bool | None:
+        """Whether ours takes more of jaxnnls' time than it may; None where the interval does not say."""
         most = MOST_OF_LARGE if self.ours.K >= LARGE else MOST_OF_SMALL
-        return self.theirs.times_ours * most < 1
+        low, high = (most * end for end in self._interval)
+        return None if low < 1 <= high else high < 1
 
     @property
     def uncertified(self) -> bool:
         """Whether ours is not certified, although jaxnnls is."""
         return not self.ours.certified and bool(self.theirs.certified)
 
+    @property
+    def _interval(self) -> tuple[float, float]:
+        return self.theirs.spread or (self.theirs.times_ours, self.theirs.times_ours)
+
     def __str__(self) -> str:
-        low, high = self.theirs.spread or (self.theirs.times_ours,) * 2
+        low, high = self._interval
         return f"{self.label} ({self.theirs.times_ours:.2f}x, {low:.2f}-{high:.2f})"
 
 
@@ -109,6 +118,7 @@ def verdict(rows: Sequence[Row]) -> list[str]:
         _listed("not certified where jaxnnls is", [pair.label for pair in both if pair.uncertified]),
         _listed("batches with other answers than alone", _others_than_alone(both)),
         _listed(f"batches over {MOST_OF_SLOWEST:g}x their slowest lane, per lane", _slow_batches(rows)),
+        _listed("perhaps slower than jaxnnls", [str(pair) for pair in both if pair.slower is None]),
         _listed(f"slower than jaxnnls (over {most})", [str(pair) for pair in both if pair.slower]),
     ]
 

@@ -85,5 +85,14 @@ def _excess(system: System, x: np.ndarray, ours: np.ndarray) -> float:
 
 
 def _spread(times: Sequence[float], ours: Sequence[float], factor: float) -> tuple[float, float]:
-    quotients = [factor * theirs / mine for theirs, mine in zip(times, ours, strict=True)]
-    return min(quotients), max(quotients)
+    return spread_of([factor * theirs / mine for theirs, mine in zip(times, ours, strict=True)])
+
+
+def spread_of(quotients: Sequence[float]) -> tuple[float, float]:
+    """What holds their median with a confidence of 90 %, whatever their distribution; of fewer than 5 all."""
+    from scipy.stats import quantile_test
+
+    if len(quotients) < 5:
+        return min(quotients), max(quotients)
+    low, high = quantile_test(quotients).confidence_interval(0.9)
+    return float(low), float(high)

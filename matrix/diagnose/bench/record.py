@@ -25,7 +25,8 @@ class Row:
     times_ours
         The solver's time divided by ours; of a way to factorise, by that of the batched routine.
     spread
-        The smallest and the largest of these quotients, each of one round; None where they were not kept.
+        What holds the median of these quotients, each of one round, with a confidence of 90 %; of fewer than
+        five rounds the smallest and the largest; None where they were not kept.
     residual
         Largest relative KKT residual of the answers, by our certificate; of factors, the backward error.
     objective_excess
@@ -74,7 +75,7 @@ class Compiled:
     times_ours
         The seconds of both divided by ours.
     spread
-        The smallest and the largest of these quotients, each of one round.
+        As in `Row`.
     """
 
     part: str
