@@ -34,6 +34,13 @@ def measure(
     rounds = interleaved(calls, repeats)
     per_call = {name: median(times) for name, times in rounds.items()}
     seconds = {name: per_call[name] / contender.solves for name, contender in against.items()}
+    quotients = {
+        name: [
+            theirs / contender.solves / (ours / against["ours"].solves)
+            for theirs, ours in zip(rounds[name], rounds["ours"], strict=True)
+        ]
+        for name, contender in against.items()
+    }
     factorisation = per_call["cholesky"] / solves / row
     outcomes = {name: contender.outcome(lanes) for name, contender in against.items()}
     answers = {name: x for name, (x, _) in outcomes.items()}
@@ -50,13 +57,13 @@ def measure(
             solver=name,
             milliseconds=1e3 * seconds[name] / lanes,
             cholesky_equivalents=seconds[name] / lanes / factorisation,
-            times_ours=seconds[name] / seconds["ours"],
+            times_ours=median(quotients[name]),
             residual=residuals[name],
             objective_excess=_largest_excess(systems, answers[name], answers["ours"]),
             temporary_bytes=per_lane(contender.temporary_bytes, lanes),
             solved=outcomes[name][1],
             certified=residuals[name] <= CERTIFIED[first.q.dtype.itemsize],
-            spread=_spread(rounds[name], rounds["ours"], against["ours"].solves / contender.solves),
+            spread=spread_of(quotients[name]),
         )
         for name, contender in against.items()
     ]
@@ -82,10 +89,6 @@ def _largest_excess(systems: Sequence[System], x: np.ndarray, ours: np.ndarray) 
 
 def _excess(system: System, x: np.ndarray, ours: np.ndarray) -> float:
     return (system.objective(x) - system.objective(ours)) / abs(system.objective(ours))
-
-
-def _spread(times: Sequence[float], ours: Sequence[float], factor: float) -> tuple[float, float]:
-    return spread_of([factor * theirs / mine for theirs, mine in zip(times, ours, strict=True)])
 
 
 def spread_of(quotients: Sequence[float]) -> tuple[float, float]:
