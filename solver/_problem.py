@@ -136,7 +136,7 @@ def validated(Q: Any, q: Any) -> tuple[Array, Array]:
 
 def _native(value: Any) -> Any:
     """An array of the other byte order, as FITS files have it, in this machine's."""
-    dtype = getattr(value, "dtype", None)
+    dtype: Any = getattr(value, "dtype", None)
     return value if getattr(dtype, "isnative", True) else value.astype(dtype.newbyteorder("="))
 
 

@@ -23,8 +23,8 @@ class Row:
         The same in units of one Cholesky factorisation of the same matrix in the same process; of ways to
         factorise, of the batched routine's share for one lane.
     times_ours
-        The median, over rounds, of the solver's time divided by ours; of a way to factorise, divided by that of
-        the batched routine.
+        The median, over rounds, of the solver's time divided by ours; of a way to factorise, divided by that
+        of the batched routine.
     spread
         What holds the median of these quotients, each of one round, with a confidence of 90 %; of fewer than
         five rounds the smallest and the largest; None where they were not kept.
