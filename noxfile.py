@@ -110,7 +110,7 @@ def hlo_audit(session: nox.Session) -> None:
 def detect(session: nox.Session) -> None:
     """Planted defects, one at a time, each with the gate that must catch it: nox -s detect -- [WORD...]."""
     # Some are caught by our tests, which import the solver.
-    _install_solver(session)
+    _install_solver(session, "solver")
     _run(session, "tests.detect", failed="a planted defect was missed, or a clean tree raised an alarm")
 
 

@@ -93,4 +93,4 @@ def test_sessions_install_what_is_locked_and_canary_alone_what_is_newest(name: s
             call
         )
     on_gpu = any("cuda12" in call for call in calls)
-    assert on_gpu is (found != "" and name in ("assertions", "bench", "survey"))
+    assert on_gpu is (found != "" and name in ("assertions", "bench", "detect", "survey"))
