@@ -208,8 +208,10 @@ def _with_derivative(x: Array, _Q: Array, _q: Array, _target_kappa: Array) -> Ar
 
 @_with_derivative.defjvp
 def _derivative(primals: Any, tangents: Any) -> tuple[Array, Array]:
-    x, Q, q, target_kappa = primals
+    _, Q, q, target_kappa = primals
     _, dQ, dq, _ = tangents
+    # Through the rule again, so that a further derivative finds that of the answer itself.
+    x = _with_derivative(*primals)
     if q.shape[0] == 0:
         return x, dq
     return x, tangent_of_answer(Q, q, x, target_kappa, dQ, dq)

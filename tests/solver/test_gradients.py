@@ -165,3 +165,11 @@ def test_a_kappa_that_is_no_number_gives_no_gradient() -> None:
     problem = _problem()
     for gradient in _gradients(solver.solve_nnls_primal, problem, np.ones(K), target_kappa=np.nan):
         assert np.isnan(gradient).all()
+
+
+def test_second_derivative_of_a_square() -> None:
+    """The answer itself changes, too: x_F = Q_FF⁻¹ q_F makes of the sum of squares the Hessian 2 Q⁻² here."""
+    Q, q = np.array([[2.0, 0.5], [0.5, 1.0]]), np.ones(2)
+    hessian = jax.hessian(lambda q: jnp.sum(solver.solve_nnls_primal(Q, q, 1e-11) ** 2))(q)
+    inverse = np.linalg.inv(Q)
+    np.testing.assert_allclose(hessian, 2 * inverse @ inverse, rtol=1e-6)
