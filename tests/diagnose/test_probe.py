@@ -69,6 +69,7 @@ def likelihood(x: Any) -> Any:
     return jnp.sum(Derived(x).solution ** 2)
 
 
+LINEAR_ALGEBRA = ("dot_general", "lu", "triangular_solve")
 X = np.random.default_rng(0).normal(size=(40, 60)).astype(np.float32)
 
 
@@ -112,8 +113,10 @@ def test_every_expensive_instruction_finds_its_step_in_the_trace(tmp_path: Path)
     for window in _traced(program, jnp.asarray(X), tmp_path, instructions):
         spent = window.instructions_s
         assert 0 < sum(spent.values()) <= window.wall_s
-        named = sum(s for name, s in spent.items() if step_of(instructions[name].op_name))
-        assert named > 0.7 * sum(spent.values())
+        # By kind and not by their time, in which a neighbour's load has its part.
+        expensive = [path for name in spent if (path := instructions[name].op_name).endswith(LINEAR_ALGEBRA)]
+        assert {path.rpartition("/")[2] for path in expensive} == set(LINEAR_ALGEBRA)
+        assert {step_of(path) for path in expensive} == {"curvature", "nnls"}
 
 
 def event(name: str, ts: float, dur: float, pid: int = 1, tid: int = 1, **arguments: Any) -> dict[str, Any]:
