@@ -55,7 +55,7 @@ def _run(session: nox.Session, *words: str, failed: str, **variables: str) -> No
 def _install_solver(session: nox.Session, lock: str) -> None:
     """Our code and what it is compared with, on the GPU where there is one."""
     _install(session, lock)
-    build = (session.run_install("python", "-m", "matrix.jax_build", silent=True) or "").strip()
+    build = (session.run_install("python", "-m", "matrix.prepare.jax_build", silent=True) or "").strip()
     if build:
         _install(session, lock, f"solver-{build}")
 
@@ -76,13 +76,13 @@ def matrix_mp(session: nox.Session) -> None:
 def canary(session: nox.Session) -> None:
     """The float64 matrix on the newest of everything, where a library of a new shape is no failure."""
     session.install("-e", ".")
-    _run(session, "matrix.canary", failed="a gate failed")
+    _run(session, "matrix.commands.canary", failed="a gate failed")
 
 
 @nox.session
 def audit(session: nox.Session) -> None:
     """Result files that are float32 under a float64 label, found by their digits: nox -s audit -- PATH..."""
-    _hand_over(session, "matrix.diagnose.precision_audit.session", failed="float32 under a float64 label")
+    _hand_over(session, "matrix.diagnose.audit.session", failed="float32 under a float64 label")
 
 
 @nox.session
@@ -95,14 +95,16 @@ def scripts(session: nox.Session) -> None:
 def assertions(session: nox.Session) -> None:
     """The solver on systems with a known optimum: answers and gradients, alone and in a batch."""
     _install_solver(session, "solver")
-    _run(session, "matrix.checks.session", failed="a system was not solved", JAX_ENABLE_X64="True")
+    _run(session, "matrix.commands.assertions", failed="a system was not solved", JAX_ENABLE_X64="True")
 
 
 @nox.session(name="hlo-audit")
 def hlo_audit(session: nox.Session) -> None:
     """What of the gradient's machinery is compiled into the likelihood: nox -s hlo-audit -- PIPELINE."""
     _hand_over(
-        session, "matrix.diagnose.hlo.session", failed="the relaxed backward pass is in the sampling path"
+        session,
+        "matrix.diagnose.hlo_audit.session",
+        failed="the relaxed backward pass is in the sampling path",
     )
 
 
@@ -117,25 +119,25 @@ def detect(session: nox.Session) -> None:
 @nox.session(name="refresh-artifacts")
 def refresh_artifacts(session: nox.Session) -> None:
     """From a green run: result files, constants, and the branches with their pull-request texts."""
-    _hand_over(session, "matrix.refresh", failed="a constant drifted beyond its tolerance")
+    _hand_over(session, "matrix.commands.refresh_artifacts", failed="a constant drifted beyond its tolerance")
 
 
 @nox.session
 def report(session: nox.Session) -> None:
     """The runs of several machines as one, judged anew: nox -s report -- DIR..."""
-    _hand_over(session, "matrix.merge", failed="a gate failed")
+    _hand_over(session, "matrix.commands.report", failed="a gate failed")
 
 
 @nox.session
 def hpc(session: nox.Session) -> None:
     """The matrix on a Slurm cluster: nox -s hpc -- check | push | submit | jobs | wait | pull."""
-    _hand_over(session, "matrix.hpc.cli", failed="a job did not pass")
+    _hand_over(session, "matrix.commands.hpc", failed="a job did not pass")
 
 
 @nox.session
 def pack(session: nox.Session) -> None:
     """Environments, checkouts and code in one file, for a machine without internet."""
-    _hand_over(session, "matrix.hpc.pack", failed=JUDGES_NOTHING)
+    _hand_over(session, "matrix.commands.pack", failed=JUDGES_NOTHING)
 
 
 @nox.session
@@ -148,7 +150,7 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def systems(session: nox.Session) -> None:
     """A likelihood's systems as files, other lens models' and settings' too: nox -s systems -- PIPELINE..."""
-    _hand_over(session, "matrix.diagnose.extraction.session", failed=JUDGES_NOTHING)
+    _hand_over(session, "matrix.diagnose.systems.session", failed=JUDGES_NOTHING)
 
 
 @nox.session
@@ -173,7 +175,7 @@ def probe(session: nox.Session) -> None:
 @nox.session
 def profile(session: nox.Session) -> None:
     """One config's result file and picture, with step timings: nox -s profile -- PIPELINE."""
-    _hand_over(session, "matrix.diagnose.probe.profile", failed=JUDGES_NOTHING)
+    _hand_over(session, "matrix.commands.profile", failed=JUDGES_NOTHING)
 
 
 @nox.session
@@ -203,31 +205,31 @@ def gpu_program(session: nox.Session) -> None:
 @nox.session
 def compare(session: nox.Session) -> None:
     """Two runs side by side: nox -s compare -- RUN_A RUN_B"""
-    _hand_over(session, "matrix.report.compare", failed=JUDGES_NOTHING)
+    _hand_over(session, "matrix.commands.compare", failed=JUDGES_NOTHING)
 
 
 @nox.session
 def trend(session: nox.Session) -> None:
     """Evidence and time of all kept runs, one class of machine at a time."""
-    _hand_over(session, "matrix.report.trend", failed=JUDGES_NOTHING)
+    _hand_over(session, "matrix.commands.trend", failed=JUDGES_NOTHING)
 
 
 @nox.session
 def releases(session: nox.Session) -> None:
     """Which releases vendoring knows, and which reproduced their constants in the kept runs."""
-    _hand_over(session, "matrix.report.releases", failed=JUDGES_NOTHING)
+    _hand_over(session, "matrix.commands.releases", failed=JUDGES_NOTHING)
 
 
 @nox.session
 def doctor(session: nox.Session) -> None:
     """What would stop a run on this machine, and the remedy."""
-    _hand_over(session, "matrix.doctor", failed=JUDGES_NOTHING)
+    _hand_over(session, "matrix.commands.doctor", failed=JUDGES_NOTHING)
 
 
 @nox.session
 def lock(session: nox.Session) -> None:
     """The files of locks/ anew, with the newest packages: nox -s lock -- ours, or a known release."""
-    _hand_over(session, "matrix.locking", failed=JUDGES_NOTHING)
+    _hand_over(session, "matrix.prepare.locking", failed=JUDGES_NOTHING)
 
 
 @nox.session

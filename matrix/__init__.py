@@ -13,7 +13,7 @@ def _end_with_three(kind: type[BaseException], error: BaseException, where: Trac
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, where)
         return
-    from matrix.redaction import redact
+    from matrix.ground.redaction import redact
 
     print(redact("".join(traceback.format_exception(kind, error, where))), file=sys.stderr)
     print(

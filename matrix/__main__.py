@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from matrix.errors import exit_code_of
+from matrix.ground.errors import exit_code_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the matrix with these words, by default the command line's; return the exit code."""
     # Inside, since a package that is missing must not look like a gate that failed.
-    from matrix.cli import main as run
+    from matrix.commands.matrix import main as run
 
     return run(arguments)
 

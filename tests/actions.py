@@ -15,7 +15,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from matrix.layout import REPOSITORY_ROOT
+from matrix.ground.layout import REPOSITORY_ROOT
 
 WORKFLOWS = REPOSITORY_ROOT / ".github" / "workflows"
 NOT_IN_A_CHECKOUT = shutil.ignore_patterns(

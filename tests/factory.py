@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from matrix.pipelines import PIPELINES
-from matrix.plan import SIDES, CheckedOut, Constant, Plan, PlannedCell, PlannedEnvironment, Tolerances
-from matrix.record import (
+from matrix.catalogue.pipelines import PIPELINES
+from matrix.records.cell import (
     VENDORED,
     Cell,
     EagerEvaluation,
@@ -23,6 +22,7 @@ from matrix.record import (
     Timings,
     XlaMemory,
 )
+from matrix.run.plan import SIDES, CheckedOut, Constant, Plan, PlannedCell, PlannedEnvironment, Tolerances
 
 EVIDENCE = 24746.105672366088
 LANES = (EVIDENCE, 24719.301877123456, 24688.772301987654)

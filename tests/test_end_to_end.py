@@ -16,18 +16,18 @@ import psutil
 import pytest
 from packaging.utils import canonicalize_name
 
-from matrix.arrays import arrays_path, read_arrays
-from matrix.diagnose.extraction.record import ExtractionRecord
-from matrix.diagnose.extraction.session import main as extract
+from matrix.catalogue.pipelines import PIPELINES
 from matrix.diagnose.sides.record import read_diagnosis
-from matrix.diagnose.systems import stored_systems
-from matrix.environments import install_beside
+from matrix.diagnose.systems.record import ExtractionRecord
+from matrix.diagnose.systems.session import main as extract
+from matrix.diagnose.systems.stored import stored_systems
 from matrix.gates import CHANGE
-from matrix.layout import REPOSITORY_ROOT
-from matrix.locks import committed, pins
-from matrix.pipelines import PIPELINES
-from matrix.plan import read_plan
-from matrix.record import VENDORED, read_record
+from matrix.ground.layout import REPOSITORY_ROOT
+from matrix.prepare.environments import install_beside
+from matrix.prepare.locks import committed, pins
+from matrix.records.arrays import arrays_path, read_arrays
+from matrix.records.cell import VENDORED, read_record
+from matrix.run.plan import read_plan
 from tests.actions import Run
 from tests.cluster import running_slurm, running_sshd
 
@@ -276,7 +276,7 @@ def cells_running(run: Path) -> list[int]:
     found = []
     for process in psutil.process_iter(["pid", "cmdline", "status"]):
         words = process.info["cmdline"] or []
-        if "matrix.cell" in words and any(str(run) in word for word in words):
+        if "matrix.pipelines.cell" in words and any(str(run) in word for word in words):
             found.append(process.info["pid"])
     return found
 
@@ -298,7 +298,7 @@ def test_same_verdicts_come_back_from_a_slurm_cluster_over_ssh(
             def hpc(*words: str) -> subprocess.CompletedProcess[str]:
                 where = ("--config", str(tmp_path / "hpc.yaml"), "--root", str(root))
                 return subprocess.run(
-                    [sys.executable, "-m", "matrix.hpc.cli", *words, *where],
+                    [sys.executable, "-m", "matrix.commands.hpc", *words, *where],
                     cwd=REPOSITORY_ROOT,
                     capture_output=True,
                     text=True,

@@ -16,22 +16,22 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from matrix.arrays import arrays_path, read_arrays, write_arrays
-from matrix.errors import ManifestError, MatrixError, UsageError
 from matrix.execute import slurm
 from matrix.execute.local import FAILURE, read_failure
+from matrix.gates.judging import judge_run
+from matrix.ground.errors import ManifestError, MatrixError, UsageError
+from matrix.ground.layout import MANIFEST, REPOSITORY_ROOT
+from matrix.ground.yaml_text import load_yaml
 from matrix.hpc.profile import Profile, load_profile
-from matrix.judging import judge_run
-from matrix.layout import MANIFEST, REPOSITORY_ROOT
-from matrix.manifest import Manifest, load_manifest
-from matrix.plan import Plan, PlanError, read_plan
-from matrix.record import RecordError, from_json, to_json
+from matrix.prepare.manifest import Manifest, load_manifest
+from matrix.records.arrays import arrays_path, read_arrays, write_arrays
+from matrix.records.cell import RecordError, from_json, to_json
 from matrix.report import write_report
 from matrix.report.html.pictures import pictures_of
 from matrix.report.junit import write_junit
 from matrix.report.progress import Progress
 from matrix.report.rows import ending, overall, table_rows
-from matrix.yaml_text import load_yaml
+from matrix.run.plan import Plan, PlanError, read_plan
 from tests.factory import make_plan, make_record
 from tests.report.made_up import make_arrays, write_run
 
@@ -260,7 +260,7 @@ def test_a_file_that_unpacks_to_more_than_any_picture_is_not_read(
 ) -> None:
     write_arrays(tmp_path / "a.npz", make_arrays("k"))
     assert read_arrays(tmp_path / "a.npz", "k") is not None
-    monkeypatch.setattr("matrix.arrays.LARGEST_BYTES", 1000)
+    monkeypatch.setattr("matrix.records.arrays.LARGEST_BYTES", 1000)
     assert read_arrays(tmp_path / "a.npz", "k") is None
 
 

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from matrix import merge, refresh
-from matrix.arrays import arrays_path
-from matrix.console import open_console
-from matrix.errors import exit_code_of
-from matrix.report import compare, trend
+from matrix.commands import compare, trend
+from matrix.commands import refresh_artifacts as refresh
+from matrix.commands import report as merge
+from matrix.ground.console import open_console
+from matrix.ground.errors import exit_code_of
+from matrix.records.arrays import arrays_path
 from tests.report.made_up import write_run
 
 Attack = Callable[[Path, Path], None]

@@ -9,8 +9,8 @@ from unittest import mock
 
 import pytest
 
-from matrix.layout import REPOSITORY_ROOT
-from matrix.locks import LOCKS
+from matrix.ground.layout import REPOSITORY_ROOT
+from matrix.prepare.locks import LOCKS
 from tests.docs.commands import load_noxfile
 
 SESSION = """
@@ -66,7 +66,7 @@ NOXFILE, SESSIONS = load_noxfile()
 
 
 def installed_by(name: str, found: str) -> list[str]:
-    """What a session hands to the installer, a call a line, where `matrix.jax_build` finds this."""
+    """What a session hands to the installer, a call a line, where `matrix.prepare.jax_build` finds this."""
     install = mock.Mock()
     fake = SimpleNamespace(
         install=install,

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from matrix.branches.assertions import SCRIPT, switch_import, with_cases
-from matrix.checks.record import Item
 from matrix.checks.rules import read_rules
 from matrix.checks.scripts import run_script
 from matrix.checks.workplace import CheckError, Workplace
-from matrix.files import inside, write_text
-from matrix.vendor import chooses_solver
+from matrix.ground.files import inside, write_text
+from matrix.prepare.change import chooses_solver
+from matrix.prepare.change.assertions import SCRIPT, switch_import, with_cases
+from matrix.records.check import Item
 
 
 def run(place: Workplace) -> tuple[Item, ...]:

@@ -5,12 +5,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from matrix.checkout.sdist import fetch_sdist, unpack_sdist
-from matrix.checks.record import CheckRecord
-from matrix.errors import MatrixError
-from matrix.files import inside, read_text, write_text
-from matrix.plan import Plan
-from matrix.vendor import drop_dependency, packaging_files
+from matrix.ground.errors import MatrixError
+from matrix.ground.files import inside, read_text, write_text
+from matrix.prepare.change import drop_dependency, packaging_files
+from matrix.prepare.checkout.sdist import fetch_sdist, unpack_sdist
+from matrix.records.check import CheckRecord
+from matrix.run.plan import Plan
 
 RESIDUAL = "residual: "
 

@@ -3,11 +3,11 @@
 import re
 from pathlib import Path
 
-from matrix.checks.independence import LIBRARY
-from matrix.checks.record import Item
-from matrix.checks.watch import REPLACED
-from matrix.files import inside, read_text
-from matrix.vendor import packaging_files
+from matrix.checks.inside.independence import LIBRARY
+from matrix.checks.inside.watch import REPLACED
+from matrix.ground.files import inside, read_text
+from matrix.prepare.change import packaging_files
+from matrix.records.check import Item
 
 _NAMED = re.compile(rf"\b{REPLACED}\b", re.IGNORECASE)
 

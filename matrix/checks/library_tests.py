@@ -9,9 +9,9 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from matrix.checks.record import Item
 from matrix.checks.workplace import CheckError, Workplace
-from matrix.vendor.package import TESTS
+from matrix.prepare.change.package import TESTS
+from matrix.records.check import Item
 
 FOLDER = "test_autoarray/inversion"
 OURS = TESTS.replace("/", ".")

@@ -8,8 +8,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from matrix.errors import UsageError
-from matrix.files import read_text
+from matrix.ground.errors import UsageError
+from matrix.ground.files import read_text
 
 ENVIRONMENT = Path("config/build/env_vars.yaml")
 LEFT_OUT = Path("config/build/no_run.yaml")

@@ -7,19 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from matrix.checks import assertion_script, companion, inside, library_tests, scripts
-from matrix.checks.catalogue import CHECKS
+from matrix.catalogue.checks import CHECKS
+from matrix.checks import assertion_script, companion, library_tests, scripts
 from matrix.checks.declared import declaration
-from matrix.checks.record import CheckRecord, Item, read_check, write_check
+from matrix.checks.inside import check as inside
 from matrix.checks.workplace import CheckError, Workplace
-from matrix.disk import check_space
-from matrix.errors import EnvironmentFailure, MatrixError
 from matrix.execute.local import clear_failure, read_failure, write_failure
 from matrix.execute.reservations import own_share
-from matrix.files import write_text
-from matrix.layout import REPOSITORY_ROOT
-from matrix.plan import Plan, PlannedCheck
-from matrix.record import RecordError
+from matrix.ground.disk import check_space
+from matrix.ground.errors import EnvironmentFailure, MatrixError
+from matrix.ground.files import write_text
+from matrix.ground.layout import REPOSITORY_ROOT
+from matrix.records.cell import RecordError
+from matrix.records.check import CheckRecord, Item, read_check, write_check
+from matrix.run.plan import Plan, PlannedCheck
 
 _OUTSIDE: dict[str, Callable[[Workplace], tuple[Item, ...]]] = {
     "assertion-script": assertion_script.run,
@@ -87,7 +88,7 @@ def _inside(place: Workplace) -> CheckRecord:
     plan, check = place.plan, place.check
     path = plan.check_path(check)
     command = [
-        *(place.python, "-m", "matrix.checks.inside", "--check", check.check, "--side", check.side),
+        *(place.python, "-m", "matrix.checks.inside.check", "--check", check.check, "--side", check.side),
         *("--scale", check.scale, "--key", check.key, "--record", path),
     ]
     exit_code = place.run(command, place.folder, place.variables(REPOSITORY_ROOT))

@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from matrix.checks.record import Item
+from matrix.catalogue.pipelines import PIPELINES
 from matrix.checks.rules import Rules, read_rules
 from matrix.checks.workplace import CheckError, Workplace
 from matrix.execute.local import KILLED, exit_reason
-from matrix.files import read_text
-from matrix.pipelines.catalogue import PIPELINES
+from matrix.ground.files import read_text
+from matrix.records.check import Item
 
 LIKELIHOODS = "jax_likelihood_functions"
 _VALUE = r"[-+]?(?:\d+\.\d*(?:e[-+]?\d+)?|\d+e[-+]?\d+|nan|inf)"

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from matrix.checks.record import CheckRecord, Item, read_check, write_check
 from matrix.execute.local import failure_reason, log_tail, side_variables, supervise
 from matrix.execute.reservations import Share
-from matrix.files import write_text
-from matrix.plan import Plan, PlannedCheck
-from matrix.record import RecordError
+from matrix.ground.files import write_text
+from matrix.records.cell import RecordError
+from matrix.records.check import CheckRecord, Item, read_check, write_check
+from matrix.run.plan import Plan, PlannedCheck
 
 
 class CheckError(Exception):

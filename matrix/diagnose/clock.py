@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from matrix.machine import accelerators, affinity, cpu_model, numerical_variables
+from matrix.ground.machine import accelerators, affinity, cpu_model, numerical_variables
 
 
 def interleaved_medians(

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from matrix.checks.systems import system_from
-from matrix.diagnose.systems import System
+from matrix.checks.inside.check.systems import system_from
+from matrix.diagnose.systems.stored import System
 
 PRODUCTION_SIZES = (300, 600, 1261)
 SIZES = (20, 40, 100, 300, 600, 1261)

@@ -10,17 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from matrix import process
-from matrix.cell import SETTINGS_VARIABLE
-from matrix.disk import check_space
-from matrix.errors import MatrixError
 from matrix.execute.reservations import Share, own_share, peak_bytes
-from matrix.files import read_text, write_json, write_text
-from matrix.layout import REPOSITORY_ROOT
-from matrix.plan import Plan, PlanError, PlannedCell, Side, read_plan
-from matrix.record import Record, RecordError, read_record
-from matrix.settings import nested
-from matrix.shell import inherited
+from matrix.ground import process
+from matrix.ground.disk import check_space
+from matrix.ground.errors import MatrixError
+from matrix.ground.files import read_text, write_json, write_text
+from matrix.ground.layout import REPOSITORY_ROOT
+from matrix.ground.settings import nested
+from matrix.ground.shell import inherited
+from matrix.pipelines.cell import SETTINGS_VARIABLE
+from matrix.records.cell import Record, RecordError, read_record
+from matrix.run.plan import Plan, PlanError, PlannedCell, Side, read_plan
 
 LOG_TAIL_LINES = 25
 FAILURE = "failure.json"
@@ -167,7 +167,7 @@ def cell_command(plan: Plan, cell: PlannedCell) -> list[str]:
         "--seed": plan.seed,
     }
     words = [str(word) for pair in options.items() for word in pair]
-    return [str(plan.environments[cell.side].python), "-m", "matrix.cell", *words]
+    return [str(plan.environments[cell.side].python), "-m", "matrix.pipelines.cell", *words]
 
 
 def cell_environment(plan: Plan, cell: PlannedCell) -> dict[str, str]:

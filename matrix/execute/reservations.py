@@ -17,9 +17,9 @@ import psutil
 from filelock import FileLock
 from pydantic import BaseModel, Field, NonNegativeInt, TypeAdapter, ValidationError
 
-from matrix.errors import EnvironmentFailure
-from matrix.files import inside, read_bytes, write_text
-from matrix.machine import gpus
+from matrix.ground.errors import EnvironmentFailure
+from matrix.ground.files import inside, read_bytes, write_text
+from matrix.ground.machine import gpus
 
 log = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ import signal
 import tempfile
 from pathlib import Path
 
-from matrix.errors import EnvironmentFailure
 from matrix.execute.local import CellFailure, run_cell
-from matrix.plan import read_plan
+from matrix.ground.errors import EnvironmentFailure
+from matrix.run.plan import read_plan
 
 
 def run(folder: str, cell_name: str, cores: int) -> None:

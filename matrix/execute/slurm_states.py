@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from matrix.errors import EnvironmentFailure
-from matrix.process import Completed, run
+from matrix.ground.errors import EnvironmentFailure
+from matrix.ground.process import Completed, run
 
 ASK_SECONDS = 30.0
 UNKNOWN_ID = "Invalid job id"

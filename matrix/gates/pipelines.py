@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from matrix.gates.verdict import Blame, Outcome, Verdict
-from matrix.plan import SIDES, Constant, Plan, Side
-from matrix.record import VENDORED, Evaluation, LaneSolve, Record
+from matrix.records.cell import VENDORED, Evaluation, LaneSolve, Record
+from matrix.run.plan import SIDES, Constant, Plan, Side
 
 # What separates agreement from coincidence; relative unless said otherwise.
 LANES_AGREE = 1e-10

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from matrix.checks.record import Item
 from matrix.gates.pipelines import relative
+from matrix.records.check import Item
 
 SCRIPT_NUMBERS_AGREE = 1e-4
 _NAMED = 5

@@ -5,7 +5,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from matrix.plan import Side
+from matrix.run.plan import Side
 
 CHANGE = "the change"
 

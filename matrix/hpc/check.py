@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.text import Text
 
-from matrix.errors import EnvironmentFailure, NetworkError
+from matrix.ground.errors import EnvironmentFailure, NetworkError
 from matrix.hpc.remote import Remote
 
 DRIVER_PROBE = "import filelock, psutil, pydantic, submitit, sys; assert sys.version_info >= (3, 11)"

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from matrix.errors import UsageError
-from matrix.yaml_text import NotYamlError, load_yaml, shortened
+from matrix.ground.errors import UsageError
+from matrix.ground.yaml_text import NotYamlError, load_yaml, shortened
 
 
 def _word(text: str) -> str:

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from matrix.errors import EnvironmentFailure, NetworkError
+from matrix.ground.errors import EnvironmentFailure, NetworkError
+from matrix.ground.process import Completed, run
+from matrix.ground.shell import inherited
 from matrix.hpc.profile import Profile
-from matrix.process import Completed, run
-from matrix.shell import inherited
 
 # Says where the answer begins and ends, and the exit code: login shells greet, and say goodbye.
 _BETWEEN_MARKERS = (

@@ -8,7 +8,14 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from matrix.environments import (
+from matrix.ground.errors import UsageError
+from matrix.ground.hashing import code_hash, digest
+from matrix.ground.layout import REPOSITORY_ROOT, Layout
+from matrix.ground.process import run
+from matrix.ground.shell import inherited
+from matrix.hpc.profile import Profile
+from matrix.hpc.remote import Remote
+from matrix.prepare.environments import (
     DESCRIBE,
     LIBRARY_PACKAGE,
     REPLACED_PACKAGE,
@@ -16,18 +23,11 @@ from matrix.environments import (
     described,
     write_blocker,
 )
-from matrix.errors import UsageError
-from matrix.hashing import code_hash, digest
-from matrix.hpc.profile import Profile
-from matrix.hpc.remote import Remote
-from matrix.layout import REPOSITORY_ROOT, Layout
-from matrix.plan import Plan, PlannedEnvironment, Side, Word
-from matrix.planning import kept_run, new_run, run_key
-from matrix.process import run
-from matrix.shell import inherited
+from matrix.prepare.planning import kept_run, new_run, run_key
+from matrix.run.plan import Plan, PlannedEnvironment, Side, Word
 
 CODE = ("matrix", "solver")
-CODE_EXCLUDED = ("__pycache__", "/embedded")
+CODE_EXCLUDED = ("__pycache__", "/prepare/embedded")
 RUN_EXCLUDED = ("work", "matplotlib", "*.pkl")
 
 

@@ -14,9 +14,9 @@ from unittest.mock import patch
 import jax
 import numpy as np
 
-from matrix.errors import MatrixError, UsageError
+from matrix.ground.errors import MatrixError, UsageError
 from matrix.pipelines.kkt import kkt_residuals, scaled_norms
-from matrix.record import VENDORED, LaneSolve, Side, Solver
+from matrix.records.cell import VENDORED, LaneSolve, Side, Solver
 
 CALL_SITE = "reconstruction_positive_only_from"
 REPLACED = "jaxnnls"

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from matrix.errors import UsageError
-from matrix.releases import order_of
+from matrix.catalogue.releases import order_of
+from matrix.ground.errors import UsageError
 
 # The adaptive mesh whose transform is the empirical rank CDF of the traced pixels, by its two names.
 RANK_CDF = "RectangularAdaptDensity"

@@ -11,18 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from autofit.jax import register_model
 
-from matrix.errors import UsageError
-from matrix.pipelines.catalogue import (
-    TRANSFORMER,
-    Delaunay,
-    Gaussians,
-    Pipeline,
-    Rectangular,
-    Settings,
-)
+from matrix.catalogue.pipelines import TRANSFORMER, Delaunay, Gaussians, Pipeline, Rectangular, Settings
+from matrix.ground.errors import UsageError
 from matrix.pipelines.conventions import Rings, mesh_name_from, rings_from
 from matrix.pipelines.model import mesh_grid_from, model_from
-from matrix.record import Scale
+from matrix.records.cell import Scale
 
 _SOURCE_PATH = "('galaxies', 'source')"
 

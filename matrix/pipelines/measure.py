@@ -12,15 +12,15 @@ import jax
 import numpy as np
 from autoarray.inversion.inversion import inversion_util
 
-from matrix.machine import peak_rss_bytes
+from matrix.catalogue.pipelines import pipeline_named
+from matrix.ground.machine import peak_rss_bytes
 from matrix.pipelines.audit import lane_solves, need_vendored, solver_facts, tapped
-from matrix.pipelines.catalogue import pipeline_named
 from matrix.pipelines.convergence import Curve, convergence
 from matrix.pipelines.likelihood import Likelihood, likelihood_from, values_of
 from matrix.pipelines.programs import STEADY_SECONDS, compiled, evaluation_of, timed
 from matrix.pipelines.provenance import provenance_from
 from matrix.pipelines.reconstruction import Frame, frame_of
-from matrix.record import (
+from matrix.records.cell import (
     Cell,
     EagerEvaluation,
     Evaluations,

@@ -5,7 +5,7 @@ from typing import Any
 import autofit as af
 import autolens as al
 
-from matrix.pipelines.catalogue import Delaunay, Gaussians, Rectangular, Settings
+from matrix.catalogue.pipelines import Delaunay, Gaussians, Rectangular, Settings
 
 EINSTEIN_RADIUS = 1.6
 SHEAR = (0.05, 0.05)

@@ -8,9 +8,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from matrix.errors import MatrixError
-from matrix.precision import is_float32
-from matrix.record import Evaluation, Timing, XlaMemory
+from matrix.ground.errors import MatrixError
+from matrix.records.cell import Evaluation, Timing, XlaMemory
+from matrix.records.precision import is_float32
 
 STEADY_SECONDS = 2.0
 _MOST_REPEATS = 50

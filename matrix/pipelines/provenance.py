@@ -12,9 +12,9 @@ from typing import Any
 import autoarray
 import jax
 
-from matrix.machine import accelerators, affinity, cpu_model, numerical_variables
-from matrix.pipelines.catalogue import Pipeline
-from matrix.record import Provenance
+from matrix.catalogue.pipelines import Pipeline
+from matrix.ground.machine import accelerators, affinity, cpu_model, numerical_variables
+from matrix.records.cell import Provenance
 
 _DISTRIBUTIONS = (
     "autolens",

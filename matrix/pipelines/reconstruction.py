@@ -6,8 +6,8 @@ from typing import Any
 import autolens as al
 import numpy as np
 
-from matrix.arrays import Arrays
 from matrix.pipelines.kkt import at_bound
+from matrix.records.arrays import Arrays
 
 # The source plane of a source of Gaussians: a square of this half width in arcsec about its centre.
 _HALF_WIDTH = 0.75

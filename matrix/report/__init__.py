@@ -6,12 +6,12 @@ from pathlib import Path
 from rich.console import Console
 
 from matrix.gates import Verdict
-from matrix.plan import Plan
-from matrix.record import Record
+from matrix.records.cell import Record
 from matrix.report.html import write_html
 from matrix.report.summary import write_summary
 from matrix.report.terminal import print_report
 from matrix.report.verdicts import write_verdicts
+from matrix.run.plan import Plan
 
 
 def write_report(

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
 
-from matrix.files import write_bytes
 from matrix.gates import Outcome, Verdict
-from matrix.plan import Plan
+from matrix.ground.files import write_bytes
+from matrix.run.plan import Plan
 
 # XML 1.0 has no word for any other character, not even escaped.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

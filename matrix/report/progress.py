@@ -14,15 +14,15 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from matrix.checks.catalogue import CHECKS
+from matrix.catalogue.checks import CHECKS
 from matrix.checks.run import kept_check
-from matrix.ci import folded, in_ci
-from matrix.errors import MatrixError
 from matrix.execute.local import kept_record, stage_path
 from matrix.execute.reservations import GIB
-from matrix.files import read_text, write_json
-from matrix.plan import Plan, PlannedCell
-from matrix.waiting import REFRESH_SECONDS, STILL_SECONDS, clock, doing, repeated
+from matrix.ground.errors import MatrixError
+from matrix.ground.files import read_text, write_json
+from matrix.ground.waiting import REFRESH_SECONDS, STILL_SECONDS, clock, doing, repeated
+from matrix.report.ci import folded, in_ci
+from matrix.run.plan import Plan, PlannedCell
 
 # First guesses in seconds, production scale on one CPU core; after the first run the measured times count.
 FIRST_GUESS = {
@@ -269,7 +269,7 @@ class Progress:
         for process in psutil.Process().children(recursive=True):
             try:
                 words = process.cmdline()
-                if "matrix.cell" in words and "--record" in words:
+                if "matrix.pipelines.cell" in words and "--record" in words:
                     name = Path(words[words.index("--record") + 1]).stem
                     found[name] = f", {_cores(process)}{process.memory_info().rss / GIB:.1f} GiB"
             except psutil.Error:

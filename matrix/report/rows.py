@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from matrix.checks.run import kept_check
 from matrix.gates import Blame, Outcome, Verdict
-from matrix.plan import Plan
-from matrix.record import Record
+from matrix.records.cell import Record
+from matrix.run.plan import Plan
 
 MISSING = "–"
 # More open gates than this are counted, not named.

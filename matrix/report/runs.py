@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from matrix.errors import UsageError
-from matrix.judging import Run, judge_run
-from matrix.plan import plan_path, read_plan, run_folders
-from matrix.record import Record
+from matrix.gates.judging import Run, judge_run
+from matrix.ground.errors import UsageError
+from matrix.records.cell import Record
 from matrix.report.rows import overall
+from matrix.run.plan import plan_path, read_plan, run_folders
 
 
 def machine_class(record: Record) -> str:

@@ -7,11 +7,11 @@ from rich.table import Table
 from rich.text import Text
 
 from matrix.gates import Outcome, Verdict
-from matrix.plan import Plan
-from matrix.record import Record
+from matrix.records.cell import Record
 from matrix.report.change import HEADINGS as CHANGE_HEADINGS
 from matrix.report.change import change_rows
 from matrix.report.rows import HEADINGS, caption, failures, overall, table_rows
+from matrix.run.plan import Plan
 
 STYLES = {Outcome.PASS: "green", Outcome.FAIL: "bold red", Outcome.NOT_RUN: "yellow"}
 LEFT_ALIGNED = (HEADINGS[0], HEADINGS[-1])

@@ -4,9 +4,9 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from matrix.files import write_json
 from matrix.gates import Verdict
-from matrix.plan import Plan
+from matrix.ground.files import write_json
+from matrix.run.plan import Plan
 
 SCHEMA = "nnls-matrix/verdicts"
 VERSION = 1

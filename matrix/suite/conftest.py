@@ -8,14 +8,14 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from matrix.checks.catalogue import CHECKS
-from matrix.checks.record import CheckRecord
+from matrix.catalogue.checks import CHECKS
 from matrix.checks.run import CheckFailure, run_check
 from matrix.execute.local import CellFailure, run_cell
 from matrix.gates import judged_in
-from matrix.plan import Plan, read_plan
-from matrix.record import Record
+from matrix.records.cell import Record
+from matrix.records.check import CheckRecord
 from matrix.report.progress import VERDICT
+from matrix.run.plan import Plan, read_plan
 
 
 class PipelineScheduling(LoadScopeScheduling):

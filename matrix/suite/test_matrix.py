@@ -2,13 +2,13 @@
 
 import pytest
 
-from matrix.checks.catalogue import CHECKS
-from matrix.checks.record import CheckRecord
+from matrix.catalogue.checks import CHECKS
 from matrix.checks.run import CheckFailure
 from matrix.execute.local import CellFailure, cell_command, float64_records
 from matrix.gates import ChangeEvidence, Outcome, Verdict, apply, evidence_for, judge_change_gate
-from matrix.plan import SIDES, Plan, PlannedCell, PlannedCheck, Side
-from matrix.record import Record
+from matrix.records.cell import Record
+from matrix.records.check import CheckRecord
+from matrix.run.plan import SIDES, Plan, PlannedCell, PlannedCheck, Side
 from matrix.suite.conftest import check_outcome, outcome
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from matrix.catalogue.pipelines import PIPELINES
 from matrix.checks import scripts
-from matrix.checks.record import CheckRecord
 from matrix.checks.run import kept_check, run_check
 from matrix.checks.workplace import Workplace
 from matrix.execute.reservations import Share
-from matrix.pipelines.catalogue import PIPELINES
-from matrix.plan import SIDES, Plan, PlannedCheck, PlannedEnvironment
+from matrix.records.check import CheckRecord
+from matrix.run.plan import SIDES, Plan, PlannedCheck, PlannedEnvironment
 from tests.factory import make_plan
 
 FOLDER = "scripts/jax_likelihood_functions"

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from matrix.checks.independence import importing_lines
+from matrix.checks.inside.independence import importing_lines
 from matrix.checks.rules import read_rules
 from matrix.checks.scripts import likelihood_scripts, printed_numbers
-from matrix.errors import UsageError
-from matrix.layout import REPOSITORY_ROOT
+from matrix.ground.errors import UsageError
+from matrix.ground.layout import REPOSITORY_ROOT
 
-STAND_IN = REPOSITORY_ROOT / "matrix" / "embedded" / "autolens_workspace_test"
+STAND_IN = REPOSITORY_ROOT / "matrix" / "prepare" / "embedded" / "autolens_workspace_test"
 NO_RUN = """\
 # why
 - database/scrape/general # NEEDS_FIX 2026-04-27 - broken: badly

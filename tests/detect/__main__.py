@@ -18,17 +18,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from matrix.environments import recipe_for, stock_environment
-from matrix.errors import UsageError, exit_code_of
-from matrix.files import write_json
-from matrix.hashing import code_hash, digest
-from matrix.layout import REPOSITORY_ROOT, Layout, open_layout
-from matrix.options import add_root
+from matrix.ground.errors import UsageError, exit_code_of
+from matrix.ground.files import write_json
+from matrix.ground.hashing import code_hash, digest
+from matrix.ground.layout import REPOSITORY_ROOT, Layout, open_layout
+from matrix.ground.options import add_root
+from matrix.prepare.environments import recipe_for, stock_environment
 from tests.detect.catalogue import CLEAN_AGAIN, DEFECTS, NEWEST, Defect, clean_on
 
 LIMIT_SECONDS = 1800.0
 # What is vendored into the candidate, and how: the baseline is the same whatever is planted there.
-CANDIDATE_ONLY = ("solver/", "matrix/vendor/")
+CANDIDATE_ONLY = ("solver/", "matrix/prepare/change/")
 # What a finding depends on, besides its defect and the tests.
 CODE = ("solver", "matrix", "repos.yaml", "tests/detect/__main__.py", "tests/detect/planted.py")
 _NOT_COPIED = shutil.ignore_patterns(".git", ".matrix", ".nox", ".venv", "__pycache__", ".*_cache")

@@ -3,21 +3,21 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from matrix.releases import KNOWN
+from matrix.catalogue.releases import KNOWN
 
 API = "solver/_api.py"
-CALL_SITE = "matrix/vendor/templates/inversion_util.py"
-CALLERS = "matrix/vendor/templates/abstract_inversion.py"
-CONFIG = "matrix/vendor/config.py"
-CHOICE = "matrix/vendor/templates/choice/inversion_util.py"
-USED = "matrix/vendor/templates/choice/abstract_inversion.py"
-SHAPES = "matrix/vendor/shapes.py"
+CALL_SITE = "matrix/prepare/change/templates/inversion_util.py"
+CALLERS = "matrix/prepare/change/templates/abstract_inversion.py"
+CONFIG = "matrix/prepare/change/config.py"
+CHOICE = "matrix/prepare/change/templates/choice/inversion_util.py"
+USED = "matrix/prepare/change/templates/choice/abstract_inversion.py"
+SHAPES = "matrix/prepare/change/shapes.py"
 # What is vendored only where the call site called jaxnnls itself: the last release of that shape shows it.
 OF_THE_OLDER_SHAPE = (CALL_SITE, CALLERS, CONFIG)
 OLDER, NEWEST = "2026.7.9.1", KNOWN[0]
 MEASURE = "matrix/pipelines/measure.py"
-CELL = "matrix/cell.py"
-CONSTANTS = "matrix/embedded/generations.py"
+CELL = "matrix/pipelines/cell.py"
+CONSTANTS = "matrix/prepare/embedded/generations.py"
 PIPELINE = ("--only", "interferometer-mge")
 
 
@@ -237,7 +237,7 @@ DEFECTS = (
             Edit(CALL_SITE, '"nnls_max_iter", 1)', '"nnls_max_iter", None)'),
             Edit(CALL_SITE, '"nnls_algorithm", "pdip")', '"nnls_algorithm", "auto")'),
         ),
-        ("tests/vendor/test_config.py",),
+        ("tests/prepare/change/test_config.py",),
     ),
     Defect(
         "reads a key that nobody writes",
@@ -312,8 +312,8 @@ DEFECTS = (
         "leaves jaxnnls in setup_colab.py",
         "dependency",
         "tests",
-        (Edit("matrix/vendor/dependencies.py", "", '    "*/setup_colab.py",\n'),),
-        ("tests/vendor/test_companion.py",),
+        (Edit("matrix/prepare/change/dependencies.py", "", '    "*/setup_colab.py",\n'),),
+        ("tests/prepare/change/test_companion.py",),
     ),
     Defect(
         "has the library declare jaxnnls",
@@ -321,7 +321,7 @@ DEFECTS = (
         "gate 5",
         (
             Edit(
-                "matrix/vendor/dependencies.py",
+                "matrix/prepare/change/dependencies.py",
                 '        return text.replace("dependencies = [", \'dependencies = ["jaxnnls",\', 1)\n',
                 "        return text\n",
             ),
@@ -334,7 +334,9 @@ DEFECTS = (
         "gate 5",
         (
             Edit(
-                "matrix/environments.py", "                pass\n", "                write_blocker(folder)\n"
+                "matrix/prepare/environments.py",
+                "                pass\n",
+                "                write_blocker(folder)\n",
             ),
         ),
         _check("independence"),
@@ -398,12 +400,12 @@ DEFECTS = (
         "tests",
         (
             Edit(
-                "matrix/artifacts/results.py",
+                "matrix/refresh/artifacts/results.py",
                 'values["vmap_first_element"] = evaluations.jit.values[0] * 2',
                 'values["vmap_first_element"] = evaluations.vmap_equal.values[0]',
             ),
         ),
-        ("tests/artifacts/test_results.py",),
+        ("tests/refresh/artifacts/test_results.py",),
     ),
     Defect(
         "leaves a result file of an older run as it is",
@@ -411,19 +413,19 @@ DEFECTS = (
         "tests",
         (
             Edit(
-                "matrix/artifacts/results.py",
+                "matrix/refresh/artifacts/results.py",
                 "    if not text.exists():\n        write_text(text, json.dumps(document, indent=2))\n",
                 "    write_text(text, json.dumps(document, indent=2))\n",
             ),
         ),
-        ("tests/artifacts/test_results.py",),
+        ("tests/refresh/artifacts/test_results.py",),
     ),
     Defect(
         "blesses a drift that nobody accepted",
         "artifacts",
         "tests",
-        (Edit("matrix/artifacts/drift.py", "    if change <= 1.0:", "    if change <= tolerance:"),),
-        ("tests/artifacts/test_drift.py",),
+        (Edit("matrix/refresh/artifacts/drift.py", "    if change <= 1.0:", "    if change <= tolerance:"),),
+        ("tests/refresh/artifacts/test_drift.py",),
     ),
     Defect(
         "ends with 0 and without a record",
@@ -494,7 +496,7 @@ DEFECTS = (
         "finished",
         (
             Edit(
-                "matrix/preparing.py",
+                "matrix/prepare/sides.py",
                 "recipe, side, baseline.path, options.base_python",
                 "recipe, side, checkout.path, options.base_python",
             ),
@@ -525,6 +527,6 @@ DEFECTS = (
                 "differences[worst] <= tolerance, message, numbers)\n\n\ndef _verdict",
             ),
         ),
-        ("tests/test_gates.py",),
+        ("tests/gates/test_pipelines.py",),
     ),
 )

@@ -5,14 +5,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from matrix.arrays import arrays_path
 from matrix.checks.run import kept_check
-from matrix.cli import matrix_options
-from matrix.console import open_console
-from matrix.errors import exit_code_of
+from matrix.commands.flow import carry_out, plan_matrix
+from matrix.commands.matrix import matrix_options
 from matrix.execute.local import kept_record
-from matrix.flow import carry_out, plan_matrix
-from matrix.plan import Plan, read_plan
+from matrix.ground.console import open_console
+from matrix.ground.errors import exit_code_of
+from matrix.records.arrays import arrays_path
+from matrix.run.plan import Plan, read_plan
 
 
 def main(words: Sequence[str]) -> int:

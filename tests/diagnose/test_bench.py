@@ -12,9 +12,9 @@ import pytest
 from matrix.diagnose.bench.factorisations import PANEL, WAYS, backward_error, matrices
 from matrix.diagnose.bench.session import main
 from matrix.diagnose.clock import interleaved_medians
-from matrix.diagnose.systems import System, lanes_of, leading, stored_systems, synthetic_system
-from matrix.errors import UsageError
-from matrix.layout import REPOSITORY_ROOT
+from matrix.diagnose.systems.stored import System, lanes_of, leading, stored_systems, synthetic_system
+from matrix.ground.errors import UsageError
+from matrix.ground.layout import REPOSITORY_ROOT
 from tests.solver.problems import rounding
 
 

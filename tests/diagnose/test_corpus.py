@@ -13,6 +13,7 @@ import pytest
 jax = pytest.importorskip("jax")
 import jax.numpy as jnp  # noqa: E402
 
+from matrix.catalogue.pipelines import Rectangular  # noqa: E402
 from matrix.diagnose.bench.contenders import Contender, Solved  # noqa: E402
 from matrix.diagnose.bench.record import Row  # noqa: E402
 from matrix.diagnose.bench.release import (  # noqa: E402
@@ -33,7 +34,6 @@ from matrix.diagnose.corpus.rule import judgements, revisited  # noqa: E402
 from matrix.diagnose.corpus.session import main  # noqa: E402
 from matrix.diagnose.corpus.table import table  # noqa: E402
 from matrix.diagnose.sides.record import read_diagnosis, write_diagnosis  # noqa: E402
-from matrix.pipelines.catalogue import Rectangular  # noqa: E402
 from tests.factory import make_record  # noqa: E402
 
 # The optimum of this system is (2, 0, 1): the second gradient there is 3.

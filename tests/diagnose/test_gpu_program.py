@@ -13,9 +13,9 @@ import pytest
 from matrix.diagnose.gpu_program.compiler import TARGETS, VARIABLES, compiler_for
 from matrix.diagnose.gpu_program.record import GpuProgram, GpuProgramRecord
 from matrix.diagnose.gpu_program.session import program_table
-from matrix.diagnose.hlo.levels import Level
-from matrix.environments import install_beside
-from matrix.layout import REPOSITORY_ROOT
+from matrix.diagnose.hlo_audit.levels import Level
+from matrix.ground.layout import REPOSITORY_ROOT
+from matrix.prepare.environments import install_beside
 from tests.factory import make_record
 
 PROGRAM = """
@@ -23,7 +23,7 @@ import dataclasses, json, sys
 import jax, jax.numpy as jnp, numpy as np
 import solver
 from matrix.diagnose.gpu_program.compiler import compiled_for
-from matrix.diagnose.hlo.levels import levels
+from matrix.diagnose.hlo_audit.levels import levels
 
 def likelihood(Q, q):
     sorted_q = jax.pure_callback(np.sort, q, q, vmap_method="sequential")

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 from jax import lax
 
-from matrix.diagnose.hlo.levels import levels
+from matrix.diagnose.hlo_audit.levels import levels
 
 K = 8
 

@@ -23,10 +23,10 @@ from matrix.diagnose.probe.steps import Scope, scoped, step_of, step_scopes  # n
 from matrix.diagnose.probe.trace import HOST_CALLBACK, instructions_of, windows_of  # noqa: E402
 from matrix.diagnose.sides.driver import folder_of, newest_plan  # noqa: E402
 from matrix.diagnose.sides.record import read_diagnosis, write_diagnosis  # noqa: E402
-from matrix.errors import UsageError  # noqa: E402
-from matrix.layout import REPOSITORY_ROOT  # noqa: E402
+from matrix.ground.errors import UsageError  # noqa: E402
+from matrix.ground.layout import REPOSITORY_ROOT  # noqa: E402
 from matrix.pipelines.programs import compiled  # noqa: E402
-from matrix.record import RecordError  # noqa: E402
+from matrix.records.cell import RecordError  # noqa: E402
 from tests.factory import make_record  # noqa: E402
 
 

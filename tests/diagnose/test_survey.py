@@ -17,8 +17,8 @@ from matrix.diagnose.survey.grid import DEFAULT, LIBRARY, TYPICAL, Choice, batch
 from matrix.diagnose.survey.plot import plot
 from matrix.diagnose.survey.record import ClassGradients, CurvePoint, Row, SurveyRecord, read_survey
 from matrix.diagnose.survey.table import decision, summaries, table
-from matrix.diagnose.systems import System
-from matrix.layout import REPOSITORY_ROOT
+from matrix.diagnose.systems.stored import System
+from matrix.ground.layout import REPOSITORY_ROOT
 from tests.solver.problems import lens_like, with_known_optimum
 
 PDIP = Choice("pdip", 50)

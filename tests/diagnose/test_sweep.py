@@ -19,7 +19,7 @@ from matrix.diagnose.sweep.plot import sweep_curves  # noqa: E402
 from matrix.diagnose.sweep.record import Setting, SweepPoint, SweepRecord  # noqa: E402
 from matrix.diagnose.sweep.session import settings_of  # noqa: E402
 from matrix.diagnose.sweep.verdict import Sweep  # noqa: E402
-from matrix.errors import UsageError  # noqa: E402
+from matrix.ground.errors import UsageError  # noqa: E402
 from matrix.pipelines.audit import CALL_SITE, Solve, tapped  # noqa: E402
 from tests.factory import make_record  # noqa: E402
 from tests.pipelines import call_sites  # noqa: E402

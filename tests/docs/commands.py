@@ -15,7 +15,7 @@ from unittest import mock
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from matrix.layout import REPOSITORY_ROOT
+from matrix.ground.layout import REPOSITORY_ROOT
 
 PAGES = (REPOSITORY_ROOT / "README.md", *sorted((REPOSITORY_ROOT / "docs").glob("*.md")))
 SHELL = "sh"

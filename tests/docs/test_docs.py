@@ -14,14 +14,14 @@ import pytest
 pytest.importorskip("nox", reason="the noxfile cannot be read without nox")
 pytest.importorskip("markdown_it", reason="markdown-it-py is not installed")
 
-from matrix import merge
-from matrix.errors import UsageError
+from matrix.commands import compare, trend
+from matrix.commands import report as merge
 from matrix.gates import CHANGE_GATES, PAIR_GATES, SIDE_GATES, change_gate_name
+from matrix.ground.errors import UsageError
+from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.hpc.profile import load_profile
-from matrix.layout import REPOSITORY_ROOT
-from matrix.plan import SIDES
-from matrix.record import Record
-from matrix.report import compare, trend
+from matrix.records.cell import Record
+from matrix.run.plan import SIDES
 from tests.docs.commands import (
     PAGES,
     Command,
@@ -41,7 +41,11 @@ NOXFILE, SESSIONS = load_noxfile()
 COMMANDS = [command for page in PAGES for command in commands(page, tuple(SESSIONS))]
 NAMED = {page.name: page for page in PAGES}
 # Quick ones, which are run and not only parsed, on made-up runs.
-RUN = {"matrix.merge": merge.main, "matrix.report.compare": compare.main, "matrix.report.trend": trend.main}
+RUN = {
+    "matrix.commands.report": merge.main,
+    "matrix.commands.compare": compare.main,
+    "matrix.commands.trend": trend.main,
+}
 PIPELINES = ("imaging-pixelization", "imaging-delaunay", "imaging-mge")
 
 
@@ -66,12 +70,12 @@ def test_command_is_taken(command: Command) -> None:
             continue
         accepted = parsed(module, words)
         rest = accepted.rest
-        if module == "matrix.hpc.cli":
+        if module == "matrix.commands.hpc":
             load_profile(accepted.options.config, accepted.options.profile)
             if accepted.options.verb == "push":
                 rest = parsed("matrix", rest).rest
             assert accepted.options.verb == "push" or rest == []
-        if module == "matrix.hpc.pack":
+        if module == "matrix.commands.pack":
             rest = parsed("matrix", ["fp64", *rest]).rest
         if rest:
             assert_pytest_takes(rest)
@@ -115,7 +119,7 @@ def test_quick_command_runs(
 
 def make_runs(module: str, names: Sequence[str], here: Path) -> None:
     """Make the runs that a page calls by `names`: whole ones, or for `report` one of the shards each."""
-    if module == "matrix.merge":
+    if module == "matrix.commands.report":
         pipelines = PIPELINES[: len(names)]
         for name, pipeline in zip(names, pipelines, strict=True):
             records = [of_planned_commits(make_record(pipeline=pipeline, side=side)) for side in SIDES]

@@ -9,7 +9,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from matrix.errors import EnvironmentFailure
 from matrix.execute.local import (
     CellFailure,
     cell_environment,
@@ -21,8 +20,9 @@ from matrix.execute.local import (
     run_cell,
     stage_path,
 )
-from matrix.plan import SIDES, Plan, PlannedEnvironment
-from matrix.record import Record, write_record
+from matrix.ground.errors import EnvironmentFailure
+from matrix.records.cell import Record, write_record
+from matrix.run.plan import SIDES, Plan, PlannedEnvironment
 from tests.factory import make_plan, make_record
 
 PIPELINE = "imaging-pixelization"

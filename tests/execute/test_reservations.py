@@ -12,7 +12,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from matrix.errors import EnvironmentFailure
 from matrix.execute import local, reservations
 from matrix.execute.local import CellFailure, supervise
 from matrix.execute.reservations import (
@@ -23,7 +22,8 @@ from matrix.execute.reservations import (
     usable_cores,
     workers_that_fit,
 )
-from matrix.files import LinkError
+from matrix.ground.errors import EnvironmentFailure
+from matrix.ground.files import LinkError
 from tests.factory import make_plan
 
 TOTAL = psutil.virtual_memory().total

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from matrix.errors import UsageError
+from matrix.ground.errors import UsageError
+from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.hpc.profile import load_profile
-from matrix.layout import REPOSITORY_ROOT
 
 GOOD = "root: /scratch/me/nnls, driver: /opt/driver/bin/python, python: /opt/stack/bin/python"
 

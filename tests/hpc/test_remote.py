@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from matrix.errors import EnvironmentFailure, NetworkError, UsageError
+from matrix.ground.errors import EnvironmentFailure, NetworkError, UsageError
 from matrix.hpc.check import check
 from matrix.hpc.profile import Profile
 from matrix.hpc.remote import Remote

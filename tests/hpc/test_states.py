@@ -10,7 +10,7 @@ from matrix.execute import slurm, slurm_states
 from matrix.execute.slurm import Status
 from matrix.execute.slurm_outcomes import Outcome
 from matrix.execute.slurm_states import Silence, Task, ask, from_sacct, from_scontrol
-from matrix.record import RecordError, write_record
+from matrix.records.cell import RecordError, write_record
 from matrix.report.runs import load_run, verdict_of
 from tests.factory import make_plan, make_record
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import solver as vendored
-from matrix.record import VENDORED
+from matrix.records.cell import VENDORED
 
 KAPPA = 1e-11
 # Passes after which the "certified" stand-in gives up.

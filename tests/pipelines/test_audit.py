@@ -12,9 +12,9 @@ pytest.importorskip("jaxnnls")
 
 import jax.numpy as jnp  # noqa: E402
 
-from matrix.errors import MatrixError, UsageError  # noqa: E402
+from matrix.ground.errors import MatrixError, UsageError  # noqa: E402
 from matrix.pipelines.audit import CALL_SITE, lane_solves, need_vendored, solver_facts, tapped  # noqa: E402
-from matrix.record import VENDORED, LaneSolve, Solver  # noqa: E402
+from matrix.records.cell import VENDORED, LaneSolve, Solver  # noqa: E402
 from tests.pipelines import call_sites  # noqa: E402
 
 SHIFTS = np.asarray([0.0, 0.5, 2.0])

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from matrix import cell
-from matrix.errors import EnvironmentFailure
+from matrix.ground.errors import EnvironmentFailure
+from matrix.pipelines import cell
 
 
 def arguments(folder: Path) -> list[str]:
@@ -74,9 +74,10 @@ def test_side_needs_no_driver_packages() -> None:
     code = (
         "import sys\n"
         f"sys.modules.update(dict.fromkeys({blocked!r}))\n"
-        "import matrix.cell, matrix.record, matrix.pipelines, matrix.embedded.datasets\n"
+        "import matrix.pipelines.cell, matrix.records.cell\n"
+        "import matrix.pipelines, matrix.prepare.embedded.datasets\n"
     )
-    root = Path(cell.__file__).parents[1]
+    root = Path(cell.__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

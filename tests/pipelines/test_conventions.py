@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix.errors import UsageError
+from matrix.ground.errors import UsageError
 from matrix.pipelines.conventions import RANK_CDF, Rings, mesh_name_from, rings_from
 
 BILINEAR = "RectangularBilinearAdaptDensity"

@@ -12,7 +12,7 @@ import jax.numpy as jnp  # noqa: E402
 
 from matrix.pipelines.audit import CALL_SITE, Solve, lane_solves, tapped  # noqa: E402
 from matrix.pipelines.convergence import convergence, limits_below  # noqa: E402
-from matrix.record import LaneSolve  # noqa: E402
+from matrix.records.cell import LaneSolve  # noqa: E402
 from tests.pipelines import call_sites  # noqa: E402
 from tests.pipelines.test_audit import system  # noqa: E402
 

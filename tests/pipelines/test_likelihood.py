@@ -8,11 +8,11 @@ import pytest
 
 pytest.importorskip("autolens", reason="the autolens stack is not installed here")
 
-from matrix.embedded.generations import generation_of
-from matrix.errors import UsageError
-from matrix.layout import REPOSITORY_ROOT
-from matrix.pipelines import PIPELINES
+from matrix.catalogue.pipelines import PIPELINES
+from matrix.ground.errors import UsageError
+from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.pipelines.likelihood import likelihood_from
+from matrix.prepare.embedded.generations import generation_of
 
 SHARED = REPOSITORY_ROOT.parent / "shared" / "data" / "datasets"
 # NumPy values on the real data, by the first release that has the workspace's bins and mesh of its time.

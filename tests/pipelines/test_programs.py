@@ -7,7 +7,7 @@ import pytest
 
 jax = pytest.importorskip("jax")
 
-from matrix.errors import MatrixError  # noqa: E402
+from matrix.ground.errors import MatrixError  # noqa: E402
 from matrix.pipelines import programs  # noqa: E402
 from matrix.pipelines.programs import Program, compiled, evaluation_of, timed  # noqa: E402
 

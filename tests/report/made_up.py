@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from matrix.arrays import Arrays, arrays_path, write_arrays
-from matrix.plan import Plan
-from matrix.record import Record, write_record
+from matrix.records.arrays import Arrays, arrays_path, write_arrays
+from matrix.records.cell import Record, write_record
+from matrix.run.plan import Plan
 from tests.factory import make_plan, make_record
 
 ROWS, COLUMNS = 3, 4

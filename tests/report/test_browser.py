@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from matrix.report.compare import main as compare
+from matrix.commands.compare import main as compare
+from matrix.commands.trend import main as trend
 from matrix.report.html import write_html
 from matrix.report.runs import load_run
-from matrix.report.trend import main as trend
 from tests.factory import EVIDENCE, evaluation, make_record
 from tests.report.made_up import write_run
 

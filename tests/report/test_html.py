@@ -4,7 +4,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
-from matrix.arrays import arrays_path
+from matrix.records.arrays import arrays_path
 from matrix.report.html import write_html
 from matrix.report.runs import load_run
 from tests.factory import EVIDENCE, evaluation, make_record

@@ -4,8 +4,8 @@ import dataclasses
 from pathlib import Path
 
 from matrix.gates import CHANGE, Blame, Outcome, Verdict, judge
-from matrix.plan import PlannedCheck
 from matrix.report.html.problems import named, problems_of, session_command, whose
+from matrix.run.plan import PlannedCheck
 from tests.factory import EVIDENCE, evaluation, make_plan, make_record
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from matrix.layout import REPOSITORY_ROOT
-from matrix.plan import PlannedCheck
+from matrix.ground.layout import REPOSITORY_ROOT
+from matrix.run.plan import PlannedCheck
 from tests.report.made_up import write_run
 
 SUITE = """
@@ -29,7 +29,7 @@ import sys
 from pathlib import Path
 import pytest
 from rich.console import Console
-from matrix.plan import read_plan
+from matrix.run.plan import read_plan
 from matrix.report.progress import Progress
 progress = Progress(Console(highlight=False, soft_wrap=True), read_plan(Path(sys.argv[1])))
 pytest.main([*sys.argv[2:], "-p", "no:cacheprovider", "-p", "no:xdist"], plugins=[progress])

@@ -10,12 +10,12 @@ import pytest
 from rich.console import Console
 
 from matrix.gates import judge
-from matrix.plan import Plan
-from matrix.record import Evaluation, LaneSolve, Record, Timing, Timings
+from matrix.records.cell import Evaluation, LaneSolve, Record, Timing, Timings
 from matrix.report import write_report
 from matrix.report.html.page import write_html
 from matrix.report.junit import write_junit
 from matrix.report.rows import caption, convergence_of, ending, iterations_of, table_rows
+from matrix.run.plan import Plan
 from tests.factory import EVIDENCE, evaluation, make_plan, make_record
 
 BOTH = ("imaging-pixelization", "imaging-delaunay")

@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from matrix import flow
-from matrix.cli import main as matrix
-from matrix.cli import matrix_options
-from matrix.errors import UsageError
-from matrix.merge import main as report
-from matrix.record import Record, Timing, Timings
-from matrix.report.compare import compare, main, print_comparison, write_comparison
+from matrix.commands import flow
+from matrix.commands.compare import compare, main, print_comparison, write_comparison
+from matrix.commands.matrix import main as matrix
+from matrix.commands.matrix import matrix_options
+from matrix.commands.report import main as report
+from matrix.commands.trend import kept_runs, series_of
+from matrix.commands.trend import main as trend
+from matrix.ground.errors import UsageError
+from matrix.records.cell import Record, Timing, Timings
 from matrix.report.runs import find_run, load_run
-from matrix.report.trend import kept_runs, series_of
-from matrix.report.trend import main as trend
 from tests.factory import EVIDENCE, evaluation, make_record
 from tests.report.made_up import write_run
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import solver
-from matrix.checks.systems import System, system_from
+from matrix.checks.inside.systems import System, system_from
 from solver import ResultCode
 from solver._interior import Best, nothing_yet, solve_interior
 from solver._problem import scaled_problem

@@ -21,10 +21,10 @@ def measure(request: Request, stage: Callable[[str], None]) -> None:
     """Compile and time each batch size, lanes all different; write the record."""
     import jax
 
+    from matrix.catalogue.pipelines import pipeline_named
     from matrix.diagnose.batch.record import BatchPoint, BatchRecord
     from matrix.diagnose.sides.record import write_diagnosis
-    from matrix.machine import peak_rss_bytes
-    from matrix.pipelines.catalogue import pipeline_named
+    from matrix.ground.machine import peak_rss_bytes
     from matrix.pipelines.likelihood import likelihood_from
     from matrix.pipelines.measure import lanes_from
     from matrix.pipelines.programs import compiled

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from matrix.artifacts.plots import png
 from matrix.diagnose.batch.record import BatchRecord
+from matrix.refresh.artifacts.plots import png
 
 SIDE_COLOURS = {"baseline": "tab:blue", "candidate": "tab:orange"}
 

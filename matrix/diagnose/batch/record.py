@@ -3,8 +3,8 @@
 import dataclasses
 from typing import ClassVar
 
-from matrix.record import Cell, PrecisionFacts, Provenance
-from matrix.typed_json import CLOSED
+from matrix.records.cell import Cell, PrecisionFacts, Provenance
+from matrix.records.typed_json import CLOSED
 
 GAIN = 1.05
 

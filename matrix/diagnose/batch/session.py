@@ -18,7 +18,7 @@ from matrix.diagnose.sides.driver import (
     run_side,
     sides_of,
 )
-from matrix.record import Cell
+from matrix.records.cell import Cell
 
 DESCRIPTION = (
     "Time per likelihood and memory at batch sizes 1, 3, 8 and 16, and where each side stops gaining."

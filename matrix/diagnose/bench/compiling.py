@@ -10,8 +10,8 @@ from typing import Any
 
 from matrix.diagnose.bench.measuring import spread_of
 from matrix.diagnose.bench.record import Compiled
-from matrix.layout import REPOSITORY_ROOT
-from matrix.process import run
+from matrix.ground.layout import REPOSITORY_ROOT
+from matrix.ground.process import run
 
 PART = "compile"
 SIZES = (40, 1261)

@@ -10,8 +10,8 @@ from unittest.mock import patch
 
 import numpy as np
 
-from matrix.checks.systems import TARGET_KAPPA
-from matrix.diagnose.systems import System
+from matrix.checks.inside.systems import TARGET_KAPPA
+from matrix.diagnose.systems.stored import System
 
 # Beyond these sizes one call takes minutes, and the curve's message is long clear.
 LARGEST = {"scipy nnls": 800, "library fnnls": 2000, "osqp": 500}

@@ -9,7 +9,7 @@ from matrix.diagnose.bench.contenders import SMALL, Contender, told
 from matrix.diagnose.bench.measuring import measure
 from matrix.diagnose.bench.record import Row
 from matrix.diagnose.families import Case, families
-from matrix.diagnose.systems import System
+from matrix.diagnose.systems.stored import System
 
 PART = "families"
 # A call on a small system takes milliseconds: more rounds cost little, and a busy machine needs them.

@@ -9,7 +9,7 @@ import numpy as np
 from matrix.diagnose.bench.contenders import Contender, program, repeated, solves_of
 from matrix.diagnose.bench.record import Row, per_lane
 from matrix.diagnose.clock import interleaved
-from matrix.diagnose.systems import System
+from matrix.diagnose.systems.stored import System
 
 # What an answer must reach to count as certified, by the bytes of a number.
 CERTIFIED = {8: 1e-9, 4: 1e-4}

@@ -6,9 +6,9 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from matrix.artifacts.plots import png
 from matrix.diagnose.bench.families import Pair, pairs
 from matrix.diagnose.bench.record import Compiled, Measured, Row
+from matrix.refresh.artifacts.plots import png
 
 COLOURS = {
     "ours": "#4C72B0",

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from matrix.files import write_json
+from matrix.ground.files import write_json
 
 SCHEMA = "nnls-bench"
 VERSION = 4

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
-from matrix.checks.systems import TARGET_KAPPA
+from matrix.checks.inside.systems import TARGET_KAPPA
 from matrix.diagnose.bench.contenders import Contender, Solved, contender
-from matrix.diagnose.systems import System
+from matrix.diagnose.systems.stored import System
 
 JACOBI, RAW, FALLBACK, OURS = "Jacobi PDIP", "raw PDIP", "certified, then PDIP", "ours"
 NAMED = "ours, columns named"

@@ -4,15 +4,15 @@ import argparse
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from matrix.checks.systems import system_from
+from matrix.checks.inside.check.systems import system_from
 from matrix.diagnose.bench import compiling, families
 from matrix.diagnose.bench.contenders import Contender, compiled, others, with_gradient
 from matrix.diagnose.bench.measuring import measure
 from matrix.diagnose.bench.record import Compiled, Measured, Row, line, write_bench
 from matrix.diagnose.clock import provenance
-from matrix.diagnose.systems import System, lanes_of, leading, stored_systems, synthetic_system
-from matrix.disk import disk_failures
-from matrix.errors import exit_code_of
+from matrix.diagnose.systems.stored import System, lanes_of, leading, stored_systems, synthetic_system
+from matrix.ground.disk import disk_failures
+from matrix.ground.errors import exit_code_of
 
 SIZES = (20, 40, 70, 100, 150, 200, 300, 400, 800, 1285, 2000, 4000)
 BATCHES = (1, 2, 4, 8, 16)

@@ -18,7 +18,7 @@ def examine(request: Request, stage: Callable[[str], None]) -> None:
     from matrix.diagnose.corpus.points import Wanted
     from matrix.diagnose.corpus.record import KindRecord
     from matrix.diagnose.sides.record import write_diagnosis
-    from matrix.errors import UsageError
+    from matrix.ground.errors import UsageError
 
     started, details, cell = now(), request.details, request.cell
     kind = KINDS[details["kind"]]

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
-from matrix.diagnose.extraction.variation import Variation
-from matrix.pipelines.catalogue import Gaussians, Pipeline, Rectangular, pipeline_named
-from matrix.record import Scale
+from matrix.catalogue.pipelines import Gaussians, Pipeline, Rectangular, pipeline_named
+from matrix.diagnose.systems.variation import Variation
+from matrix.records.cell import Scale
 
 Family = Literal["slam", "gaussians", "mixed", "mapper", "interferometer"]
 

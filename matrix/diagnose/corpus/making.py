@@ -13,11 +13,11 @@ from autoarray.inversion.inversion import inversion_util
 from matrix.diagnose.corpus.kinds import Kind
 from matrix.diagnose.corpus.points import CHANGES, Change, Wanted, slam_vectors
 from matrix.diagnose.corpus.recipe import slam_likelihood
-from matrix.diagnose.systems import System, read_system, write_system
+from matrix.diagnose.systems.stored import System, read_system, write_system
 from matrix.pipelines.audit import tapped
 from matrix.pipelines.likelihood import Likelihood, likelihood_from
 from matrix.pipelines.programs import compiled
-from matrix.record import Scale
+from matrix.records.cell import Scale
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from matrix.artifacts.plots import png
 from matrix.diagnose.bench.release import FALLBACK, JACOBI, OURS, RAW
 from matrix.diagnose.corpus.record import CorpusRecord, KindRecord
 from matrix.diagnose.corpus.rule import SIGNIFICANT, on
+from matrix.refresh.artifacts.plots import png
 
 COLOURS = {
     OURS: "#4C72B0",

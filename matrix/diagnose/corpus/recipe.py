@@ -8,9 +8,9 @@ import autolens as al
 import jax
 from autofit.jax import register_model
 
+from matrix.catalogue.pipelines import pipeline_named
 from matrix.diagnose.corpus.kinds import SLAM_LENS_GAUSSIANS
 from matrix.diagnose.corpus.points import Change
-from matrix.pipelines.catalogue import pipeline_named
 from matrix.pipelines.likelihood import Likelihood
 from matrix.pipelines.model import EINSTEIN_RADIUS, LENS_REDSHIFT, SHEAR, SOURCE_REDSHIFT
 

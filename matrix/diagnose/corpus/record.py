@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 from matrix.diagnose.bench.record import Row
 from matrix.diagnose.corpus.metrics import Metrics
-from matrix.record import Cell, PrecisionFacts, Provenance
-from matrix.typed_json import CLOSED
+from matrix.records.cell import Cell, PrecisionFacts, Provenance
+from matrix.records.typed_json import CLOSED
 
 REFERENCE = "fnnls (reference)"
 

@@ -7,21 +7,21 @@ from pathlib import Path
 
 from rich.console import Console
 
-from matrix.console import open_console
+from matrix.catalogue.pipelines import pipeline_named
 from matrix.diagnose.corpus.kinds import KINDS, Kind
 from matrix.diagnose.corpus.plot import plot
 from matrix.diagnose.corpus.record import CorpusRecord, KindRecord
 from matrix.diagnose.corpus.table import table
 from matrix.diagnose.sides.driver import add_common_options, newest_plan, run_side
 from matrix.diagnose.sides.record import read_diagnosis, write_diagnosis
-from matrix.disk import disk_failures
-from matrix.errors import UsageError, exit_code_of
-from matrix.files import write_text
-from matrix.hashing import code_hash, digest, tree_hash
-from matrix.pipelines.catalogue import pipeline_named
-from matrix.plan import Plan
-from matrix.record import Cell, RecordError
-from matrix.waiting import clock
+from matrix.ground.console import open_console
+from matrix.ground.disk import disk_failures
+from matrix.ground.errors import UsageError, exit_code_of
+from matrix.ground.files import write_text
+from matrix.ground.hashing import code_hash, digest, tree_hash
+from matrix.ground.waiting import clock
+from matrix.records.cell import Cell, RecordError
+from matrix.run.plan import Plan
 
 DESCRIPTION = (
     "Make a corpus of systems as the likelihoods of a release hand them to their solver, near the truth and "
@@ -31,7 +31,8 @@ DESCRIPTION = (
 # What decides a system besides the library and the data, and what decides a judgement besides the systems.
 MAKING = (
     *(f"matrix/diagnose/corpus/{name}.py" for name in ("kinds", "making", "points", "recipe")),
-    *(f"matrix/pipelines/{name}.py" for name in ("audit", "catalogue", "conventions", "likelihood", "model")),
+    *(f"matrix/pipelines/{name}.py" for name in ("audit", "conventions", "likelihood", "model")),
+    "matrix/catalogue/pipelines.py",
 )
 JUDGING = ("matrix/diagnose/corpus", "matrix/diagnose/bench", "solver")
 # Lanes of the lens models of PyAutoArray#571, as upstream has them in one vmap.

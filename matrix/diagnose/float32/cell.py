@@ -24,9 +24,9 @@ def compare(request: Request, stage: Callable[[str], None]) -> None:
     import numpy as np
     from autoarray.inversion.inversion import inversion_util
 
+    from matrix.catalogue.pipelines import pipeline_named
     from matrix.diagnose.sides.record import write_diagnosis
     from matrix.pipelines.audit import CALL_SITE, lane_solves, tapped
-    from matrix.pipelines.catalogue import pipeline_named
     from matrix.pipelines.likelihood import likelihood_from
     from matrix.pipelines.measure import lanes_from
     from matrix.pipelines.programs import compiled, timed

@@ -3,8 +3,8 @@
 import dataclasses
 from typing import ClassVar, Literal, get_args
 
-from matrix.record import Cell, LaneSolve, PrecisionFacts, Provenance
-from matrix.typed_json import CLOSED
+from matrix.records.cell import Cell, LaneSolve, PrecisionFacts, Provenance
+from matrix.records.typed_json import CLOSED
 
 # With tf32 the operands of products are rounded to ten bits, as GPUs do in float32 by default: those of the
 # solver, or all others.

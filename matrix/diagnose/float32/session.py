@@ -16,7 +16,7 @@ from matrix.diagnose.sides.driver import (
     newest_plan,
     run_side,
 )
-from matrix.record import Cell, LaneSolve
+from matrix.records.cell import Cell, LaneSolve
 
 DESCRIPTION = (
     "The baseline's likelihood in float64, in float32 and with products rounded to TF32, a process each:"

@@ -10,9 +10,9 @@ from matrix.diagnose.sides.process import Request, now, precision_facts, provena
 
 def compile_all(request: Request, stage: Callable[[str], None]) -> None:
     """Compile the single and the batched likelihood; write the record and the programs."""
+    from matrix.catalogue.pipelines import pipeline_named
     from matrix.diagnose.gpu_program.record import GpuProgramRecord
     from matrix.diagnose.sides.record import write_diagnosis
-    from matrix.pipelines.catalogue import pipeline_named
     from matrix.pipelines.likelihood import likelihood_from
 
     started = now()
@@ -40,8 +40,8 @@ def _compiled(request: Request, target: str, likelihood: Any, lanes: int) -> Any
 
     from matrix.diagnose.gpu_program.compiler import compiled_for
     from matrix.diagnose.gpu_program.record import GpuProgram
-    from matrix.diagnose.hlo.levels import levels
-    from matrix.files import write_text
+    from matrix.diagnose.hlo_audit.levels import levels
+    from matrix.ground.files import write_text
 
     medians = likelihood.medians()
     function, parameters = likelihood.traced, likelihood.parameters(medians)

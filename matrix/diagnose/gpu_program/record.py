@@ -3,9 +3,9 @@
 import dataclasses
 from typing import ClassVar
 
-from matrix.diagnose.hlo.levels import Level
-from matrix.record import Cell, PrecisionFacts, Provenance
-from matrix.typed_json import CLOSED
+from matrix.diagnose.hlo_audit.levels import Level
+from matrix.records.cell import Cell, PrecisionFacts, Provenance
+from matrix.records.typed_json import CLOSED
 
 
 @dataclasses.dataclass(frozen=True)

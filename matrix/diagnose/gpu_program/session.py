@@ -9,7 +9,7 @@ from rich.console import Console
 
 from matrix.diagnose.gpu_program.compiler import TARGETS, VARIABLES, compiler_for
 from matrix.diagnose.gpu_program.record import GpuProgram, GpuProgramRecord
-from matrix.diagnose.hlo.levels import Level
+from matrix.diagnose.hlo_audit.levels import Level
 from matrix.diagnose.sides.driver import (
     add_common_options,
     deliver,
@@ -19,10 +19,10 @@ from matrix.diagnose.sides.driver import (
     run_side,
     sides_of,
 )
-from matrix.environments import install_beside, packages_of
-from matrix.layout import open_layout
-from matrix.plan import Plan, Side
-from matrix.record import Cell
+from matrix.ground.layout import open_layout
+from matrix.prepare.environments import install_beside, packages_of
+from matrix.records.cell import Cell
+from matrix.run.plan import Plan, Side
 
 DESCRIPTION = (
     "What XLA makes of a likelihood for a GPU, without one: kernels, library calls, loops and memory, of the "

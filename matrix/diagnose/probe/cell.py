@@ -17,10 +17,10 @@ def probe(request: Request, stage: Callable[[str], None]) -> None:
     """Time a likelihood's steps inside the whole program and alone, single and batched; write the record."""
     import jax
 
+    from matrix.catalogue.pipelines import pipeline_named
     from matrix.diagnose.probe.record import ProbeRecord
     from matrix.diagnose.probe.steps import step_scopes
     from matrix.diagnose.sides.record import write_diagnosis
-    from matrix.pipelines.catalogue import pipeline_named
     from matrix.pipelines.likelihood import likelihood_from
     from matrix.pipelines.measure import lanes_from
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
-from matrix.artifacts.plots import png
 from matrix.diagnose.probe.record import ProbeRecord, ProgramProbe
 from matrix.diagnose.probe.steps import TITLES
+from matrix.refresh.artifacts.plots import png
 
 _UNEXPLAINED = "#bbbbbb"
 

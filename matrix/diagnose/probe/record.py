@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any, ClassVar
 
-from matrix.record import Cell, PrecisionFacts, Provenance, XlaMemory
-from matrix.typed_json import CLOSED
+from matrix.records.cell import Cell, PrecisionFacts, Provenance, XlaMemory
+from matrix.records.typed_json import CLOSED
 
 
 @dataclasses.dataclass(frozen=True)

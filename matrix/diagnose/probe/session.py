@@ -20,7 +20,7 @@ from matrix.diagnose.sides.driver import (
     sides_of,
     traced_variables,
 )
-from matrix.record import Cell
+from matrix.records.cell import Cell
 
 DESCRIPTION = (
     "Time every step of a likelihood, inside the whole program (by a profiler trace) and alone, single and "

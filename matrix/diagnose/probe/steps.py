@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from matrix.pipelines.catalogue import TRANSFORMER
+from matrix.catalogue.pipelines import TRANSFORMER
 
 RAY_TRACING = "ray_tracing"
 LIGHT = "light"

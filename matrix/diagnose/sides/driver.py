@@ -8,19 +8,19 @@ from typing import Any
 
 from rich.console import Console
 
-from matrix.console import open_console
+from matrix.catalogue.pipelines import PIPELINES
 from matrix.diagnose.sides.record import Diagnosis, read_diagnosis
-from matrix.disk import disk_failures
-from matrix.errors import EnvironmentFailure, UsageError, exit_code_of
 from matrix.execute.local import XLA_FLAGS, exit_reason, log_tail, side_variables, software, supervise
 from matrix.execute.reservations import own_share, peak_bytes
-from matrix.files import write_json, write_text
-from matrix.layout import REPOSITORY_ROOT
-from matrix.options import add_root
-from matrix.pipelines import PIPELINES
-from matrix.plan import SIDES, Plan, PlanError, Side, read_plan, run_folders
-from matrix.record import Cell
-from matrix.waiting import doing, shown
+from matrix.ground.console import open_console
+from matrix.ground.disk import disk_failures
+from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
+from matrix.ground.files import write_json, write_text
+from matrix.ground.layout import REPOSITORY_ROOT
+from matrix.ground.options import add_root
+from matrix.ground.waiting import doing, shown
+from matrix.records.cell import Cell
+from matrix.run.plan import SIDES, Plan, PlanError, Side, read_plan, run_folders
 
 
 def newest_plan(root: Path, wanted: str | None) -> Plan:

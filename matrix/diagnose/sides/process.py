@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from matrix.cell import StageLog, prepare_library
-from matrix.errors import MatrixError, UsageError
-from matrix.pipelines.catalogue import PIPELINES, pipeline_named
-from matrix.record import Cell, Precision, PrecisionFacts, Provenance, Scale, Side
+from matrix.catalogue.pipelines import PIPELINES, pipeline_named
+from matrix.ground.errors import MatrixError, UsageError
+from matrix.pipelines.cell import StageLog, prepare_library
+from matrix.records.cell import Cell, Precision, PrecisionFacts, Provenance, Scale, Side
 
 
 @dataclass(frozen=True)

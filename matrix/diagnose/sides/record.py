@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any, TypeVar
 
-from matrix import typed_json
-from matrix.files import write_text
+from matrix.ground.files import write_text
+from matrix.records import typed_json
 
 Diagnosis = TypeVar("Diagnosis")
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from matrix.diagnose.sweep.record import Setting
-from matrix.diagnose.systems import System, lanes_of, synthetic_system
+from matrix.diagnose.systems.stored import System, lanes_of, synthetic_system
 
 PDIP_LIMITS = (10, 15, 20, 30, 50)
 PDIP_TOLERANCES = (None, 1e-6, 1e-3)

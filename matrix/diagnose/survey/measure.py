@@ -10,14 +10,14 @@ from unittest.mock import patch
 
 import numpy as np
 
-from matrix.checks.systems import CLASSES, TARGET_KAPPA, system_from
+from matrix.checks.inside.systems import CLASSES, TARGET_KAPPA, system_from
 from matrix.diagnose.bench.contenders import arguments_of, library_pdip, over_lanes
 from matrix.diagnose.clock import interleaved_medians
 from matrix.diagnose.survey.admm import solve_admm
 from matrix.diagnose.survey.fista import solve_fista
 from matrix.diagnose.survey.grid import FIRST_ORDER, LIBRARY, TYPICAL, Choice, by_falling_limit, curves
 from matrix.diagnose.survey.record import ClassGradients, CurvePoint, Row
-from matrix.diagnose.systems import System
+from matrix.diagnose.systems.stored import System
 
 Batch = tuple[System, ...]
 Say = Callable[[str], None]

@@ -6,9 +6,9 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from matrix.artifacts.plots import png
 from matrix.diagnose.survey.record import CurvePoint
 from matrix.diagnose.survey.table import CERTIFIED
+from matrix.refresh.artifacts.plots import png
 
 SERIES = {
     ("schur", "given"): ("schur, block given", "#4C72B0", "D"),

@@ -4,10 +4,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from matrix import typed_json
 from matrix.diagnose.survey.grid import Choice
-from matrix.files import write_text
-from matrix.typed_json import CLOSED
+from matrix.ground.files import write_text
+from matrix.records import typed_json
+from matrix.records.typed_json import CLOSED
 
 SCHEMA = "nnls-matrix/survey-record"
 VERSION = 1

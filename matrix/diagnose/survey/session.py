@@ -11,21 +11,21 @@ from typing import Any
 
 from rich.console import Console
 
-from matrix.console import open_console
 from matrix.diagnose.clock import provenance
 from matrix.diagnose.survey.grid import batches, grid
 from matrix.diagnose.survey.measure import Batch, class_gradients, curve, measure
 from matrix.diagnose.survey.plot import plot
 from matrix.diagnose.survey.record import SurveyRecord, read_survey, write_survey
 from matrix.diagnose.survey.table import table
-from matrix.diagnose.systems import System, stored_systems
-from matrix.disk import disk_failures
-from matrix.embedded.generations import GENERATIONS
-from matrix.errors import exit_code_of
-from matrix.files import write_text
-from matrix.hashing import tree_hash
-from matrix.layout import SOLVER
-from matrix.waiting import clock, shown
+from matrix.diagnose.systems.stored import System, stored_systems
+from matrix.ground.console import open_console
+from matrix.ground.disk import disk_failures
+from matrix.ground.errors import exit_code_of
+from matrix.ground.files import write_text
+from matrix.ground.hashing import tree_hash
+from matrix.ground.layout import SOLVER
+from matrix.ground.waiting import clock, shown
+from matrix.prepare.embedded.generations import GENERATIONS
 
 DESCRIPTION = (
     "Every algorithm over its parameters, alone and under vmap: time, iterations, objective, reconstruction, "

@@ -21,8 +21,8 @@ from matrix.diagnose.sides.process import (
     side_main,
 )
 from matrix.diagnose.sweep.record import Setting, SweepPoint, SweepRecord
-from matrix.errors import UsageError
-from matrix.record import VENDORED
+from matrix.ground.errors import UsageError
+from matrix.records.cell import VENDORED
 
 REFERENCE = "reference.npz"
 
@@ -38,9 +38,9 @@ def sweep(request: Request, stage: Callable[[str], None]) -> None:
     import numpy as np
     from autoarray.inversion.inversion import inversion_util
 
+    from matrix.catalogue.pipelines import pipeline_named
     from matrix.diagnose.sides.record import write_diagnosis
     from matrix.pipelines.audit import CALL_SITE, need_vendored, tapped
-    from matrix.pipelines.catalogue import pipeline_named
     from matrix.pipelines.likelihood import likelihood_from
     from matrix.pipelines.programs import compiled, timed
 

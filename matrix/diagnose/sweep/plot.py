@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from matrix.artifacts.plots import png
 from matrix.diagnose.sweep.record import SweepPoint
 from matrix.diagnose.sweep.verdict import Sweep
+from matrix.refresh.artifacts.plots import png
 
 DRIFT_FLOOR = 1e-16
 

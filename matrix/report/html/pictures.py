@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from matrix.arrays import Arrays, arrays_path, read_arrays
-from matrix.plan import SIDES, Plan, Side
-from matrix.record import Record
+from matrix.records.arrays import Arrays, arrays_path, read_arrays
+from matrix.records.cell import Record
 from matrix.report.html.images import (
     Panel,
     Scale,
@@ -22,6 +21,7 @@ from matrix.report.html.images import (
     panel,
     window_on,
 )
+from matrix.run.plan import SIDES, Plan, Side
 
 RESIDUAL_LIMIT = 5.0
 # A difference that stays below this is a blank picture; the number beside it says how small it is.

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from matrix.checks.catalogue import CHECKS
+from matrix.catalogue.checks import CHECKS
 from matrix.execute.local import log_tail
 from matrix.gates import CHANGE, CHANGE_GATES, PAIR_GATES, SIDE_GATES, Blame, Verdict, change_gate_name
-from matrix.plan import Plan
 from matrix.report.rows import failures
+from matrix.run.plan import Plan
 
 # Where several gates fail together, the earlier one here usually explains the later ones.
 NEAREST_TO_THE_CAUSE = ("finished", "precision", "finite", "solver", "lanes_agree")

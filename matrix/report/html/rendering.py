@@ -6,7 +6,7 @@ from typing import Any
 
 import jinja2
 
-from matrix.files import write_text
+from matrix.ground.files import write_text
 from matrix.report.rows import convergence_of, iterations_of
 
 _FOLDER = importlib.resources.files("matrix.report.html") / "templates"

@@ -1,6 +1,0 @@
-"""The coordinated branches: their working trees and commits, their texts, and how they are pushed."""
-
-from matrix.branches.identity import Identity, read_identity
-from matrix.branches.trio import Branch, build_branches
-
-__all__ = ["Branch", "Identity", "build_branches", "read_identity"]

@@ -1,0 +1,186 @@
+"""The six pipelines by name, with their settings at production and at smoke scale; pure data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from types import MappingProxyType
+from typing import Literal
+
+from matrix.ground.errors import UsageError
+from matrix.records.cell import Quantity, Scale
+
+Data = Literal["imaging", "interferometer"]
+SourceKind = Literal["mge", "pixelization", "delaunay"]
+
+# The library's class that turns images into visibilities: the exact one, which the constants were made with.
+TRANSFORMER = "TransformerDFT"
+
+
+@dataclass(frozen=True)
+class Gaussians:
+    """A source of light made of linear Gaussians (MGE): `total` widths from 1e-4 arcsec to the mask radius.
+
+    The shared centre has Gaussian priors about `centre` of width `centre_sigma`, both in arcsec.
+    """
+
+    total: int
+    centre: tuple[float, float] = (0.0, 0.0)
+    centre_sigma: float = 0.3
+
+
+@dataclass(frozen=True)
+class Rectangular:
+    """A source on a rectangular mesh of `shape` pixels, `mesh` being the library's name of the class."""
+
+    mesh: Literal["RectangularAdaptDensity", "RectangularUniform"]
+    shape: tuple[int, int]
+    coefficient: float = 1.0
+
+
+@dataclass(frozen=True)
+class Delaunay:
+    """A source on a Delaunay mesh: an image-plane overlay plus a circle of edge points held at zero."""
+
+    overlay: tuple[int, int]
+    edge_points: int
+    coefficient: float = 1.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What sets the size of one likelihood.
+
+    Attributes
+    ----------
+    mask_radius
+        Radius of the circular mask, in arcsec.
+    source
+        How the source galaxy is modelled.
+    lens_gaussians
+        Number of linear Gaussians of the lens light, 0 for none.
+    free_mass
+        Whether the lens mass has free parameters, instead of the simulation's truth.
+    real_space_shape
+        Interferometer only: pixels of the real-space grid.
+    """
+
+    mask_radius: float
+    source: Gaussians | Rectangular | Delaunay
+    lens_gaussians: int = 0
+    free_mass: bool = True
+    real_space_shape: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """One of the six likelihoods.
+
+    Attributes
+    ----------
+    name
+        `<data>-<source>`, as in file names and on the command line.
+    data, source
+        Kind of dataset and kind of source model, as in the workspace's folders.
+    instrument
+        The dataset's name in the workspace.
+    pixel_scale
+        Of the image, or of the real-space grid, in arcsec per pixel.
+    quantity
+        Which eager quantity the recorded constant is for.
+    settings
+        By scale.
+    """
+
+    name: str
+    data: Data
+    source: SourceKind
+    instrument: str
+    pixel_scale: float
+    quantity: Quantity
+    settings: Mapping[Scale, Settings]
+
+    @property
+    def script(self) -> PurePosixPath:
+        """The workspace script that holds this pipeline's constant."""
+        return PurePosixPath("jax_profiling", "jit", self.data, f"{self.source}.py")
+
+    @property
+    def dataset(self) -> PurePosixPath:
+        """The workspace folder of the dataset."""
+        return PurePosixPath("jax_profiling", "dataset", self.data, self.instrument)
+
+    @property
+    def data_files(self) -> tuple[str, ...]:
+        """Names of the files that are read from the dataset's folder."""
+        third = "psf.fits" if self.data == "imaging" else "uv_wavelengths.fits"
+        return ("data.fits", "noise_map.fits", third)
+
+
+def _pipeline(data: Data, source: SourceKind, production: Settings, smoke: Settings) -> Pipeline:
+    instrument, pixel_scale = ("hst", 0.05) if data == "imaging" else ("sma", 0.1)
+    quantity: Quantity = "log_likelihood" if source == "mge" else "figure_of_merit"
+    settings: Mapping[Scale, Settings] = MappingProxyType({"production": production, "smoke": smoke})
+    return Pipeline(f"{data}-{source}", data, source, instrument, pixel_scale, quantity, settings)
+
+
+_SMA_SHAPE = (256, 256)
+_SMA_SMOKE_SHAPE = (64, 64)
+_SMA_CENTRE = (0.1, 0.1)
+
+PIPELINES: Mapping[str, Pipeline] = MappingProxyType(
+    {
+        pipeline.name: pipeline
+        for pipeline in (
+            _pipeline(
+                "imaging",
+                "mge",
+                Settings(3.5, Gaussians(20), lens_gaussians=20, free_mass=False),
+                Settings(2.0, Gaussians(6), lens_gaussians=10, free_mass=False),
+            ),
+            _pipeline(
+                "imaging",
+                "pixelization",
+                Settings(3.5, Rectangular("RectangularAdaptDensity", (35, 35)), lens_gaussians=60),
+                Settings(2.0, Rectangular("RectangularAdaptDensity", (10, 10)), lens_gaussians=10),
+            ),
+            _pipeline(
+                "imaging",
+                "delaunay",
+                Settings(3.5, Delaunay((39, 39), 30), lens_gaussians=60),
+                Settings(2.0, Delaunay((10, 10), 10), lens_gaussians=10),
+            ),
+            _pipeline(
+                "interferometer",
+                "mge",
+                Settings(3.0, Gaussians(20, _SMA_CENTRE, 0.005), real_space_shape=_SMA_SHAPE),
+                Settings(3.0, Gaussians(6, _SMA_CENTRE, 0.005), real_space_shape=_SMA_SMOKE_SHAPE),
+            ),
+            _pipeline(
+                "interferometer",
+                "pixelization",
+                Settings(3.0, Rectangular("RectangularUniform", (28, 28)), real_space_shape=_SMA_SHAPE),
+                Settings(3.0, Rectangular("RectangularUniform", (10, 10)), real_space_shape=_SMA_SMOKE_SHAPE),
+            ),
+            _pipeline(
+                "interferometer",
+                "delaunay",
+                Settings(3.0, Delaunay((26, 26), 30), real_space_shape=_SMA_SHAPE),
+                Settings(3.0, Delaunay((10, 10), 10), real_space_shape=_SMA_SMOKE_SHAPE),
+            ),
+        )
+    }
+)
+
+
+def pipeline_named(name: str) -> Pipeline:
+    """Look up a pipeline.
+
+    Raises
+    ------
+    UsageError
+        There is no pipeline of that name.
+    """
+    try:
+        return PIPELINES[name]
+    except KeyError:
+        raise UsageError(f"there is no pipeline {name!r}; choose from: {', '.join(PIPELINES)}.") from None

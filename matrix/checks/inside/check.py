@@ -1,0 +1,58 @@
+"""Run one check in the environment of its side: `python -m matrix.checks.inside.check`."""
+
+import argparse
+import importlib
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from matrix.checks.inside.watch import REPLACED, ImportWatch
+from matrix.pipelines.cell import prepare_library
+from matrix.records.check import CheckRecord, Item, write_check
+
+CHECKS = ("assertions", "gradients", "independence")
+VENDORED = "autoarray.inversion.nnls"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make the check that the arguments name and write its record."""
+    parser = argparse.ArgumentParser(prog="python -m matrix.checks.inside.check", description=__doc__)
+    parser.add_argument("--check", required=True, choices=CHECKS)
+    parser.add_argument("--side", required=True, choices=("baseline", "candidate"))
+    parser.add_argument("--scale", required=True, choices=("production", "smoke"))
+    parser.add_argument("--key", required=True)
+    parser.add_argument("--record", required=True, type=Path)
+    options = parser.parse_args(arguments)
+    options.record.unlink(missing_ok=True)
+    started = time.monotonic()
+    watch = ImportWatch(REPLACED)
+    watch.start()
+    prepare_library()
+    items = _items(options.check, options.scale, watch)
+    facts = {
+        "python": sys.version.split()[0],
+        "autoarray": str(importlib.import_module("autoarray").__file__),
+    }
+    seconds = time.monotonic() - started
+    write_check(options.record, CheckRecord(options.check, options.side, options.key, items, facts, seconds))
+    return 0
+
+
+def _items(check: str, scale: str, watch: ImportWatch) -> tuple[Item, ...]:
+    # Late, since they import JAX.
+    from matrix.checks.inside import assertions, call_site, gradients, independence
+
+    nnls = importlib.import_module(VENDORED)
+    if check == "assertions":
+        return assertions.measure(nnls, scale, lambda text: print(text, flush=True))
+    module = importlib.import_module("autoarray.inversion.inversion.inversion_util")
+    settings = importlib.import_module("autoarray").Settings()
+    reconstruction, chosen = call_site.as_set(module, settings)
+    if check == "gradients":
+        return gradients.measure(nnls, reconstruction)
+    return independence.measure(nnls, reconstruction, chosen, watch)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

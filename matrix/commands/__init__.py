@@ -1,0 +1,1 @@
+"""What a person starts, a file per session of the main line."""

@@ -1,0 +1,268 @@
+"""`nox -s hpc -- check | push | submit | jobs | wait | pull`: the matrix on a Slurm cluster."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from matrix.commands.flow import plan_matrix
+from matrix.commands.matrix import matrix_options
+from matrix.commands.report import report_in_place
+from matrix.execute.slurm import STATUSES, Resources, Status
+from matrix.execute.slurm_outcomes import Outcome
+from matrix.ground.console import open_console
+from matrix.ground.errors import EnvironmentFailure, NetworkError, UsageError, exit_code_of
+from matrix.ground.layout import REPOSITORY_ROOT, Layout, open_layout
+from matrix.ground.options import add_root
+from matrix.hpc.check import check
+from matrix.hpc.profile import load_profile
+from matrix.hpc.remote import Remote
+from matrix.hpc.ship import (
+    RUN_EXCLUDED,
+    Places,
+    Pushed,
+    describe_stack,
+    pushed_code,
+    read_pushed,
+    relocated,
+    ship,
+)
+
+NOT_PASSED = 1
+STATES_SECONDS = 300.0
+POLL_SECONDS = (2.0, 60.0)
+POLL_GROWTH = 1.5
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do one step; return its exit code (0 done, 1 a job did not pass, 2 wrong use, 3 nobody can tell)."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    options, rest = _parser().parse_known_args(words)
+    return exit_code_of(
+        lambda: _step(options, rest), "interrupted; jobs go on, `nox -s hpc -- wait` takes up from here"
+    )
+
+
+def _step(options: argparse.Namespace, rest: list[str]) -> int:
+    if rest and options.verb != "push":
+        raise UsageError(f"{options.verb} does not know {' '.join(rest)}")
+    console = open_console()
+    name, profile = load_profile(options.config, options.profile)
+    console.print(f"profile     {name}: {profile.host or 'this machine'}, {profile.root}")
+    return VERBS[options.verb](Step(console, Remote(profile), open_layout(options.root), options, rest))
+
+
+class Step:
+    """What every verb works with."""
+
+    def __init__(
+        self, console: Console, remote: Remote, layout: Layout, options: argparse.Namespace, rest: list[str]
+    ) -> None:
+        self.console = console
+        self.remote = remote
+        self.layout = layout
+        self.options = options
+        self.matrix_words = rest
+        self.places = Places(remote.profile.root)
+
+    def pushed(self) -> Pushed:
+        """What is over there.
+
+        Raises
+        ------
+        UsageError
+            Nothing was pushed yet.
+        """
+        found = read_pushed(self.remote)
+        if found is None:
+            raise UsageError(f"nothing was pushed to {self.places.root} yet: nox -s hpc -- push fp64")
+        return found
+
+    def slurm(self, verb: str, run: str, *words: str) -> list[Status]:
+        """Let the program on the cluster submit, or say how the jobs stand."""
+        done = self.remote.run(
+            [self.remote.profile.driver, "-m", "matrix.execute.slurm", verb, self.places.run(run), *words],
+            variables={"PYTHONPATH": self.places.code, "PYTHONDONTWRITEBYTECODE": "1"},
+            timeout=STATES_SECONDS,
+            check=False,
+        )
+        if done.exit_code == UsageError.exit_code:
+            raise UsageError(done.stderr.strip().removeprefix("error: "))
+        if done.exit_code != 0:
+            raise EnvironmentFailure(f"{verb} failed on the cluster: {done.stderr.strip()}")
+        for line in done.stdout.splitlines():
+            with suppress(ValidationError):
+                return STATUSES.validate_json(line)
+        raise EnvironmentFailure(f"{verb} on the cluster gave no answer: {done.stdout.strip() or 'nothing'}")
+
+
+def _check(step: Step) -> int:
+    return check(step.console, step.remote)
+
+
+def _push(step: Step) -> int:
+    """Plan here, send what the plan needs, and say which files over there had changed."""
+    options = matrix_options([*step.matrix_words, "--root", str(step.layout.root)])
+    if options.pytest_arguments:
+        raise UsageError(f"push does not know {' '.join(options.pytest_arguments)}")
+    if options.checks and not options.only:
+        raise UsageError("jobs run cells, and --check alone selects none: name pipelines with --only too")
+    before = read_pushed(step.remote)
+    if before is not None:
+        active = [status.cell for status in step.slurm("states", before.run) if status.outcome.active]
+        if active:
+            raise UsageError(
+                f"jobs of {before.run} are waiting or running ({', '.join(active)}) and would see "
+                "code and data change: wait for them, or scancel them."
+            )
+    stack = describe_stack(step.remote)
+    plan = plan_matrix(step.console, options)
+    there = relocated(plan, step.remote.profile, stack, step.layout)
+    for file in ship(step.remote, plan, there):
+        step.console.print(f"changed     {file}")
+    here = step.layout.runs / there.run
+    there.model_copy(update={"folder": here}).write()
+    step.console.print(f"pushed      {there.run}: {len(there.selected)} pipelines, two sides each")
+    return 0
+
+
+def _submit(step: Step) -> int:
+    """Submit what has not passed, unless the code here is another than was pushed."""
+    pushed = step.pushed()
+    if pushed.code != pushed_code():
+        raise UsageError(
+            f"the code in {REPOSITORY_ROOT} was changed since it was pushed: nox -s hpc -- push first"
+        )
+    resources = Resources.model_validate(step.remote.profile.model_dump())
+    _show(step, step.slurm("submit", pushed.run, "--resources", resources.model_dump_json()))
+    return 0
+
+
+def _jobs(step: Step) -> int:
+    """Say how every job stands, with the last lines of those that failed."""
+    statuses = step.slurm("states", step.pushed().run)
+    _show(step, statuses)
+    _explain(step, statuses)
+    return 0
+
+
+def _wait(step: Step) -> int:
+    """Wait until every job has ended or the patience has."""
+    run = step.pushed().run
+    began = answered = time.monotonic()
+    pause = POLL_SECONDS[0]
+    seen: dict[str, Status] = {}
+    while True:
+        statuses = _asked(step, run, seen)
+        pause = POLL_SECONDS[0] if _tell(step, seen, statuses) else min(pause * POLL_GROWTH, POLL_SECONDS[1])
+        now = time.monotonic()
+        if not any(status.outcome.silent for status in statuses):
+            answered = now
+        if not any(status.outcome.active or status.outcome.silent for status in statuses):
+            break
+        if now - answered > step.options.patience or now - began > step.options.limit:
+            step.console.print(f"gave up after {now - began:.0f} s; what is still open counts as not passed")
+            break
+        time.sleep(pause)
+    return _judge(step, statuses)
+
+
+def _asked(step: Step, run: str, seen: Mapping[str, Status]) -> list[Status]:
+    """How the jobs stand; while a connection that worked before is lost, the open ones are unreachable."""
+    try:
+        return step.slurm("states", run)
+    except NetworkError as error:
+        if not seen:
+            raise
+        lost = {"outcome": Outcome.UNREACHABLE, "reason": str(error)}
+        return [
+            status.model_copy(update=lost) if status.outcome.active or status.outcome.silent else status
+            for status in seen.values()
+        ]
+
+
+def _pull(step: Step) -> int:
+    """Bring records and logs here, and report them like any run."""
+    run = step.pushed().run
+    statuses = step.slurm("states", run)
+    step.remote.fetch(step.places.run(run), step.layout.runs / run, RUN_EXCLUDED)
+    code = report_in_place(step.console, step.layout.runs / run)
+    return _judge(step, statuses) or code
+
+
+def _judge(step: Step, statuses: Sequence[Status]) -> int:
+    _show(step, statuses)
+    _explain(step, statuses)
+    if not statuses:
+        raise UsageError("the run that was pushed has no cell: nox -s hpc -- push fp64")
+    if any(status.outcome.broken for status in statuses):
+        return NOT_PASSED
+    passed = all(status.outcome is Outcome.PASSED for status in statuses)
+    return 0 if passed else EnvironmentFailure.exit_code
+
+
+def _tell(step: Step, seen: dict[str, Status], statuses: Sequence[Status]) -> bool:
+    """Print what changed since the last look; say whether anything did."""
+    news = [
+        status
+        for status in statuses
+        if status.cell not in seen or seen[status.cell].outcome != status.outcome
+    ]
+    for status in news:
+        step.console.print(f"{time.strftime('%H:%M:%S')}    {status.cell} {status.outcome}: {status.reason}")
+        seen[status.cell] = status
+    return bool(news)
+
+
+def _show(step: Step, statuses: Sequence[Status]) -> None:
+    table = Table(width=None if step.console.is_terminal else 140)
+    for heading in ("cell", "job", "state", "elapsed", "ends by", "last line"):
+        table.add_column(heading)
+    for status in statuses:
+        last = status.tail.splitlines()[-1] if status.tail else ""
+        ends = status.limit_end if status.outcome.active else ""
+        row = (status.cell, status.job or "", status.outcome, status.elapsed, ends, last)
+        table.add_row(*map(Text, row))
+    step.console.print(table)
+
+
+def _explain(step: Step, statuses: Sequence[Status]) -> None:
+    for status in statuses:
+        if status.outcome is Outcome.PASSED or status.outcome.active or status.job is None:
+            continue
+        what = f" {status.cell} (job {status.job}): {status.reason}"
+        step.console.print(Text.assemble((status.outcome, "red"), what))
+        step.console.print(Text(status.tail))
+
+
+VERBS: dict[str, Callable[[Step], int]] = {
+    "check": _check,
+    "push": _push,
+    "submit": _submit,
+    "jobs": _jobs,
+    "wait": _wait,
+    "pull": _pull,
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="hpc", description=__doc__, allow_abbrev=False)
+    add = parser.add_argument
+    add("verb", choices=tuple(VERBS), help="push takes the matrix's own options too: push fp64 --scale smoke")
+    add("--config", type=Path, default=REPOSITORY_ROOT / "hpc.yaml", help="default: hpc.yaml")
+    add("--profile", help="which profile of it (needed where it has several)")
+    add_root(parser)
+    add("--patience", type=float, default=300.0, help="wait: seconds of silence before a job counts as lost")
+    add("--limit", type=float, default=86400.0, help="wait: seconds in all (default: a day)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

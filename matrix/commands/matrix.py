@@ -1,0 +1,165 @@
+"""The command line behind the nox sessions: options, then one call."""
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from matrix.catalogue.checks import ALL_CHECKS, CHECKS
+from matrix.commands.flow import run_matrix
+from matrix.commands.shards import Selection, shard_listing, shard_of
+from matrix.ground.errors import UsageError, exit_code_of
+from matrix.ground.layout import MANIFEST, SOLVER
+from matrix.ground.options import add_root
+from matrix.ground.settings import settings_from
+from matrix.prepare.change import algorithm_names
+from matrix.prepare.environments import ACCELERATORS
+from matrix.prepare.planning import PIPELINES, selected_checks
+from matrix.prepare.sides import Options
+from matrix.run.plan import SIDES
+
+DESCRIPTION = "Run the six likelihood pipelines, baseline against candidate, and judge every gate."
+EPILOG = "What is not listed here goes to pytest, which runs the matrix: -k EXPR, -n WORKERS, -x, --lf, ..."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one session; return its exit code (0 pass, 1 a gate failed, 2 wrong use, 3 machine or network)."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    return exit_code_of(
+        lambda: _run(words), "interrupted; finished cells are kept, the same command goes on from here"
+    )
+
+
+def _run(words: Sequence[str]) -> int:
+    known, _ = _parser().parse_known_args(words)
+    if known.list_shards is not None:
+        print(shard_listing(_selection(known), known.list_shards))
+        return 0
+    return run_matrix(matrix_options(words))
+
+
+def matrix_options(words: Sequence[str]) -> Options:
+    """What `words`, given to any session of the matrix, mean.
+
+    Raises
+    ------
+    UsageError
+        A value is not of the form its option takes, or two options exclude each other.
+    """
+    known, for_pytest = _parser().parse_known_args(words)
+    if known.newest and known.base_python is not None:
+        raise UsageError("--newest says what to install, and with --base-python nothing is: give one of them")
+    selected, checks = tuple(dict.fromkeys(known.only)), tuple(known.check)
+    whole = Selection((), ())
+    if known.shard is not None:
+        whole = _selection(known)
+        part = shard_of(whole, known.shard)
+        selected, checks = part.pipelines, part.checks
+    return Options(
+        precision=known.precision,
+        manifest=known.manifest,
+        root=known.root,
+        source=known.source,
+        mirror=known.mirror,
+        release=known.release,
+        refs=dict(_ref(text) for text in known.ref),
+        scale=known.scale,
+        only=selected,
+        checks=checks,
+        algorithm=known.algorithm,
+        settings={
+            "baseline": settings_from("--baseline-setting", known.baseline_setting),
+            "candidate": settings_from("--candidate-setting", known.candidate_setting),
+        },
+        # Of a shard's checks these are some already.
+        with_scripts=known.with_scripts and known.shard is None,
+        fresh=known.fresh,
+        base_python=known.base_python,
+        accelerator=known.accelerator,
+        newest=known.newest,
+        cell_timeout=known.cell_timeout,
+        pytest_arguments=tuple(for_pytest),
+        whole=whole.pipelines,
+        whole_checks=whole.checks,
+    )
+
+
+def _selection(known: argparse.Namespace) -> Selection:
+    """What is to be run: what was named; where nothing was, all but what runs on demand."""
+    pipelines = tuple(dict.fromkeys(known.only)) or (() if known.check else PIPELINES)
+    return Selection(pipelines, selected_checks(tuple(known.only), tuple(known.check), known.with_scripts))
+
+
+def _parser() -> argparse.ArgumentParser:
+    # Abbreviations off: a mistyped option must not turn into another one.
+    parser = argparse.ArgumentParser(
+        prog="matrix", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False
+    )
+    add = parser.add_argument
+    add("precision", choices=("fp64", "mp"), help="the precision of the six likelihoods")
+    add("--manifest", type=Path, default=MANIFEST, help="default: repos.yaml")
+    add_root(parser)
+    add("--source", choices=("auto", "git", "mirror", "embedded"), help="where the repositories come from")
+    add("--mirror", type=Path, help="folder of clones, for --source mirror")
+    add("--release", help="PyAuto release of the rest of the stack, e.g. 2026.7.9.1, or latest")
+    add("--ref", action="append", default=[], metavar="NAME=REF", help="another ref for one repository")
+    add("--scale", choices=("production", "smoke"), default="production", help="smoke: small, same code path")
+    add("--only", action="append", default=[], choices=PIPELINES, help="this pipeline only (repeatable)")
+    add("--shard", metavar="I/N", help="the I-th of N parts of the session, e.g. 2/3")
+    add("--list-shards", type=int, metavar="N", help="print the N parts as a job matrix in JSON and stop")
+    add(
+        "--check",
+        action="append",
+        default=[],
+        choices=(*CHECKS, ALL_CHECKS),
+        help="this check of the change only (repeatable)",
+    )
+    add(
+        "--with-scripts",
+        action="store_true",
+        help="also the workspaces' own scripts, which take as long again",
+    )
+    add(
+        "--algorithm",
+        choices=algorithm_names(SOLVER),
+        help="what the candidate's configuration names as nnls_algorithm (default: the solver's own choice)",
+    )
+    for side in SIDES:
+        add(
+            f"--{side}-setting",
+            action="append",
+            default=[],
+            metavar="SECTION.KEY=VALUE",
+            help=f"of the {side}'s general.yaml, e.g. inversion.positive_only_solver=certified (repeatable)",
+        )
+    add("--fresh", action="store_true", help="start over instead of going on with an interrupted run")
+    add("--base-python", type=Path, help="interpreter of a prepared environment; nothing is installed")
+    add("--accelerator", choices=ACCELERATORS, default="cpu", help="which build of JAX to install")
+    add(
+        "--newest",
+        action="store_true",
+        help="both sides with the newest packages that fit the release, instead of the locked ones",
+    )
+    add(
+        "--cell-timeout",
+        type=_seconds,
+        default=1800.0,
+        metavar="SECONDS",
+        help="limit per cell (default 1800)",
+    )
+    return parser
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0.0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no time to wait: give seconds above 0, as 3600")
+    return seconds
+
+
+def _ref(text: str) -> tuple[str, str]:
+    name, separator, ref = text.partition("=")
+    if not separator or not name or not ref:
+        raise UsageError(f"--ref {text}: write NAME=REF, for example --ref PyAutoArray=main")
+    return name, ref

@@ -1,0 +1,254 @@
+"""`nox -s report`: run folders of several machines as one run, if they belong together."""
+
+import argparse
+import itertools
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from matrix.checks.run import kept_check, kept_check_failure
+from matrix.commands.flow import conclude
+from matrix.execute.local import record_fault
+from matrix.gates.judging import judge_run
+from matrix.ground.console import open_console
+from matrix.ground.errors import UsageError, exit_code_of
+from matrix.ground.files import inside
+from matrix.ground.layout import open_layout
+from matrix.ground.options import add_root
+from matrix.prepare.planning import run_key
+from matrix.records.arrays import arrays_path
+from matrix.report.junit import write_junit
+from matrix.run.plan import SIDES, Plan, PlannedCell, PlannedCheck, plan_path, read_plan
+
+MERGED = "merged"
+
+
+@dataclass(frozen=True)
+class Found:
+    """One cell's finished record, and the run that has it."""
+
+    plan: Plan
+    cell: PlannedCell
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Merge and report; return the exit code (0 pass, 1 a gate failed, 2 wrong use, 3 unfinished)."""
+    options = _parser().parse_args(arguments)
+    console = open_console()
+    return exit_code_of(lambda: report(console, options.folders, options.root))
+
+
+def report(console: Console, folders: Sequence[Path], root: Path) -> int:
+    """Copy the runs in `folders` into one new run under `root` and judge it, on what they were asked for.
+
+    Of shards the whole session is expected that they are parts of.
+
+    Parameters
+    ----------
+    console
+        Where the table goes.
+    folders
+        Run folders, or folders that hold some.
+    root
+        Our working folder.
+
+    Returns
+    -------
+    int
+        0, or 1 where a gate failed, or 3 where a cell or check is missing.
+
+    Raises
+    ------
+    UsageError
+        There is no run, the runs do not belong together, or they have the same cell twice.
+    """
+    plans = [read_plan(path) for path in dict.fromkeys(itertools.chain(*map(_run_folders, folders)))]
+    check_together(plans)
+    plan = merge(plans, open_layout(root).runs)
+    console.print(f"merged      {len(plans)} runs into {plan.folder}")
+    return _judged(console, plan)
+
+
+def report_in_place(console: Console, folder: Path) -> int:
+    """Judge the one run in `folder` where it lies, on what it was asked for; otherwise as `report`."""
+    plan = read_plan(folder)
+    return _judged(console, plan)
+
+
+def merge(plans: Sequence[Plan], runs: Path) -> Plan:
+    """Copy the cells of `plans`, which belong together, into one new run in `runs`, and return its plan.
+
+    The same runs give the same folder, made anew.
+
+    Raises
+    ------
+    UsageError
+        Two runs have a record of the same cell, or the two sides of a pipeline ran in different places.
+    """
+    found = _records(plans)
+    cells = tuple(found[cell.name].cell if cell.name in found else cell for cell in plans[0].cells)
+    homes = {check.name: _home(plans, check.name) for check in plans[0].checks}
+    checks = tuple(_planned_check(home, name) for name, home in homes.items())
+    newest = max(plans, key=lambda plan: plan.created)
+    key = run_key(cells)
+    stamp = newest.created[:19].replace("-", "").replace(":", "").replace("T", "-")
+    folder = runs / f"{stamp}-{newest.precision}-{key[:6]}-{MERGED}"
+    merged = plans[0].model_copy(
+        update={
+            "run": folder.name,
+            "key": key,
+            "folder": folder,
+            "created": newest.created,
+            "cells": cells,
+            "checks": checks,
+            "selected": _united(plan.whole or plan.selected for plan in plans),
+            "selected_checks": _united((*plan.selected_checks, *plan.whole_checks) for plan in plans),
+        }
+    )
+    shutil.rmtree(folder, ignore_errors=True)
+    for plan, cell in itertools.product(plans, merged.cells):
+        if cell.name not in found:
+            _copy(plan, merged, plan.cell_folder(cell).glob("*.*"))
+        elif found[cell.name].plan is plan:
+            record = plan.record_path(cell)
+            _copy(plan, merged, (record, arrays_path(record), *plan.cell_folder(cell).glob("*.*")))
+    for check in checks:
+        home = homes[check.name]
+        _copy(home, merged, (home.check_path(check), *home.check_folder(check).glob("*.*")))
+    # Last: a folder without a plan is no run.
+    merged.write()
+    return merged
+
+
+def check_together(plans: Sequence[Plan]) -> None:
+    """See that the runs were planned from the same software, data and settings.
+
+    Raises
+    ------
+    UsageError
+        Something differs; names every difference and the runs.
+    """
+    if not plans:
+        raise UsageError("no run folder (one with a plan.json) in what was given")
+    first, *others = plans
+    differences = [
+        f"  {name}: {mine!r} in {first.folder}, {theirs!r} in {other.folder}"
+        for other in others
+        for (name, mine), theirs in zip(_facts(first).items(), _facts(other).values(), strict=True)
+        if mine != theirs
+    ]
+    if differences:
+        raise UsageError("these runs do not belong together:\n" + "\n".join(dict.fromkeys(differences)))
+
+
+def _judged(console: Console, plan: Plan) -> int:
+    judged = judge_run(plan)
+    ended = conclude(console, plan)
+    write_junit(plan, judged.verdicts)
+    missing = {
+        cell.name: fault
+        for cell in plan.cells
+        if cell.pipeline in plan.selected and (fault := record_fault(plan, cell))
+    } | {
+        check.name: kept_check_failure(plan, check) or "there is no record"
+        for check in plan.checks
+        if check.check in plan.selected_checks and kept_check(plan, check) is None
+    }
+    for name, fault in missing.items():
+        console.print(Text.assemble(("missing", "bold red"), f"     {name}: {fault}"))
+    return ended.exit_code
+
+
+def _facts(plan: Plan) -> Mapping[str, object]:
+    """What runs must share to be one: what was asked for, and what it came to."""
+    commits = {
+        f"{checkout.name} {checkout.purpose}": checkout.commit + (" (dirty)" if checkout.dirty else "")
+        for checkout in plan.checkouts
+    }
+    return {
+        "precision": plan.precision,
+        "scale": plan.scale,
+        "release": plan.release,
+        "source": plan.source,
+        "accelerator": plan.accelerator,
+        "solver tree": plan.solver_tree,
+        "algorithm asked for": plan.algorithm,
+        "settings asked for": plan.settings,
+        "this program": plan.code,
+        "commits": commits,
+        "tolerances of the manifest": plan.tolerances.model_dump(),
+        "constants": {name: constant.value for name, constant in plan.constants.items()},
+        "seed": plan.seed,
+        "cells": [cell.name for cell in plan.cells],
+        "checks": [check.name for check in plan.checks],
+    }
+
+
+def _run_folders(folder: Path) -> Iterator[Path]:
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder")
+    yield from sorted(path.parent.resolve() for path in folder.rglob(plan_path(folder).name))
+
+
+def _records(plans: Sequence[Plan]) -> dict[str, Found]:
+    found: dict[str, Found] = {}
+    for plan in plans:
+        for cell in plan.cells:
+            if record_fault(plan, cell) is not None:
+                continue
+            other = found.setdefault(cell.name, Found(plan, cell)).plan
+            if other is not plan:
+                raise UsageError(f"{cell.name} is in both {other.folder} and {plan.folder}: give one of them")
+    for pipeline in plans[0].pipelines:
+        homes = {
+            found[name].plan.folder for side in SIDES if (name := plans[0].cell(pipeline, side).name) in found
+        }
+        if len(homes) > 1:
+            listed = " and ".join(sorted(map(str, homes)))
+            raise UsageError(
+                f"the sides of {pipeline} are in {listed}: their times would not be comparable. "
+                "Run both sides on one machine."
+            )
+    return found
+
+
+def _home(plans: Sequence[Plan], check: str) -> Plan:
+    """The run that has a check's record; else one that was asked for it, and may know why there is none."""
+    having = [plan for plan in plans if kept_check(plan, _planned_check(plan, check)) is not None]
+    if len(having) > 1:
+        raise UsageError(f"{check} is in both {having[0].folder} and {having[1].folder}: give one of them")
+    asked = [plan for plan in plans if _planned_check(plan, check).check in plan.selected_checks]
+    return (having or asked or list(plans))[0]
+
+
+def _united(parts: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(itertools.chain(*parts)))
+
+
+def _planned_check(plan: Plan, name: str) -> PlannedCheck:
+    return next(check for check in plan.checks if check.name == name)
+
+
+def _copy(source: Plan, target: Plan, paths: Iterable[Path]) -> None:
+    for path in (path for path in paths if path.is_file()):
+        name = path.relative_to(source.folder)
+        copy = inside(target.folder, name)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(inside(source.folder, name), copy)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="report", description=__doc__, allow_abbrev=False)
+    add = parser.add_argument
+    add("folders", nargs="+", type=Path, metavar="DIR", help="a run's folder, or one that holds several")
+    add_root(parser)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

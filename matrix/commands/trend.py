@@ -1,0 +1,142 @@
+"""`nox -s trend`: evidence and time of all kept runs, one class of machine at a time."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from markupsafe import Markup
+from rich.console import Console
+from rich.table import Table
+
+from matrix.ground.console import open_console
+from matrix.ground.errors import MatrixError, UsageError, exit_code_of
+from matrix.ground.options import add_root
+from matrix.records.cell import Record
+from matrix.report.html.charts import chart_or_reason, trend_chart
+from matrix.report.html.rendering import write_page
+from matrix.report.runs import Run, load_run, machine_class, verdict_of
+from matrix.run.plan import SIDES, run_folders
+
+HEADINGS = ("pipeline", "side", "run", "solver", "log evidence", "vmap ms/lane")
+_NUMBERS = HEADINGS[4:]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One cell of one run."""
+
+    run: str
+    record: Record
+
+
+@dataclass(frozen=True)
+class Series:
+    """Kept cells of one class of machine, precision and scale, oldest first: only these are one series.
+
+    `tolerance` is the newest run's, for the relative drift of an evidence.
+    """
+
+    machine: str
+    precision: str
+    scale: str
+    tolerance: float
+    points: tuple[Point, ...]
+
+    @property
+    def runs(self) -> list[str]:
+        """The runs in the order of the chart, which numbers them from one."""
+        return list(dict.fromkeys(point.run for point in self.points))
+
+    @property
+    def chart(self) -> Markup:
+        """Times and evidences over the runs."""
+        points = [(point.run, point.record) for point in self.points]
+        return chart_or_reason(lambda: trend_chart(points, self.tolerance))
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """One row per point, in the order of `HEADINGS`."""
+        ordered = sorted(
+            self.points, key=lambda p: (p.record.cell.pipeline, SIDES.index(p.record.cell.side), p.run)
+        )
+        return [
+            (
+                point.record.cell.pipeline,
+                point.record.cell.side,
+                point.run,
+                point.record.solver.said,
+                f"{point.record.evaluations.jit.values[0]:.6f}",
+                f"{point.record.timings.vmap_lane_s * 1e3:.1f}",
+            )
+            for point in ordered
+        ]
+
+
+def series_of(runs: Sequence[Run]) -> list[Series]:
+    """Sort the records of `runs`, oldest first, into what may be compared."""
+    groups: dict[tuple[str, str, str], list[Point]] = {}
+    tolerances: dict[tuple[str, str, str], float] = {}
+    for run in runs:
+        for record in run.records.values():
+            group = (machine_class(record), record.cell.precision, record.cell.scale)
+            groups.setdefault(group, []).append(Point(run.plan.run, record))
+            tolerances[group] = run.plan.tolerances.evidence
+    return [Series(*group, tolerances[group], tuple(points)) for group, points in groups.items()]
+
+
+def kept_runs(runs: Path) -> tuple[list[Run], list[str]]:
+    """Read every run in `runs`, oldest first; what cannot be read is named with its reason.
+
+    Raises
+    ------
+    UsageError
+        There is no run that can be read.
+    """
+    found, unreadable = [], []
+    for folder in run_folders(runs):
+        try:
+            found.append(load_run(folder))
+        except MatrixError as error:
+            unreadable.append(str(error))
+    if not any(run.records for run in found):
+        raise UsageError(f"no finished cell in {runs}; `nox -s matrix-fp64` makes some.")
+    return found, unreadable
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the series and write `trend.html`; 0, or 2 where there is no run."""
+    parser = argparse.ArgumentParser(prog="trend", description=__doc__, allow_abbrev=False)
+    add_root(parser)
+    root = parser.parse_args(arguments).root
+    return exit_code_of(lambda: _trend(root))
+
+
+def _trend(root: Path) -> int:
+    runs, unreadable = kept_runs(root / "runs")
+    series = series_of(runs)
+    path = root / "trend.html"
+    verdicts = [(run.plan.run, verdict_of(run)) for run in runs]
+    write_page(path, "trend.html.j2", title="Kept runs", series=series, headings=HEADINGS, verdicts=verdicts)
+    console = open_console()
+    for one in series:
+        console.print(_table(console, one))
+    for line in unreadable:
+        console.print(f"left out: {line}")
+    console.print(f"to look at: {path}")
+    return 0
+
+
+def _table(console: Console, series: Series) -> Table:
+    title = f"{series.machine}: {series.precision}, {series.scale} scale"
+    table = Table(title=title, width=None if console.is_terminal else 140)
+    for heading in HEADINGS:
+        table.add_column(heading, justify="right" if heading in _NUMBERS else "left")
+    for row in series.rows:
+        table.add_row(*row)
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())

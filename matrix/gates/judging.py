@@ -1,0 +1,41 @@
+"""All the verdicts on a run as it lies on disk: of its cells, and of the change as a whole."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from matrix.checks.run import kept_check, kept_check_failure
+from matrix.execute.local import float64_records, kept_failure, kept_record
+from matrix.gates import ChangeEvidence, Verdict, judge, judge_change
+from matrix.records.cell import Record
+from matrix.run.plan import Plan
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run, finished or not: its plan, the records it has by cell name, and the verdicts on all of it."""
+
+    plan: Plan
+    records: Mapping[str, Record]
+    verdicts: tuple[Verdict, ...]
+
+
+def judge_run(plan: Plan) -> Run:
+    """Read what the run kept and judge every gate."""
+    records = {cell.name: record for cell in plan.cells if (record := kept_record(plan, cell)) is not None}
+    failures = {cell.name: reason for cell in plan.cells if (reason := kept_failure(plan, cell)) is not None}
+    verdicts = judge(plan, records, failures, float64_records(plan))
+    verdicts += judge_change(_change_evidence(plan, records, verdicts))
+    return Run(plan, records, tuple(verdicts))
+
+
+def _change_evidence(
+    plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]
+) -> ChangeEvidence:
+    """What the run kept of its checks, with the records and verdicts of its cells."""
+    checks = {check.name: record for check in plan.checks if (record := kept_check(plan, check)) is not None}
+    failures = {
+        check.name: reason
+        for check in plan.checks
+        if check.name not in checks and (reason := kept_check_failure(plan, check)) is not None
+    }
+    return ChangeEvidence(plan, checks, failures, records, verdicts)

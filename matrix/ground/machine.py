@@ -1,0 +1,81 @@
+"""The machine a process runs on, as far as times depend on it."""
+
+import csv
+import os
+import platform
+import re
+import resource
+import shutil
+import sys
+from pathlib import Path
+
+from matrix.ground.errors import EnvironmentFailure
+from matrix.ground.process import run
+
+SMI_SECONDS = 30.0
+_UUID = re.compile(r"(GPU|MIG)-[\w-]+")
+_NUMERICAL = ("CUDA_VISIBLE_DEVICES", "JAX_", "MKL_", "NPROC", "NUMBA_", "OMP_", "OPENBLAS_", "XLA_")
+_GPU_FACTS = (
+    *("name", "driver_version", "memory.total", "memory.used", "power.limit"),
+    *("clocks.current.sm", "clocks.max.sm", "clocks.current.memory", "clocks.max.memory"),
+)
+
+
+def accelerators() -> tuple[dict[str, str], ...]:
+    """Name, driver, memory and clocks of each NVIDIA GPU as nvidia-smi reports them; empty without it."""
+    rows = csv.reader(gpu_lines(",".join(_GPU_FACTS)), skipinitialspace=True)
+    # A warning of the driver's is no row, and what a GPU does not tell, as "[N/A]", is no fact.
+    return tuple(
+        {name: fact for name, fact in zip(_GPU_FACTS, row, strict=True) if fact and not fact.startswith("[")}
+        for row in rows
+        if len(row) == len(_GPU_FACTS)
+    )
+
+
+def gpu_lines(facts: str) -> list[str]:
+    """What nvidia-smi says of each GPU, in its words; nothing where it is missing, fails or hangs."""
+    if shutil.which("nvidia-smi") is None:
+        return []
+    command = ["nvidia-smi", f"--query-gpu={facts}", "--format=csv,noheader"]
+    try:
+        done = run(command, timeout=SMI_SECONDS, check=False)
+    except EnvironmentFailure:
+        return []
+    return done.stdout.splitlines() if done.exit_code == 0 else []
+
+
+def gpus() -> tuple[str, ...]:
+    """The NVIDIA GPUs that this process may use, each by a name that CUDA_VISIBLE_DEVICES takes."""
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is not None:
+        return tuple(word.strip() for word in allowed.split(",") if word.strip())
+    return tuple(line.strip() for line in gpu_lines("uuid") if _UUID.fullmatch(line.strip()))
+
+
+def numerical_variables() -> dict[str, str]:
+    """What the environment tells JAX, XLA, BLAS and numba, their threads and flags among it."""
+    return {name: os.environ[name] for name in sorted(os.environ) if name.startswith(_NUMERICAL)}
+
+
+def peak_rss_bytes() -> int:
+    """The most memory this process has held resident so far, in bytes."""
+    # Kibibytes on Linux, bytes on macOS.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def cpu_model() -> str:
+    """The processor as the system names it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def affinity() -> tuple[int, ...]:
+    """The cores this process may run on."""
+    if sys.platform == "linux":
+        return tuple(sorted(os.sched_getaffinity(0)))
+    return tuple(range(os.cpu_count() or 1))

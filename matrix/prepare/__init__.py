@@ -1,0 +1,1 @@
+"""From the manifest to two sides that one can run, and the plan of a run."""

@@ -1,0 +1,325 @@
+"""`nox -s lock`: requirements resolved to versions and hashes, for `locks/` or for one run."""
+
+import argparse
+import json
+import platform
+import sys
+import tempfile
+import tomllib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from packaging.markers import Marker, default_environment
+from packaging.utils import canonicalize_name, parse_wheel_filename
+
+from matrix.catalogue.releases import KNOWN, pythons_for, stack_of
+from matrix.ground.console import open_console
+from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
+from matrix.ground.files import write_text
+from matrix.ground.layout import REPOSITORY_ROOT
+from matrix.prepare.interpreters import Interpreter
+from matrix.prepare.locks import LOCKS, SOURCES, WHEELS, Pin, written
+from matrix.prepare.packages import run_uv
+
+DESCRIPTION = "Lock the newest packages that our environments, or a known release's stack, may have."
+OURS = "ours"
+BUILDS = ("cuda12", "cuda13")
+
+# Their sources' own words on it would have to be asked by running them: they need nothing.
+_NEED_NOTHING = ("gprof2dot", "timeout-decorator")
+# The embedded source takes the library from its archive, so that one is locked beside the wheel.
+_FROM_ARCHIVE = "autoarray"
+
+_PYTHONS = ("3.11", "3.12", "3.13")
+# There is no JAX for Macs with Intel's processors.
+_PLACES = (("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64"))
+# How the platforms of wheels begin, by system, and what ends one that is for both processors of Macs.
+_WHEELS_OF = {"linux": ("linux_", "manylinux"), "darwin": ("macosx_",)}
+_FAT = "_universal2"
+
+
+@dataclass(frozen=True, order=True)
+class Machine:
+    """A Python on a kind of machine: ``3.12``, ``linux``, ``x86_64``."""
+
+    python: str
+    system: str
+    processor: str
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What markers speak of."""
+        return {
+            **{key: str(value) for key, value in default_environment().items()},
+            "python_version": self.python,
+            "python_full_version": f"{self.python}.0",
+            "sys_platform": self.system,
+            "platform_system": self.system.capitalize(),
+            "platform_machine": self.processor,
+            "extra": "",
+        }
+
+    def takes(self, wheel: str) -> bool:
+        """Whether a wheel of this name can be installed."""
+        *_, tags = parse_wheel_filename(wheel)
+        return any(
+            self._runs(tag.interpreter, tag.abi) and self._is_of_its_kind(tag.platform) for tag in tags
+        )
+
+    def _runs(self, interpreter: str, abi: str) -> bool:
+        kind, digits = interpreter[:2], interpreter[2:]
+        if not digits.isdigit():
+            return False
+        ours = f"cp{self.python.replace('.', '')}"
+        since = (int(digits[0]), int(digits[1:] or 0))
+        old_enough = since[0] == 3 and since <= tuple(map(int, self.python.split(".")))
+        if kind == "py" or abi == "abi3":
+            return old_enough
+        return interpreter == ours and abi in (ours, "none")
+
+    def _is_of_its_kind(self, platform: str) -> bool:
+        ends = (f"_{self.processor}", *([_FAT] if self.system == "darwin" else []))
+        return platform == "any" or (platform.startswith(_WHEELS_OF[self.system]) and platform.endswith(ends))
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What requirements came out as.
+
+    Parameters
+    ----------
+    wheels, sources
+        Packages for machines that there is a wheel for, and for those where one has to be built.
+    """
+
+    wheels: tuple[Pin, ...]
+    sources: tuple[Pin, ...]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the files of `locks/` anew; return the exit code (0 done, 2 wrong use, 3 machine or network)."""
+    options = _parser().parse_args(arguments)
+    return exit_code_of(lambda: _lock(options.what or [OURS, *KNOWN], options.folder))
+
+
+def resolve(requirements: Iterable[str], interpreter: Interpreter) -> Resolved:
+    """The newest packages that meet requirements on this machine, for one interpreter."""
+    # uv would believe for minutes what an index said before.
+    options = ("--refresh", "--python", interpreter.path)
+    here = Machine(interpreter.minor, sys.platform, platform.machine())
+    return _pins(_compiled(requirements, options, (), ()), [here])
+
+
+def machines(pythons: Sequence[str] = _PYTHONS) -> list[Machine]:
+    """Every kind of machine that locks are for."""
+    return [Machine(python, *place) for python in pythons for place in _PLACES]
+
+
+def own_environments(project: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The requirements of each of our environments, by the name of its lock.
+
+    Parameters
+    ----------
+    project
+        Content of `pyproject.toml`.
+    """
+    extras, groups = project["project"]["optional-dependencies"], project["dependency-groups"]
+    driver = (*project["project"]["dependencies"], *groups["editable"])
+
+    def with_extras(*names: str) -> tuple[str, ...]:
+        return (*driver, *(line for name in names for line in extras[name]))
+
+    return {
+        "nox": tuple(groups["nox"]),
+        "build": tuple(groups["build"]),
+        "driver": driver,
+        "lint": with_extras("lint", "solver-tests"),
+        "solver": with_extras("solver-tests"),
+        "bench": with_extras("solver-tests", "bench"),
+        "tests": with_extras("solver-tests", "browser-tests", "docs-tests", "workflow-tests"),
+    }
+
+
+def _lock(what: Sequence[str], folder: Path) -> int:
+    unknown = sorted({*what} - {OURS, *KNOWN})
+    if unknown:
+        raise UsageError(f"there is no lock for {', '.join(unknown)}. Known: {OURS}, {', '.join(KNOWN)}.")
+    console = open_console()
+    for name in what:
+        files = _of_ours() if name == OURS else _of_release(name)
+        for path, text in files.items():
+            write_text(folder / path, text)
+        console.print(f"locked      {name}: {', '.join(map(str, files))}")
+    return 0
+
+
+def _of_ours() -> dict[Path, str]:
+    """The locks of our environments: what two of them have, they have in the same version."""
+    project = tomllib.loads((REPOSITORY_ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wanted = own_environments(project)
+    together = _universal([line for lines in wanted.values() for line in lines], _PYTHONS)
+    files = {}
+    for name, requirements in wanted.items():
+        found = _universal(requirements, _PYTHONS, within=together.wheels)
+        if found.sources:
+            names = ", ".join(pin.name for pin in found.sources)
+            raise UsageError(
+                f"{names}: there is no wheel, and an environment of ours is made of wheels alone"
+            )
+        files[Path(f"{name}.txt")] = written(found.wheels)
+        if name == "solver":
+            builds = _builds(requirements, found, _PYTHONS)
+            files |= {Path(f"solver-{build}.txt"): text for build, text in builds.items()}
+    return files
+
+
+def _of_release(release: str) -> dict[Path, str]:
+    pythons = pythons_for(release)
+    stack = stack_of(release, "cpu")
+    found = _universal(stack, pythons)
+    folder = Path(release)
+    builds = {folder / f"{build}.txt": text for build, text in _builds(stack, found, pythons).items()}
+    return {folder / WHEELS: written(found.wheels), folder / SOURCES: written(found.sources), **builds}
+
+
+def _builds(requirements: Sequence[str], found: Resolved, pythons: Sequence[str]) -> dict[str, str]:
+    """What each build of JAX for GPUs has on top, by its name; it exists for Linux, and not of every JAX."""
+    before = (*found.wheels, *found.sources)
+    known = {pin.name for pin in before}
+    texts = {}
+    for build in BUILDS:
+        wanted = (*requirements, f"jax[{build}]")
+        try:
+            whole = _universal(wanted, pythons, within=before, systems=("linux",))
+        except EnvironmentFailure as error:
+            if "No solution found" in str(error):
+                continue
+            raise
+        texts[build] = written(pin for pin in whole.wheels if pin.name not in known)
+    return texts
+
+
+def _universal(
+    requirements: Iterable[str],
+    pythons: Sequence[str],
+    *,
+    within: Sequence[Pin] = (),
+    systems: Sequence[str] = ("linux", "darwin"),
+) -> Resolved:
+    """The newest packages for several Pythons and kinds of machine at once, of versions that are given."""
+    oldest, newest = min(pythons), max(pythons)
+    bound = f"python_full_version < '3.{int(newest.partition('.')[2]) + 1}'"
+    where = [
+        f"sys_platform == '{system}' and platform_machine == '{processor}' and {bound}"
+        for system, processor in _PLACES
+        if system in systems
+    ]
+    options = ("--universal", "--python", sys.executable, "--python-version", oldest)
+    grid = [machine for machine in machines(pythons) if machine.system in systems]
+    return _pins(_compiled(requirements, options, where, within), grid)
+
+
+def _compiled(
+    requirements: Iterable[str], options: Sequence[str | Path], where: Sequence[str], within: Sequence[Pin]
+) -> list[dict[str, Any]]:
+    """The packages of the `pylock.toml` that uv makes of requirements."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        lines = ", ".join(map(json.dumps, requirements))
+        needs = ", ".join(f'{{ name = "{name}", requires-dist = [] }}' for name in _NEED_NOTHING)
+        (folder / "pyproject.toml").write_text(
+            f'[project]\nname = "wanted"\nversion = "0"\ndependencies = [{lines}]\n'
+            f"[tool.uv]\ndependency-metadata = [{needs}]\n"
+            + (f"environments = {json.dumps(list(where))}\n" if where else ""),
+            encoding="utf-8",
+        )
+        (folder / "constraints.txt").write_text("".join(f"{pin.requirement}\n" for pin in within))
+        out = folder / "pylock.toml"
+        words = ("pip", "compile", "--quiet", "--format", "pylock.toml", "--output-file", out)
+        run_uv(*words, *options, "--constraints", "constraints.txt", "pyproject.toml", cwd=folder)
+        packages: list[dict[str, Any]] = tomllib.loads(out.read_text(encoding="utf-8"))["packages"]
+        return packages
+
+
+def _pins(packages: Iterable[Mapping[str, Any]], grid: Sequence[Machine]) -> Resolved:
+    wheels, sources = [], []
+    for package in packages:
+        marker = Marker(package["marker"]) if "marker" in package else None
+        needed = [machine for machine in grid if marker is None or marker.evaluate(machine.facts)]
+        files = {_hash(file): _file_name(file) for file in package.get("wheels", ())}
+        served = [machine for machine in needed if any(map(machine.takes, files.values()))]
+        left = [machine for machine in needed if machine not in served]
+        archive = [_hash(package["sdist"])] if "sdist" in package else []
+        pinned = f"{package['name']}=={package['version']}"
+        if served:
+            usable = [value for value, name in files.items() if any(one.takes(name) for one in served)]
+            more = archive if canonicalize_name(package["name"]) == _FROM_ARCHIVE else []
+            wheels.append(Pin(pinned + _for(served, grid), tuple(sorted((*usable, *more)))))
+        if left:
+            sources.append(Pin(pinned + _for(left, grid), tuple(archive)))
+    return Resolved(tuple(wheels), tuple(sources))
+
+
+def _for(chosen: Sequence[Machine], grid: Sequence[Machine]) -> str:
+    """The end of a requirement that is for some machines of a grid; nothing where it is for all."""
+    if len(chosen) == len(grid):
+        return ""
+    places = {(machine.system, machine.processor) for machine in grid}
+    by_places: dict[frozenset[tuple[str, str]], list[str]] = {}
+    for python in dict.fromkeys(machine.python for machine in chosen):
+        found = frozenset((one.system, one.processor) for one in chosen if one.python == python)
+        by_places.setdefault(found, []).append(python)
+    everywhere = len({machine.python for machine in grid})
+    parts = [
+        f"{_of_pythons(pythons, everywhere)}{_of_places(found, places)}".removeprefix(" and ")
+        for found, pythons in by_places.items()
+    ]
+    return f" ; {' or '.join(parts)}"
+
+
+def _of_pythons(pythons: Sequence[str], everywhere: int) -> str:
+    if len(pythons) == everywhere:
+        return ""
+    named = " or ".join(f"python_version == '{python}'" for python in pythons)
+    return f"({named})" if len(pythons) > 1 else named
+
+
+def _of_places(found: Collection[tuple[str, str]], places: Collection[tuple[str, str]]) -> str:
+    if len(found) == len(places):
+        return ""
+    systems = {system for system, _ in found}
+    if set(found) == {place for place in places if place[0] in systems}:
+        named = [f"sys_platform == '{system}'" for system in sorted(systems)]
+    else:
+        named = [f"sys_platform == '{one}' and platform_machine == '{other}'" for one, other in sorted(found)]
+    return f" and ({' or '.join(named)})" if len(named) > 1 else f" and {named[0]}"
+
+
+def _file_name(wheel: Mapping[str, Any]) -> str:
+    place = wheel.get("name") or wheel.get("path") or unquote(urlsplit(wheel["url"]).path)
+    return Path(place).name
+
+
+def _hash(file: Mapping[str, Any]) -> str:
+    try:
+        return str(file["hashes"]["sha256"])
+    except KeyError as error:
+        raise EnvironmentFailure(
+            f"the package index states no SHA-256 of {_file_name(file)}, so that it cannot be locked: ask an "
+            "index that does (UV_DEFAULT_INDEX)"
+        ) from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="lock", description=DESCRIPTION, allow_abbrev=False)
+    add = parser.add_argument
+    add("what", nargs="*", metavar="NAME", help=f"{OURS}, or a known release; all without it")
+    add("--folder", type=Path, default=LOCKS, help="where to write (default: locks)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,384 @@
+"""The manifest `repos.yaml` as typed, validated objects."""
+
+import datetime
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+from matrix.catalogue.releases import AUTO, order_of
+from matrix.ground.errors import ManifestError, UsageError
+from matrix.ground.yaml_text import NotYamlError, load_yaml, shortened
+
+RELEASE_PLACEHOLDER = "{release}"
+
+
+class SourceKind(StrEnum):
+    """Where the repositories come from; `AUTO` decides by whether the network answers."""
+
+    AUTO = "auto"
+    GIT = "git"
+    MIRROR = "mirror"
+    EMBEDDED = "embedded"
+
+
+class Role(StrEnum):
+    """What a repository is to the change.
+
+    One library, one of each workspace, at most one of `profiling`, any number of dependencies.
+    """
+
+    LIBRARY = "library"
+    DEVELOPER = "developer"
+    TEST = "test"
+    PROFILING = "profiling"
+    DEPENDENCY = "dependency"
+
+
+def _release(text: str) -> str:
+    match = re.fullmatch(r"(\d{4})\.([1-9]\d?)\.([1-9]\d?)\.(\d+)", text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a release: write YYYY.M.D.N without leading zeros, as 2026.7.9.1")
+    try:
+        datetime.date(*(int(part) for part in match.groups()[:3]))
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a release: {error}") from error
+    return text
+
+
+def _release_or_auto(text: str) -> str:
+    return text if text == AUTO else _release(text)
+
+
+def _ref_name(text: str) -> str:
+    name = text.replace(RELEASE_PLACEHOLDER, "0")
+    if "{" in name:
+        raise ValueError(f"{text!r}: the only placeholder is {RELEASE_PLACEHOLDER}")
+    parts = name.split("/")
+    if (
+        re.search(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|^-", name)
+        or name.endswith(".")
+        or any(not part or part.startswith(".") or part.endswith(".lock") for part in parts)
+    ):
+        raise ValueError(f"{text!r} cannot be the name of a Git branch, tag or commit")
+    return text
+
+
+def _url(text: str) -> str:
+    if not re.match(r"(https?|ssh|file|git)://|[\w.-]+@[\w.-]+:|/", text):
+        raise ValueError(
+            f"{text!r} is no address of a repository: https://…, ssh://…, user@host:path or /path"
+        )
+    if re.search(r"[\x00-\x1f\x7f]", text):
+        raise ValueError(f"{text!r} has control characters: an address is one line")
+    if re.match(r"https?://[^/]*@", text):
+        raise ValueError(
+            "a user name or password does not belong in the manifest: use a Git credential helper"
+        )
+    return text
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("this is a yes or no, and not a number")
+    return value
+
+
+def _listed(value: object) -> object:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _not_empty(refs: tuple[str, ...]) -> tuple[str, ...]:
+    if not refs:
+        raise ValueError("the list is empty, name at least one")
+    return refs
+
+
+ReleaseName = Annotated[str, AfterValidator(_release)]
+RefName = Annotated[str, AfterValidator(_ref_name)]
+Refs = Annotated[tuple[RefName, ...], BeforeValidator(_listed), AfterValidator(_not_empty)]
+
+
+# Strict: `true` is no number, and what stands in quotes is none either.
+Tolerance = Annotated[float, Field(strict=True, gt=0.0, lt=1.0)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Tolerances(_Model):
+    """Largest relative differences the gates accept."""
+
+    fp64: Tolerance = Field(
+        1e-4, description="evidence against its constant in float64, above 0 and below 1, as 1e-4"
+    )
+    mp: Tolerance = Field(
+        1e-2, description="evidence against its constant in mixed precision, above 0 and below 1, as 1e-2"
+    )
+    parity: Tolerance = Field(
+        1e-6, description="candidate's JAX paths against the NumPy path, above 0 and below 1, as 1e-6"
+    )
+
+
+class Repository(_Model):
+    """One repository of the change."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the repository, as PyAutoArray"
+    )
+    role: Role = Field(description="library, developer, test, profiling or dependency")
+    url: Annotated[str, AfterValidator(_url)] = Field(
+        description="address Git can read, as https://github.com/PyAutoLabs/PyAutoArray"
+    )
+    ref: Refs = Field(
+        ("main",), description="branch, tag or commit, or a list: the first that exists is taken"
+    )
+    since: Mapping[ReleaseName, Refs] = Field(
+        {}, description="mapping of a release to the `ref` that replaces the one above from there on"
+    )
+    base: RefName = Field("main", description="branch the pull request goes to, as main")
+    formerly: tuple[Annotated[str, Field(pattern=r"^[^/\s]+/[^/\s]+$")], ...] = Field(
+        (), description="list of former names, owner/name, under which a mirror may hold the repository"
+    )
+
+
+def _one_of_each(repositories: tuple[Repository, ...]) -> tuple[Repository, ...]:
+    for role in (Role.LIBRARY, Role.DEVELOPER, Role.TEST):
+        names = [repository.name for repository in repositories if repository.role is role]
+        if len(names) != 1:
+            found = f"{len(names)} do ({', '.join(names)})" if names else "none does"
+            raise ValueError(f"exactly one must have `role: {role.value}`, {found}")
+    profiling = [repository.name for repository in repositories if repository.role is Role.PROFILING]
+    if len(profiling) > 1:
+        raise ValueError(f"at most one may have `role: profiling`, {', '.join(profiling)} do")
+    names = [repository.name for repository in repositories]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"the name {twice[0]!r} is used twice, give each its own")
+    return repositories
+
+
+class Manifest(_Model):
+    """What is validated: repositories, the release around them, tolerances.
+
+    `docs/manifest.md` explains every key.
+    """
+
+    schema_version: Annotated[Literal[1], BeforeValidator(_number)] = Field(
+        alias="schema", description="version of this format: 1"
+    )
+    task: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="short name, as nnls-vmap-speedup")
+    branch: RefName = Field(description="branch of the pull requests, as feature/nnls-vmap-speedup")
+    release: Annotated[str, AfterValidator(_release_or_auto)] = Field(
+        AUTO, description="PyAuto release of the rest of the stack, as 2026.7.9.1, or auto"
+    )
+    source: SourceKind = Field(SourceKind.AUTO, description="auto, git, mirror or embedded")
+    mirror: Path | None = Field(None, description="folder that holds clones, or null")
+    git_timeout: float = Field(
+        5.0, strict=True, gt=0.0, le=86400.0, description="seconds the network has to answer, as 5"
+    )
+    tolerances: Tolerances = Field(Tolerances.model_validate({}), description="mapping with fp64, mp, parity")
+    repositories: Annotated[tuple[Repository, ...], AfterValidator(_one_of_each)] = Field(
+        description="list of repositories"
+    )
+
+    def of_role(self, role: Role) -> Repository:
+        """Return the repository of a role that every manifest has: the library, a workspace."""
+        return next(repository for repository in self.repositories if repository.role is role)
+
+    def refs(self, repository: Repository) -> tuple[str, ...]:
+        """Return the refs to try for a repository, in order, with the release filled in."""
+        reached = [since for since in repository.since if order_of(since) <= order_of(self.release)]
+        refs = repository.since[max(reached, key=order_of)] if reached else repository.ref
+        return tuple(ref.replace(RELEASE_PLACEHOLDER, self.release) for ref in refs)
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Read and validate a manifest.
+
+    Parameters
+    ----------
+    path
+        The YAML file. A relative `mirror` in it is relative to its folder.
+
+    Returns
+    -------
+    Manifest
+        With `mirror` absolute.
+
+    Raises
+    ------
+    ManifestError
+        Unreadable, not YAML, or not valid; one line per fault, each with file, line, key and remedy.
+    """
+    document = _read(path)
+    try:
+        manifest = Manifest.model_validate(document)
+    except ValidationError as error:
+        faults = [_fault(path, document, dict(fault)) for fault in error.errors()]
+        raise ManifestError("\n".join(faults)) from error
+    if manifest.mirror is None:
+        return manifest
+    where = f"{path}:{_line(document, ('mirror',))}: mirror"
+    mirror = _checked(where, lambda text: _folder(path.parent, text), str(manifest.mirror), ManifestError)
+    return manifest.model_copy(update={"mirror": Path(mirror)})
+
+
+def override(
+    manifest: Manifest,
+    *,
+    release: str | None = None,
+    source: str | None = None,
+    mirror: Path | None = None,
+    refs: Mapping[str, str] | None = None,
+) -> Manifest:
+    """Apply what was given on the command line.
+
+    Parameters
+    ----------
+    manifest
+        As loaded.
+    release, source, mirror
+        Replace the manifest's values when given. A `mirror` without a `source` chooses the mirror.
+    refs
+        Repository name to the one ref that replaces its list.
+
+    Raises
+    ------
+    UsageError
+        A repository, source, release or ref that cannot be; says which are known.
+    """
+    changes: dict[str, Any] = {}
+    if release is not None:
+        changes["release"] = _checked("--release", _release, release)
+    if mirror is not None:
+        changes["mirror"] = Path(_checked("--mirror", lambda text: _folder(Path(), text), str(mirror)))
+        changes["source"] = SourceKind.MIRROR
+    if source is not None:
+        kinds = [kind.value for kind in SourceKind]
+        if source not in kinds:
+            raise UsageError(f"--source {source}: no such source.{_near(source, kinds)}")
+        changes["source"] = SourceKind(source)
+    if refs:
+        changes["repositories"] = _with_refs(manifest.repositories, refs)
+    return manifest.model_copy(update=changes)
+
+
+def _with_refs(repositories: Sequence[Repository], refs: Mapping[str, str]) -> tuple[Repository, ...]:
+    names = [repository.name for repository in repositories]
+    for name, ref in refs.items():
+        if name not in names:
+            raise UsageError(f"--ref {name}={ref}: no such repository.{_near(name, names)}")
+        _checked(f"--ref {name}", _ref_name, ref)
+    return tuple(
+        repository.model_copy(update={"ref": (refs[repository.name],), "since": {}})
+        if repository.name in refs
+        else repository
+        for repository in repositories
+    )
+
+
+def _folder(beside: Path, text: str) -> Path:
+    try:
+        return (beside / Path(text).expanduser()).resolve()
+    except (OSError, RuntimeError) as error:
+        # Links in a loop, or the home of somebody who is not known here.
+        raise ValueError(f"{text!r} leads nowhere: {error}") from error
+
+
+def _checked(option: str, check: Any, text: str, kind: type[UsageError] = UsageError) -> str:
+    try:
+        return str(check(text))
+    except ValueError as error:
+        raise kind(f"{option}: {error}") from error
+
+
+def _read(path: Path) -> CommentedMap:
+    try:
+        document = load_yaml(path, lines=True)
+    except FileNotFoundError as error:
+        raise ManifestError(
+            f"{path}: there is no manifest here. Give its path, or restore repos.yaml."
+        ) from error
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read: {error}") from error
+    except NotYamlError as error:
+        raise ManifestError(f"{path}{error.place}: {error}") from error
+    if not isinstance(document, CommentedMap):
+        raise ManifestError(f"{path}:1: the manifest must be a mapping that starts with `schema: 1`")
+    return document
+
+
+def _fault(path: Path, document: CommentedMap, fault: dict[str, Any]) -> str:
+    """Return one validation error as `file:line: key: what. remedy`."""
+    location = tuple(fault["loc"])
+    key = _dotted(location)
+    where = f"{path}:{_line(document, location)}: {key}" if key else f"{path}:1"
+    model = _model_at(location[:-1]) if location else Manifest
+    if fault["type"] == "extra_forbidden":
+        known = [field.alias or name for name, field in model.model_fields.items()]
+        return f"{where}: unknown key.{_near(str(location[-1]), known)}"
+    expected = _description(location)
+    remedy = f" Expected: {expected}." if expected else ""
+    if fault["type"] == "missing":
+        return f"{where}: this key is missing.{remedy}"
+    if fault["type"] == "string_type":
+        return f"{where}: {shortened(fault['input'])} is not text; put it in quotes.{remedy}"
+    if fault["type"] == "value_error":
+        return f"{where}: {fault['ctx']['error']}.{remedy}"
+    return f"{where}: {shortened(fault['input'])} will not do: {fault['msg']}.{remedy}"
+
+
+def _model_at(location: Sequence[Any]) -> type[_Model]:
+    if "repositories" in location:
+        return Repository
+    return Tolerances if "tolerances" in location else Manifest
+
+
+def _description(location: Sequence[Any]) -> str | None:
+    """Return the description of the innermost key in `location` (list indices are not keys)."""
+    names = [part for part in location if isinstance(part, str)]
+    model = _model_at(names[:-1])
+    by_key = {field.alias or name: field for name, field in model.model_fields.items()}
+    return by_key[names[-1]].description if names and names[-1] in by_key else None
+
+
+def _line(document: CommentedMap, location: Sequence[Any]) -> int:
+    """Return the 1-based line of the deepest part of `location` that the file has."""
+    node: Any = document
+    line = 0
+    for part in location:
+        if isinstance(node, CommentedMap) and part in node:
+            line = node.lc.key(part)[0]
+        elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
+            line = node.lc.item(part)[0]
+        else:
+            break
+        node = node[part]
+    return int(line) + 1
+
+
+def _dotted(location: Sequence[Any]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.lstrip(".")
+
+
+def _near(word: str, known: Sequence[str]) -> str:
+    matches = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    hint = f" Did you mean {matches[0]!r}?" if matches else ""
+    return f"{hint} Known: {', '.join(known)}."

@@ -1,0 +1,260 @@
+"""From the command line to two sides one can run: manifest, checkouts, vendoring, environments."""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from filelock import FileLock
+from rich.console import Console
+
+from matrix.catalogue.releases import AUTO, LATEST, Choice, newest_known
+from matrix.ground.hashing import digest, tree_hash
+from matrix.ground.layout import REPOSITORY_ROOT, SOLVER, Layout
+from matrix.ground.process import run
+from matrix.ground.settings import check_settings, said
+from matrix.ground.shell import inherited
+from matrix.prepare.change import residual_dependencies, vendor_library
+from matrix.prepare.checkout import (
+    Checkout,
+    Source,
+    build_origins,
+    candidate_of,
+    commit_candidate,
+    prepare,
+    resolve_source,
+)
+from matrix.prepare.embedded.generations import Generation, generation_of, write_generation
+from matrix.prepare.environments import (
+    LIBRARY_PACKAGE,
+    Recipe,
+    SideEnvironment,
+    interpreter_of,
+    newest_release,
+    packages_of,
+    recipe_for,
+    side_environment,
+    stock_environment,
+)
+from matrix.prepare.interpreters import interpreters
+from matrix.prepare.manifest import Manifest, Role, SourceKind, load_manifest, override
+from matrix.run.plan import Side
+
+EMBEDDED = REPOSITORY_ROOT / "matrix" / "prepare" / "embedded"
+DEVELOPER = "autolens_workspace_developer"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line said; None where the manifest decides."""
+
+    precision: str
+    manifest: Path
+    root: Path
+    source: str | None
+    mirror: Path | None
+    release: str | None
+    refs: Mapping[str, str]
+    scale: str
+    only: tuple[str, ...]
+    checks: tuple[str, ...]
+    algorithm: str | None
+    settings: Mapping[Side, Mapping[str, str]]
+    with_scripts: bool
+    fresh: bool
+    base_python: Path | None
+    accelerator: str
+    newest: bool
+    cell_timeout: float
+    pytest_arguments: tuple[str, ...]
+    # Of a shard what all shards together run.
+    whole: tuple[str, ...] = ()
+    whole_checks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that must exist before the first cell can start."""
+
+    manifest: Manifest
+    source: Source
+    checkouts: tuple[Checkout, ...]
+    environments: Mapping[Side, SideEnvironment]
+    libraries: Mapping[Side, Path]
+    solver_tree: str
+    residual_dependencies: tuple[str, ...]
+
+    @property
+    def workspace(self) -> Checkout:
+        """The developer workspace: datasets and recorded constants."""
+        return self.of_role(Role.DEVELOPER)
+
+    def of_role(self, role: Role) -> Checkout:
+        """The first checkout of a role."""
+        return next(checkout for checkout in self.checkouts if checkout.role is role)
+
+
+def announced_source(console: Console, manifest: Manifest) -> Source:
+    """Decide where the repositories come from, and say what that means."""
+    source = resolve_source(manifest)
+    console.print(source.meaning)
+    return source
+
+
+def obtain(
+    console: Console, layout: Layout, manifest: Manifest, source: Source, recipe: Recipe, options: Options
+) -> tuple[Source, dict[str, Checkout]]:
+    """Check the repositories out; the source comes back with its urls complete."""
+    if source.kind is SourceKind.EMBEDDED:
+        source = source.at(_embedded_origins(console, layout, manifest, recipe, options))
+    return source, prepare(manifest, source, layout.root)
+
+
+def announced_recipe(console: Console, layout: Layout, manifest: Manifest, options: Options) -> Recipe:
+    """What all environments of the run are made of, and where that comes from."""
+    if options.base_python is not None:
+        return Recipe(manifest.release, options.accelerator)
+    with console.status("resolving the stack, where it is not locked"):
+        recipe = recipe_for(layout, manifest.release, options.accelerator, newest=options.newest)
+    console.print(f"packages    {recipe.lock.meaning}")
+    return recipe
+
+
+def manifest_for(options: Options) -> Manifest:
+    """The manifest with what the command line replaces, its release a definite one."""
+    manifest = override(
+        load_manifest(options.manifest),
+        release=None if options.release in (AUTO, LATEST) else options.release,
+        source=options.source,
+        mirror=options.mirror,
+        refs=options.refs,
+    )
+    if options.release == LATEST:
+        return override(manifest, release=newest_release())
+    if AUTO in (options.release, manifest.release):
+        return override(manifest, release=_chosen_release(options).release)
+    return manifest
+
+
+def announced_release(console: Console, manifest: Manifest, options: Options) -> None:
+    """Say which release is validated on which Python, and why."""
+    asked = options.release or load_manifest(options.manifest).release
+    reason = {
+        AUTO: _chosen_release(options).reason if asked == AUTO else "",
+        LATEST: "the newest on the package index",
+    }.get(asked, "as asked for")
+    python = options.base_python or f"{(made := interpreter_of(manifest.release)).version} at {made.path}"
+    console.print(f"release     {manifest.release} ({reason}), Python {python}")
+
+
+def _chosen_release(options: Options) -> Choice:
+    if options.base_python is not None and "autolens" in (held := packages_of(options.base_python)):
+        return Choice(held["autolens"], "what --base-python holds")
+    return newest_known(sorted({found.minor for found in interpreters()}))
+
+
+def prepare_sides(
+    console: Console, layout: Layout, manifest: Manifest, source: Source, options: Options
+) -> Prepared:
+    """Check out, vendor and build both sides, and say what was made."""
+    recipe = announced_recipe(console, layout, manifest, options)
+    source, checkouts = obtain(console, layout, manifest, source, recipe, options)
+    baseline = checkouts[manifest.of_role(Role.LIBRARY).name]
+    environments: dict[Side, SideEnvironment] = {}
+    libraries: dict[Side, Path] = {}
+    with candidate_of(baseline) as tree:
+        solver_tree = tree_hash(SOLVER)
+        vendor_library(tree.path, SOLVER, options.algorithm)
+        candidate = commit_candidate(tree, manifest.branch, "Vendor the NNLS solver")
+        sides: dict[Side, Checkout] = {"baseline": baseline, "candidate": candidate}
+        for side, checkout in sides.items():
+            check_settings(f"--{side}-setting", options.settings[side], checkout.path)
+        for side, checkout in sides.items():
+            _say(console, checkout)
+            with console.status(f"building the {side} environment (about a minute the first time)"):
+                made = side_environment(layout, recipe, side, checkout.path, options.base_python)
+            console.print(f"environment {side}: {made.python}")
+            environments[side] = _with_settings(console, side, made, options.settings[side])
+            libraries[side] = kept_library(layout, checkout.path)
+    workspaces = [checkout for checkout in checkouts.values() if checkout.role is not Role.LIBRARY]
+    for checkout in workspaces:
+        _say(console, checkout)
+    residual = tuple(
+        f"{found.requirement} ({found.where})"
+        for found in residual_dependencies(environments["candidate"].python)
+    )
+    for line in residual:
+        console.print(f"note        declared elsewhere in the stack, no longer used by the library: {line}")
+    checkouts_made = (baseline, candidate, *workspaces)
+    return Prepared(manifest, source, checkouts_made, environments, libraries, solver_tree, residual)
+
+
+def _with_settings(
+    console: Console, side: Side, made: SideEnvironment, settings: Mapping[str, str]
+) -> SideEnvironment:
+    """The environment with a key that knows the settings its processes are given."""
+    if not settings:
+        return made
+    console.print(f"settings    {side}: {said(settings)}")
+    return replace(made, key=digest((made.key, said(settings)))[:16])
+
+
+def _embedded_origins(
+    console: Console, layout: Layout, manifest: Manifest, recipe: Recipe, options: Options
+) -> dict[str, Path]:
+    generation = generation_of(manifest.release)
+
+    def complete(workspace: Path) -> None:
+        write_generation(workspace, generation)
+        with console.status("simulating the embedded datasets (once, about a minute)"):
+            python = options.base_python or stock_environment(layout, recipe).python
+            variables = {
+                **inherited(),
+                "PYTHONPATH": str(REPOSITORY_ROOT),
+                "NUMBA_CACHE_DIR": str(layout.cache / "numba" / "stock"),
+                "MPLCONFIGDIR": str(layout.cache / "matplotlib"),
+            }
+            run([python, "-m", "matrix.prepare.embedded.datasets", "--workspace", workspace], env=variables)
+
+    return build_origins(
+        manifest,
+        layout.root,
+        templates=EMBEDDED,
+        complete=complete,
+        recipe=made_of(recipe, generation),
+        hashes={LIBRARY_PACKAGE: recipe.lock.hashes_of(LIBRARY_PACKAGE)},
+    )
+
+
+def made_of(recipe: Recipe, generation: Generation) -> str:
+    """Hash of what an embedded developer workspace is made of: stack, simulator, and what is written in."""
+    simulator = (EMBEDDED / "datasets.py").read_text()
+    with tempfile.TemporaryDirectory() as scratch:
+        workspace = Path(scratch) / DEVELOPER
+        shutil.copytree(EMBEDDED / DEVELOPER, workspace)
+        write_generation(workspace, generation)
+        return digest((*recipe.requirements, recipe.lock.key, simulator, tree_hash(workspace)))
+
+
+def _say(console: Console, checkout: Checkout) -> None:
+    notes = [checkout.ref]
+    if checkout.dirty:
+        notes.append("the clone's uncommitted changes are not part of it")
+    if checkout.absent:
+        notes.append(f"{len(checkout.absent)} files are missing in the clone: {', '.join(checkout.absent)}")
+    commit = checkout.commit[:12]
+    console.print(f"checkout    {checkout.name} {checkout.purpose} {commit} ({'; '.join(notes)})")
+
+
+def kept_library(layout: Layout, tree: Path) -> Path:
+    """A copy of a library checkout that later runs do not edit, named after its content."""
+    folder = layout.cache / "libraries" / tree_hash(tree)[:16]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(layout.locks / f"library-{folder.name}.lock"):
+        if not folder.is_dir():
+            aside = folder.with_suffix(".new")
+            shutil.rmtree(aside, ignore_errors=True)
+            shutil.copytree(tree, aside, ignore=shutil.ignore_patterns(".git", "__pycache__"), symlinks=True)
+            aside.rename(folder)
+    return folder

@@ -1,0 +1,1 @@
+"""Schemas of all that is written, and the words they share."""

@@ -1,0 +1,1 @@
+"""From a green run: result files and constants (`artifacts`), and three branches (`branches`)."""

@@ -1,0 +1,1 @@
+"""Result files and recorded constants in the developer workspace's own format."""

@@ -1,0 +1,51 @@
+"""What a person approved: the bundles they looked at, which the branches must be to the commit."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matrix.ground.errors import UsageError
+from matrix.ground.files import inside
+from matrix.prepare.checkout.git import git
+from matrix.refresh.branches.trio import Branch
+
+
+class NotApprovedError(UsageError):
+    """The branches are other ones than a person approved; nothing was pushed."""
+
+
+def check_approved(branches: Sequence[Branch], folder: Path) -> None:
+    """See that every branch ends in the commit that its bundle in `folder` does.
+
+    Parameters
+    ----------
+    branches
+        All, with and without commits.
+    folder
+        Where an earlier refresh of the same run left its bundles.
+
+    Raises
+    ------
+    NotApprovedError
+        A branch is another one, or one of the two is missing; names every difference.
+    """
+    faults = []
+    for branch in branches:
+        at = branch.at
+        bundle = inside(folder, f"{at.name}.bundle")
+        approved = _head(bundle, at.branch) if bundle.is_file() else None
+        made = at.head if at.commits else None
+        if made != approved:
+            faults.append(f"  {at.name}: approved {approved or 'nothing'}, made here {made or 'nothing'}")
+    if faults:
+        raise NotApprovedError(
+            f"the branches are not those whose bundles are in {folder}, so nothing is pushed:\n"
+            + "\n".join(faults)
+            + "\nRun the whole workflow again, and look at what it shows."
+        )
+
+
+def _head(bundle: Path, branch: str) -> str | None:
+    """The commit that a bundle has for a branch; reads its head lines, and takes nothing out of it."""
+    done = git("bundle", "list-heads", bundle.resolve(), check=False)
+    heads = (line.partition(" ") for line in done.stdout.splitlines())
+    return next((commit for commit, _, ref in heads if ref == f"refs/heads/{branch}"), None)

@@ -1,0 +1,124 @@
+"""The branches that belong together, built or brought up to date in merge order."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from matrix.ground.errors import UsageError
+from matrix.ground.hashing import tree_hash
+from matrix.prepare.manifest import Manifest, Repository, Role, SourceKind
+from matrix.refresh.branches.identity import Identity
+from matrix.refresh.branches.repository import BranchRepository, Edit, branch_repository
+from matrix.refresh.branches.state import State
+from matrix.refresh.branches.steps import (
+    Content,
+    Notes,
+    assertions_edit,
+    dependency_edit,
+    developer_edit,
+    library_edit,
+    profiling_edit,
+)
+from matrix.run.plan import Plan
+
+MERGE_ORDER = (Role.LIBRARY, Role.DEVELOPER, Role.TEST, Role.PROFILING, Role.DEPENDENCY)
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One of the branches that belong together, as it stands."""
+
+    repository: Repository
+    at: BranchRepository
+
+
+def build_branches(
+    manifest: Manifest, content: Content, root: Path, trees: Path, identity: Identity, state: State
+) -> tuple[list[Branch], Mapping[Role, Notes]]:
+    """Make every branch, or bring it up to date by commits on top; nothing leaves this machine.
+
+    Parameters
+    ----------
+    manifest
+        Names the repositories and the branch.
+    content
+        What goes in.
+    root
+        Our folder, `.matrix`.
+    trees
+        Folder of the working trees, one per repository.
+    identity
+        Author, committer and signer.
+    state
+        What was pushed before.
+
+    Returns
+    -------
+    tuple
+        The branches in merge order, and by role what their readers should know.
+
+    Raises
+    ------
+    UsageError
+        The solver is not the one that was validated, or a working tree has a person's changes in it.
+    """
+    if tree_hash(content.solver) != content.plan.solver_tree:
+        raise UsageError(
+            f"{content.solver} has changed since run {content.plan.run}: run nox -s matrix-fp64 again"
+        )
+    notes = {role: Notes() for role in Role}
+    library = trees / manifest.of_role(Role.LIBRARY).name
+    edits: Mapping[Role, Edit] = {
+        Role.LIBRARY: library_edit(content.solver),
+        Role.DEVELOPER: developer_edit(content, notes[Role.DEVELOPER]),
+        Role.TEST: assertions_edit(library),
+        Role.PROFILING: profiling_edit(content, notes[Role.PROFILING]),
+        Role.DEPENDENCY: dependency_edit,
+    }
+    branches = []
+    concerned = _concerned(manifest, content.plan, notes)
+    for repository in sorted(concerned, key=lambda one: MERGE_ORDER.index(one.role)):
+        start = _validated_commit(content.plan, repository)
+        at = branch_repository(root, repository.name, manifest.branch, start, trees)
+        at.open(pushed=state.pushed(repository.name, manifest.branch) is not None)
+        at.build(edits[repository.role], identity)
+        branches.append(Branch(repository, at))
+    _check_library(content.plan, branches[0].at)
+    return branches, notes
+
+
+def _concerned(manifest: Manifest, plan: Plan, notes: Mapping[Role, Notes]) -> Iterator[Repository]:
+    """The repositories that get a branch; the embedded source has none for profiling, which is noted."""
+    for repository in manifest.repositories:
+        if repository.role is Role.PROFILING and plan.source == SourceKind.EMBEDDED:
+            notes[Role.PROFILING].left_out.append(
+                f"the branch of {repository.name}: the embedded source has no such repository"
+            )
+        else:
+            yield repository
+
+
+def _validated_commit(plan: Plan, repository: Repository) -> str:
+    for checkout in plan.checkouts:
+        if (checkout.name, checkout.purpose) == (repository.name, "baseline"):
+            return checkout.commit
+    raise UsageError(
+        f"run {plan.run} did not check out {repository.name}, which the manifest lists: run the matrix again"
+    )
+
+
+def _check_library(plan: Plan, library: BranchRepository) -> None:
+    """Refuse a branch whose content is not, to the byte, the candidate that was validated."""
+    commits = [
+        checkout.commit
+        for checkout in plan.checkouts
+        if (checkout.name, checkout.purpose) == (library.name, "candidate")
+    ]
+    if len(commits) != 1:
+        raise UsageError(f"run {plan.run} names no candidate of {library.name}: run the matrix again")
+    if library.tree(commits[0]) != library.tree(library.head):
+        raise UsageError(
+            f"{library.name}: the branch in {library.worktree} is not the candidate that run {plan.run} "
+            f"validated ({commits[0][:12]}). It differs in:\n{library.difference(commits[0])}\n"
+            "Take the difference out of the branch, or run nox -s matrix-fp64 again where vendoring changed."
+        )

@@ -1,0 +1,272 @@
+"""What a run is going to do, written down before it starts: the cells, and what they are held against."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from matrix.ground.errors import UsageError
+from matrix.ground.files import LARGEST_DOCUMENT, inside, read_bytes, write_text
+from matrix.ground.settings import said
+
+Side = Literal["baseline", "candidate"]
+SIDES: tuple[Side, ...] = ("baseline", "candidate")
+# Of what becomes the name of a file: nothing that leads out of the run's folder.
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Tolerance = Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
+class PlanError(UsageError):
+    """A folder holds no run that this version of the program can read."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CheckedOut(_Frozen):
+    """One repository as this run saw it."""
+
+    name: str
+    role: str
+    purpose: str
+    ref: str
+    commit: str
+    dirty: bool
+
+
+class Constant(_Frozen):
+    """A recorded log evidence (or log likelihood), as it stands in the developer workspace.
+
+    `value` is None where the script holds none; `required` says whether that is a failure. At
+    production scale it is, and in our stand-in always: a constant that vanished must not turn its gate off.
+    """
+
+    name: str
+    value: FiniteFloat | None
+    script: str
+    required: bool
+
+
+class PlannedCell(_Frozen):
+    """One unit of work, and the key that tells whether a kept record still answers for it."""
+
+    pipeline: Word
+    precision: Word
+    side: Side
+    scale: Word
+    key: str
+
+    @property
+    def name(self) -> str:
+        """Folder and display name, for example ``imaging-mge-fp64-baseline``."""
+        return f"{self.pipeline}-{self.precision}-{self.side}"
+
+
+class PlannedCheck(_Frozen):
+    """One check of the change on one side, and the key a kept record must have to answer for it."""
+
+    check: Word
+    side: Side
+    scale: Word
+    key: str
+
+    @property
+    def name(self) -> str:
+        """Folder and display name, for example ``library-tests-baseline``."""
+        return f"{self.check}-{self.side}"
+
+
+def platform_of(accelerator: str) -> str:
+    """What JAX calls the devices that a build of it is for: "cpu" or "gpu"."""
+    return "cpu" if accelerator == "cpu" else "gpu"
+
+
+class PlannedEnvironment(_Frozen):
+    """How to start Python for one side.
+
+    `settings` are of the library, by dotted name, other than its packages say; values as YAML text.
+    """
+
+    python: Path
+    pythonpath: tuple[Path, ...]
+    key: str
+    settings: Mapping[str, str] = {}
+
+
+class Tolerances(_Frozen):
+    """Relative tolerances of the gates."""
+
+    evidence: Tolerance
+    parity: Tolerance
+
+
+class Plan(_Frozen):
+    """Everything the suite needs to run a matrix and the gates need to judge it.
+
+    Attributes
+    ----------
+    algorithm
+        What the candidate's configuration was made to name; None where nothing was asked for.
+    libraries
+        A copy of each side's whole library checkout, with its tests.
+    selected, selected_checks
+        The pipelines and the checks that this call runs; the others stay planned.
+    whole, whole_checks
+        Of a shard what all shards together run; empty where this is no shard.
+    """
+
+    version: Literal[1] = 1
+    run: Word
+    key: str
+    folder: Path
+    created: str
+    release: str
+    source: str
+    source_meaning: str
+    scale: str
+    precision: str
+    accelerator: str
+    algorithm: str | None = None
+    checkouts: tuple[CheckedOut, ...]
+    solver_tree: str
+    # Digest of this program's part in the numbers; empty in plans written before it was noted.
+    code: str = ""
+    environments: Mapping[Side, PlannedEnvironment]
+    workspace: Path
+    constants: Mapping[str, Constant]
+    tolerances: Tolerances
+    residual_dependencies: tuple[str, ...]
+    cells: tuple[PlannedCell, ...]
+    checks: tuple[PlannedCheck, ...] = ()
+    libraries: Mapping[Side, Path] = {}
+    test_workspace: Path | None = None
+    float64_run: Path | None
+    selected: tuple[str, ...]
+    selected_checks: tuple[str, ...] = ()
+    whole: tuple[str, ...] = ()
+    whole_checks: tuple[str, ...] = ()
+    cell_timeout: float = Field(gt=0.0, allow_inf_nan=False)
+    threads: PositiveInt
+    seed: int
+    locks: Path
+    cache: Path
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        """See that whatever a part names is there, and there once."""
+        cells = [(cell.pipeline, cell.side) for cell in self.cells]
+        checks = [(check.check, check.side) for check in self.checks]
+        if not cells or sorted(cells) != sorted({(name, side) for name, _ in cells for side in SIDES}):
+            raise ValueError("it does not plan each pipeline once per side")
+        if len(set(checks)) != len(checks):
+            raise ValueError("it plans a check twice")
+        if not {name for name, _ in cells} <= self.constants.keys():
+            raise ValueError("a pipeline has no word on its constant")
+        if set(SIDES) != self.environments.keys():
+            raise ValueError("a side has no environment")
+        if not {*self.selected, *self.whole} <= {name for name, _ in cells}:
+            raise ValueError("it selects a pipeline that it does not plan")
+        if not {*self.selected_checks, *self.whole_checks} <= {name for name, _ in checks}:
+            raise ValueError("it selects a check that it does not plan")
+        return self
+
+    @property
+    def heading(self) -> str:
+        """What was run, in a few words."""
+        asked = "" if self.algorithm is None else f", algorithm {self.algorithm}"
+        given = "".join(f", {words}" for words in self.settings)
+        return f"{self.precision}, {self.scale} scale{asked}{given}"
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Each side's settings other than its packages', in a few words."""
+        return tuple(
+            f"{side} with {said(environment.settings)}"
+            for side, environment in self.environments.items()
+            if environment.settings
+        )
+
+    @property
+    def platform(self) -> str:
+        """What JAX calls the devices the cells must run on."""
+        return platform_of(self.accelerator)
+
+    @property
+    def pipelines(self) -> tuple[str, ...]:
+        """The pipelines in the order they are run."""
+        return tuple(dict.fromkeys(cell.pipeline for cell in self.cells))
+
+    def cell(self, pipeline: str, side: Side) -> PlannedCell:
+        """The cell of `pipeline` on `side`."""
+        return next(cell for cell in self.cells if (cell.pipeline, cell.side) == (pipeline, side))
+
+    def cell_folder(self, cell: PlannedCell) -> Path:
+        """Where the cell works: its log, its stage, its own caches."""
+        return inside(self.folder, "cells", cell.name)
+
+    def record_path(self, cell: PlannedCell) -> Path:
+        """Where the cell's record is, once it has finished."""
+        return inside(self.folder, "records", f"{cell.name}.json")
+
+    def check_folder(self, check: PlannedCheck) -> Path:
+        """Where the check works and leaves its log."""
+        return inside(self.folder, "checks", check.name)
+
+    def check_stage(self, check: PlannedCheck) -> Path:
+        """Where a running check writes what it is doing, if it takes long."""
+        return self.check_folder(check) / "stage"
+
+    def check_path(self, check: PlannedCheck) -> Path:
+        """Where the check's record is, once it has finished."""
+        return inside(self.folder, "checks", f"{check.name}.json")
+
+    def write(self) -> None:
+        """Write the plan into its run's folder."""
+        write_text(plan_path(self.folder), self.model_dump_json(indent=2) + "\n")
+
+
+def plan_path(folder: Path) -> Path:
+    """Where a run's plan lies."""
+    return folder / "plan.json"
+
+
+def run_folders(runs: Path) -> list[Path]:
+    """Every folder in `runs` that holds a run, oldest first."""
+    if not runs.is_dir():
+        return []
+    return sorted(folder for folder in runs.iterdir() if plan_path(folder).is_file())
+
+
+def read_plan(folder: Path) -> Plan:
+    """Read the plan of the run in `folder`, which may have come from another place or machine.
+
+    Raises
+    ------
+    PlanError
+        There is no run, or it is of another version of this program.
+    """
+    path = plan_path(folder)
+    if not path.is_file():
+        raise PlanError(f"{folder} holds no run: there is no {path.name} in it.")
+    try:
+        plan = Plan.model_validate_json(read_bytes(path, LARGEST_DOCUMENT))
+    except OSError as error:
+        raise PlanError(f"{path} cannot be read: {error.strerror}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        found = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
+        raise PlanError(
+            f"{folder.name} was made by another version of this program, or is damaged ({found}). "
+            "Check out that version to read it, or remove it."
+        ) from error
+    return plan.model_copy(update={"folder": folder})

@@ -1,0 +1,115 @@
+"""Waiting bears silence for a while and no longer; code that was not pushed is not submitted."""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from matrix.commands import hpc as cli
+from matrix.execute.slurm import Status
+from matrix.execute.slurm_outcomes import Outcome
+from matrix.ground.errors import NetworkError, UsageError
+from matrix.hpc.profile import Profile
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "POLL_SECONDS", (0.01, 0.02))
+
+
+def wait(answers: Iterator[Outcome | NetworkError], patience: float = 60.0, limit: float = 60.0) -> int:
+    """Wait for one job, of which the cluster says these things in turn."""
+
+    def slurm(*_: str) -> list[Status]:
+        answer = next(answers)
+        if isinstance(answer, NetworkError):
+            raise answer
+        return [Status(cell="cell", job="1", outcome=answer, reason="a reason", tail="the last line")]
+
+    step = SimpleNamespace(
+        console=Console(soft_wrap=True),
+        options=argparse.Namespace(patience=patience, limit=limit),
+        pushed=lambda: SimpleNamespace(run="run"),
+        slurm=slurm,
+    )
+    return cli._wait(step)  # type: ignore[arg-type]
+
+
+def endlessly(*answers: Outcome | NetworkError) -> Iterator[Outcome | NetworkError]:
+    yield from answers
+    while True:
+        yield answers[-1]
+
+
+def test_it_ends_with_the_last_job() -> None:
+    assert wait(iter([Outcome.WAITING, Outcome.RUNNING, Outcome.PASSED])) == 0
+    assert wait(iter([Outcome.RUNNING, Outcome.TIMEOUT])) == 1
+
+
+def test_lost_connection_that_comes_back_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert wait(iter([Outcome.RUNNING, NetworkError("cannot reach it"), Outcome.PASSED])) == 0
+    assert "unreachable: cannot reach it" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "silence", [Outcome.UNREACHABLE, Outcome.UNKNOWN_JOB, NetworkError("cannot reach it")]
+)
+def test_silence_is_borne_for_a_while_and_is_no_pass(
+    silence: Outcome | NetworkError, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert wait(endlessly(Outcome.RUNNING, silence), patience=0.1) == 3
+    out = capsys.readouterr().out
+    assert "gave up" in out
+    assert "the last line" in out
+
+
+def test_cluster_that_never_answered_is_a_network_failure() -> None:
+    with pytest.raises(NetworkError):
+        wait(endlessly(NetworkError("cannot reach it")))
+
+
+def test_limit_holds_for_jobs_that_never_end() -> None:
+    assert wait(endlessly(Outcome.WAITING), limit=0.1) == 3
+
+
+def submit(monkeypatch: pytest.MonkeyPatch, here: str) -> list[tuple[str, ...]]:
+    """Submit where the code "pushed" is over there and `here` is here; return what the cluster was told."""
+    told: list[tuple[str, ...]] = []
+    profile = Profile(root="/scratch", driver="/python", python="/python")
+    step = SimpleNamespace(
+        console=Console(soft_wrap=True),
+        pushed=lambda: SimpleNamespace(run="run", code="pushed"),
+        remote=SimpleNamespace(profile=profile),
+        slurm=lambda *words: told.append(words) or [],  # type: ignore[func-returns-value]
+    )
+    monkeypatch.setattr(cli, "pushed_code", lambda: here)
+    cli._submit(step)  # type: ignore[arg-type]
+    return told
+
+
+def test_code_newer_than_the_last_push_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="push first"):
+        submit(monkeypatch, "edited")
+    assert [words[:2] for words in submit(monkeypatch, "pushed")] == [("submit", "run")]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["fp64", "--check", "gradients"], "name pipelines with --only too"),
+        (["fp64", "-k", "nothing"], "push does not know -k nothing"),
+    ],
+)
+def test_a_push_that_selects_no_cell_is_refused(tmp_path: Path, words: list[str], says: str) -> None:
+    step = SimpleNamespace(matrix_words=words, layout=SimpleNamespace(root=tmp_path))
+    with pytest.raises(UsageError, match=says):
+        cli._push(step)  # type: ignore[arg-type]
+
+
+def test_a_run_without_cells_is_not_passed() -> None:
+    step = SimpleNamespace(console=Console())
+    with pytest.raises(UsageError, match="has no cell"):
+        cli._judge(step, [])  # type: ignore[arg-type]

@@ -1,0 +1,86 @@
+"""The patches of docs/extending.md apply to the code as it stands, and do what the page says."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from matrix.ground.layout import REPOSITORY_ROOT
+
+PAGE = (REPOSITORY_ROOT / "docs" / "extending.md").read_text()
+MOST_LINES = 30
+
+PIPELINE = """
+from matrix.prepare import planning
+from matrix.execute.reservations import peak_bytes
+from matrix.catalogue.pipelines import pipeline_named
+assert "imaging-uniform" in planning.PIPELINES
+assert str(pipeline_named("imaging-uniform").script) == "jax_profiling/jit/imaging/uniform.py"
+assert peak_bytes("imaging-uniform", "production") > 0
+"""
+REPOSITORY = """
+from matrix.ground.layout import MANIFEST
+from matrix.prepare.manifest import Role, load_manifest
+found = [r.name for r in load_manifest(MANIFEST).repositories if r.role is Role.DEPENDENCY]
+assert found == ["PyAutoConf"], found
+"""
+ALGORITHM = """
+import numpy as np
+import jax.numpy as jnp
+import solver
+Q = jnp.array([[2.0, 0.5, 0.3], [0.5, 1.0, 0.2], [0.3, 0.2, 3.0]])
+x = solver.solve_nnls_forward(Q, jnp.array([1.0, -1.0, 2.0]), algorithm="coordinate")
+reduced = np.linalg.solve([[2.0, 0.3], [0.3, 3.0]], [1.0, 2.0])
+np.testing.assert_allclose(x, [reduced[0], 0.0, reduced[1]], rtol=1e-5, atol=1e-12)
+"""
+GATE = """
+import tempfile
+from pathlib import Path
+from matrix.gates import judge
+from tests.factory import EVIDENCE, evaluation, make_plan, make_record
+plan = make_plan(Path(tempfile.mkdtemp()))
+def outcomes(**changes):
+    records = [make_record(side=side, evaluations=changes) for side in ("baseline", "candidate")]
+    verdicts = judge(plan, {record.cell.name: record for record in records}, {})
+    return {verdict.outcome.value for verdict in verdicts if verdict.gate == "lanes_differ"}
+assert outcomes() == {"pass"}
+assert outcomes(vmap_lanes=evaluation(*[EVIDENCE] * 3)) == {"fail"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("section", "check"),
+    [
+        ("A pipeline", PIPELINE),
+        ("A repository", REPOSITORY),
+        ("An algorithm", ALGORITHM),
+        ("A gate", GATE),
+    ],
+)
+def test_patch_applies_and_does_what_the_page_says(tmp_path: Path, section: str, check: str) -> None:
+    found = re.search(rf"^## {section}$.*?```diff\n(.*?)```", PAGE, flags=re.DOTALL | re.MULTILINE)
+    assert found is not None
+    patch = found[1]
+    assert len(re.findall(r"^[+-](?![+-]{2} )", patch, flags=re.MULTILINE)) < MOST_LINES
+    for name in ("matrix", "solver", "tests", "docs"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(REPOSITORY_ROOT / name, tmp_path / name, ignore=ignored)
+    shutil.copy(REPOSITORY_ROOT / "repos.yaml", tmp_path)
+    # Above the copy there may be a repository, to which git would apply the patch instead.
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    applied = subprocess.run(
+        ["git", "apply", "-"], cwd=tmp_path, input=patch, capture_output=True, text=True, check=False
+    )
+    assert applied.returncode == 0, applied.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{check}"],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "JAX_ENABLE_X64": "True", "JAX_PLATFORM_NAME": "cpu"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

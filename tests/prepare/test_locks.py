@@ -1,0 +1,381 @@
+"""Locks hold all that is asked for, by hash; both sides are built from one; no build is shown a secret."""
+
+import json
+import os
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from packaging.version import Version
+
+from matrix.catalogue.releases import KNOWN, pythons_for, stack_of
+from matrix.commands.matrix import matrix_options
+from matrix.ground.errors import EnvironmentFailure, UsageError
+from matrix.ground.layout import REPOSITORY_ROOT, Layout, open_layout
+from matrix.prepare import environments, packages
+from matrix.prepare.environments import (
+    Recipe,
+    interpreter_of,
+    recipe_for,
+    side_environment,
+    stock_environment,
+)
+from matrix.prepare.interpreters import interpreters
+from matrix.prepare.locking import _for, _pins, machines, main, own_environments, resolve
+from matrix.prepare.locks import LOCKS, Lock, Pin, committed, lacking, pins
+from matrix.prepare.packages import build_sources, build_wheel, install_locked
+from tests.index import PASSWORD, Index, served
+
+RELEASE = "2026.7.9.1"
+OWN = own_environments(tomllib.loads((REPOSITORY_ROOT / "pyproject.toml").read_text()))
+FILES = sorted(LOCKS.rglob("*.txt"))
+
+
+def own(name: str) -> str:
+    return (LOCKS / f"{name}.txt").read_text()
+
+
+# What is committed
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_lock_of_an_environment_of_ours_holds_what_pyproject_asks_for(name: str) -> None:
+    for machine in machines():
+        assert lacking(own(name), OWN[name], machine.facts) == []
+
+
+@pytest.mark.parametrize("release", KNOWN)
+def test_known_release_has_a_lock_for_each_of_its_pythons(release: str) -> None:
+    lock = committed(release, "cpu")
+    assert lock is not None
+    for machine in machines(pythons_for(release)):
+        assert lacking(lock.wheels + lock.sources, stack_of(release, "cpu"), machine.facts) == []
+
+
+def test_package_that_a_lock_lacks_or_has_too_old_is_noticed() -> None:
+    (machine, *_) = machines(["3.12"])
+    assert lacking(own("driver"), ("no-such-package", "numpy"), machine.facts) == [
+        "no-such-package (locked: not at all)"
+    ]
+    (found,) = lacking(own("driver"), ("numpy>=99",), machine.facts)
+    assert re.fullmatch(r"numpy>=99 \(locked: \d+\.\d+\.\d+\)", found)
+
+
+def test_build_for_gpus_comes_on_top_of_the_same_jax() -> None:
+    plain, on_gpu = committed(KNOWN[0], "cpu"), committed(KNOWN[0], "cuda12")
+    assert plain is not None
+    assert on_gpu is not None
+    assert on_gpu.wheels.startswith(plain.wheels)
+    versions = {pin.name: pin.version for pin in pins(on_gpu.wheels)}
+    assert versions["jax-cuda12-plugin"] == versions["jax"]
+    assert committed("2026.5.8.2", "cuda13") is None
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(LOCKS)))
+def test_lock_has_hashes_alone_and_names_no_index(path: Path) -> None:
+    text = path.read_text()
+    assert "://" not in text
+    assert not re.search(r"^\s*--(?!hash)", text, flags=re.MULTILINE)
+    for pin in pins(text):
+        assert pin.hashes, pin.requirement
+        assert all(re.fullmatch("[0-9a-f]{64}", value) for value in pin.hashes)
+        assert Version(pin.version)
+
+
+def test_environments_of_ours_have_one_version_of_a_package_between_them() -> None:
+    for machine in machines():
+        found: dict[str, set[str]] = {}
+        for name in OWN:
+            for pin in pins(own(name)):
+                if pin.is_for(machine.facts):
+                    found.setdefault(pin.name, set()).add(pin.version)
+        assert {name: versions for name, versions in found.items() if len(versions) > 1} == {}
+
+
+def test_no_stack_is_locked_to_a_jax_that_can_stop_on_cpus() -> None:
+    of_jax = [pin for path in FILES for pin in pins(path.read_text()) if pin.name in ("jax", "jaxlib")]
+    assert of_jax
+    assert not [pin for pin in of_jax if pin.version.startswith("0.10.")]
+
+
+def test_unknown_name_is_not_locked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["2026.1.1.1", "--folder", str(tmp_path)]) == 2
+    assert "there is no lock for 2026.1.1.1. Known: ours, 2026.10.26.1" in capsys.readouterr().err
+
+
+# Which machines a lock's lines are for
+
+
+GRID = machines()
+
+
+def test_marker_is_true_where_it_should_be_and_nowhere_else() -> None:
+    for bits in range(1, 2 ** len(GRID)):
+        chosen = [machine for number, machine in enumerate(GRID) if bits >> number & 1]
+        pin = Pin(f"numpy==1.0{_for(chosen, GRID)}", ())
+        assert [machine for machine in GRID if pin.is_for(machine.facts)] == chosen, pin.requirement
+
+
+@pytest.mark.parametrize(
+    ("wheel", "taken"),
+    [
+        ("x-1-py3-none-any.whl", 9),
+        ("x-1-py2.py3-none-any.whl", 9),
+        ("x-1-cp312-cp312-manylinux_2_17_x86_64.manylinux2014_x86_64.whl", 1),
+        ("x-1-cp311-abi3-manylinux2014_aarch64.whl", 3),
+        ("x-1-cp313-cp313t-manylinux_2_17_x86_64.whl", 0),
+        ("x-1-cp313-abi3-macosx_11_0_arm64.whl", 1),
+        ("x-1-cp312-cp312-macosx_10_13_universal2.whl", 1),
+        ("x-1-cp312-cp312-macosx_10_13_x86_64.whl", 0),
+        ("x-1-cp312-cp312-musllinux_1_2_x86_64.whl", 0),
+        ("x-1-cp312-cp312-win_amd64.whl", 0),
+        ("x-1-pp310-pypy310_pp73-manylinux_2_17_x86_64.whl", 0),
+        ("x-1-py2-none-any.whl", 0),
+        ("x-1-py3-none-linux_x86_64.whl", 3),
+        ("x-1-cp314-abi3-manylinux_2_28_x86_64.whl", 0),
+    ],
+)
+def test_wheel_is_for_the_machines_that_its_name_says(wheel: str, taken: int) -> None:
+    assert sum(machine.takes(wheel) for machine in GRID) == taken
+
+
+def test_package_is_built_where_there_is_no_wheel_of_it() -> None:
+    def file(name: str, value: str) -> dict[str, object]:
+        return {"url": f"https://index.invalid/{name}", "hashes": {"sha256": value}}
+
+    package = {
+        "name": "xxhash",
+        "version": "3.4.1",
+        "sdist": file("xxhash-3.4.1.tar.gz", "archive"),
+        "wheels": [
+            file(f"xxhash-3.4.1-cp{python}-cp{python}-{place}.whl", f"{python}-{place}")
+            for python in ("310", "311", "312")
+            for place in ("manylinux_2_17_x86_64", "manylinux_2_17_aarch64", "macosx_11_0_arm64")
+        ],
+    }
+    found = _pins([package], GRID)
+    (wheel,), (source,) = found.wheels, found.sources
+    assert wheel.requirement == "xxhash==3.4.1 ; (python_version == '3.11' or python_version == '3.12')"
+    assert len(wheel.hashes) == 6
+    assert str(source) == "xxhash==3.4.1 ; python_version == '3.13' \\\n    --hash=sha256:archive"
+
+
+def test_source_of_another_python_is_left_alone(layout: Layout, tmp_path: Path) -> None:
+    sources = "no-such-package==1 ; python_version == '3.0' --hash=sha256:0\n"
+    assert build_sources(layout, interpreters()[0], Lock("", sources, ""), tmp_path) == []
+
+
+# What is installed, from an index of our own
+
+
+RECORDER = """
+import json, os, pathlib, zipfile
+
+def _write(folder, name, version):
+    about = f"{name}-{version}.dist-info"
+    wheel = pathlib.Path(folder) / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr(f"{name}/__init__.py", "MARK = 'built from source'")
+        archive.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n")
+        archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\\nTag: py3-none-any\\nRoot-Is-Purelib: true")
+        archive.writestr(f"{about}/RECORD", f"{name}/__init__.py,,\\n{about}/METADATA,,\\n{about}/WHEEL,,\\n")
+    return wheel.name
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    name, version = pathlib.Path("name.txt").read_text().split()
+    seen = dict(os.environ)
+    parent = pathlib.Path(f"/proc/{os.getppid()}")
+    if parent.is_dir():
+        seen["the parent's environment"] = (parent / "environ").read_bytes().decode("utf-8", "replace")
+        seen["the parent's words"] = (parent / "cmdline").read_bytes().decode("utf-8", "replace")
+    with open(@SEEN@, "a") as record:
+        record.write(json.dumps(seen) + "\\n")
+    return _write(folder, name, version)
+"""
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return open_layout(tmp_path / "matrix")
+
+
+@pytest.fixture
+def seen(tmp_path: Path) -> Path:
+    return tmp_path / "seen-by-builds"
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: Path) -> Iterator[Index]:
+    """An index with a stack of its own, whose builds record what they see."""
+    with served(tmp_path / "index", monkeypatch) as index:
+        index.wheel("autolens", RELEASE, ["autoarray", "timeout-decorator", 'jaxnnls ; extra == "jax"'])
+        for name in ("autoarray", "jaxnnls", "numba", "jax", "jaxlib"):
+            index.wheel(name, "1.0" if name != "autoarray" else RELEASE)
+        recorder = {"recorder.py": RECORDER.replace("@SEEN@", repr(str(seen)))}
+        tools = index.wheel("setuptools", "99", files=recorder)
+        index.sdist("timeout-decorator", "0.5.0", source("timeout_decorator", "0.5.0"))
+        listed = tmp_path / "build.txt"
+        listed.write_text(f"setuptools==99 --hash=sha256:{tools}\n")
+        monkeypatch.setattr(packages, "BUILD_TOOLS", listed)
+        monkeypatch.setattr(environments, "committed", lambda *_: None)
+        monkeypatch.setenv("GH_TOKEN", f"token-{PASSWORD}")
+        yield index
+
+
+def source(name: str, version: str) -> dict[str, str]:
+    return {
+        "pyproject.toml": '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "recorder"\n'
+        f'[project]\nname = "{name}"\nversion = "{version}"\n',
+        "name.txt": f"{name} {version}",
+    }
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    folder = tmp_path / "library"
+    folder.mkdir()
+    for path, text in source("autoarray", RELEASE).items():
+        (folder / path).write_text(text)
+    return folder
+
+
+def installed(environment: environments.SideEnvironment) -> dict[str, str]:
+    code = (
+        "import importlib.metadata as m, json; "
+        "print(json.dumps({d.metadata['Name']: d.version for d in m.distributions()}))"
+    )
+    done = subprocess.run([environment.python, "-c", code], capture_output=True, text=True, check=True)
+    found: dict[str, str] = json.loads(done.stdout)
+    return found
+
+
+def test_both_sides_have_the_same_packages_but_for_the_change(
+    index: Index, layout: Layout, library: Path
+) -> None:
+    recipe = recipe_for(layout, RELEASE, "cpu")
+    baseline = side_environment(layout, recipe, "baseline", library, None)
+    # Whatever is published while a run is prepared is of no concern to it.
+    index.wheel("numba", "2.0")
+    candidate = side_environment(layout, recipe, "candidate", library, None)
+    assert installed(baseline) == installed(candidate) | {"jaxnnls": "1.0"}
+    assert installed(candidate)["numba"] == "1.0"
+    assert "jaxnnls" not in installed(candidate)
+
+
+def test_release_without_a_lock_is_resolved_once_and_says_so(index: Index, layout: Layout) -> None:
+    first = recipe_for(layout, RELEASE, "cpu")
+    assert f"resolved now since there is no lock for {RELEASE}" in first.lock.meaning
+    index.wheel("numba", "2.0")
+    again = recipe_for(layout, RELEASE, "cpu")
+    assert "resolved earlier" in again.lock.meaning
+    assert again.lock.key == first.lock.key
+    newest = recipe_for(layout, RELEASE, "cpu", newest=True)
+    assert "resolved now as --newest asks" in newest.lock.meaning
+    assert newest.lock.key != first.lock.key
+
+
+def test_environment_of_other_packages_is_another_one(index: Index, layout: Layout) -> None:
+    kept = stock_environment(layout, recipe_for(layout, RELEASE, "cpu"))
+    assert stock_environment(layout, recipe_for(layout, RELEASE, "cpu")) == kept
+    index.wheel("numba", "2.0")
+    newer = stock_environment(layout, recipe_for(layout, RELEASE, "cpu", newest=True))
+    assert newer.key != kept.key
+    assert installed(newer)["numba"] == "2.0"
+    assert installed(kept)["numba"] == "1.0"
+
+
+def test_what_is_built_sees_no_secret(index: Index, layout: Layout, library: Path, seen: Path) -> None:
+    assert PASSWORD in os.environ["UV_DEFAULT_INDEX"]
+    recipe = recipe_for(layout, RELEASE, "cpu")
+    side_environment(layout, recipe, "baseline", library, None)
+    records = seen.read_text().splitlines()
+    # The package that has no wheel, and the library.
+    assert len(records) == 2
+    assert index.url not in seen.read_text()
+    assert PASSWORD not in seen.read_text()
+    assert all("PATH" in json.loads(record) for record in records)
+
+
+def test_build_tools_that_are_not_locked_are_had_first(
+    index: Index, layout: Layout, library: Path, tmp_path: Path
+) -> None:
+    index.wheel("another-tool", "3.0")
+    project = (
+        (library / "pyproject.toml").read_text().replace('["setuptools"]', '["setuptools", "another-tool"]')
+    )
+    (library / "pyproject.toml").write_text(project)
+    running = interpreters()[0]
+    assert (
+        build_wheel(layout, running, library, tmp_path / "out").name
+        == f"autoarray-{RELEASE}-py3-none-any.whl"
+    )
+    (made,) = layout.environments.glob("build-*")
+    assert list(made.glob("lib/python*/site-packages/another_tool"))
+
+
+def with_other_hash(text: str, name: str) -> str:
+    (pin,) = (pin for pin in pins(text) if pin.name == name)
+    return text.replace(pin.hashes[0], "0" * 64)
+
+
+def test_package_that_is_not_what_is_locked_is_refused(index: Index, layout: Layout) -> None:
+    assert index
+    lock = recipe_for(layout, RELEASE, "cpu").lock
+    wrong = Lock(with_other_hash(lock.wheels, "numba"), lock.sources, "")
+    for _ in range(2):
+        with pytest.raises(EnvironmentFailure, match="not the one that the lock names") as caught:
+            stock_environment(layout, Recipe(RELEASE, lock=wrong))
+    assert "ask another index" in str(caught.value)
+    assert PASSWORD not in str(caught.value)
+    assert caught.value.exit_code == 3
+    assert not list(layout.environments.glob("stock-*/ready.json"))
+
+
+def test_archive_that_is_not_what_is_locked_is_refused_and_removed(index: Index, layout: Layout) -> None:
+    assert index
+    lock = recipe_for(layout, RELEASE, "cpu").lock
+    wrong = Lock(lock.wheels, with_other_hash(lock.sources, "timeout-decorator"), "")
+    with pytest.raises(EnvironmentFailure, match="not the one that the lock names and was removed") as caught:
+        stock_environment(layout, Recipe(RELEASE, lock=wrong))
+    assert PASSWORD not in str(caught.value)
+    assert not list(layout.cache.glob("sdist/*.tar.gz"))
+
+
+def test_package_without_a_hash_is_not_installed(index: Index, layout: Layout) -> None:
+    assert index
+    lock = recipe_for(layout, RELEASE, "cpu").lock
+    (python, interpreter) = (layout.root / "v" / "bin" / "python", interpreter_of(RELEASE))
+    packages.run_uv("venv", "--quiet", "--python", interpreter.path, layout.root / "v")
+    unhashed = Lock(f"{lock.wheels}idna==3.10\n", "", "")
+    with pytest.raises(EnvironmentFailure, match="idna"):
+        install_locked(layout, interpreter, python, unhashed)
+
+
+def test_library_of_the_embedded_source_is_the_locked_one() -> None:
+    lock = committed(RELEASE, "cpu")
+    assert lock is not None
+    # A wheel and an archive.
+    assert len(lock.hashes_of("autoarray")) == 2
+    assert lock.hashes_of("PyAutoArray") == ()
+
+
+def test_nothing_is_built_without_a_lock(layout: Layout) -> None:
+    with pytest.raises(UsageError, match="has no lock"):
+        stock_environment(layout, Recipe(RELEASE))
+
+
+def test_what_no_index_has_is_said(index: Index, layout: Layout) -> None:
+    assert index
+    with pytest.raises(EnvironmentFailure, match="no-such-package"):
+        resolve(["no-such-package==1"], interpreters()[0])
+    assert not list(layout.cache.glob("locks/*"))
+
+
+def test_newest_packages_are_taken_where_some_are_installed() -> None:
+    assert not matrix_options(["fp64"]).newest
+    assert matrix_options(["fp64", "--newest"]).newest
+    with pytest.raises(UsageError, match="give one of them"):
+        matrix_options(["fp64", "--newest", "--base-python", "python3"])

@@ -1,0 +1,180 @@
+"""Result files have the workspace's form and hold the record's numbers."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from matrix.catalogue.pipelines import PIPELINES
+from matrix.ground.errors import UsageError
+from matrix.ground.layout import REPOSITORY_ROOT
+from matrix.refresh.artifacts.results import RESULTS, config_document, config_name, write_results
+from tests.factory import EVIDENCE
+from tests.refresh.artifacts.made_up import complete_record
+
+UPSTREAM = REPOSITORY_ROOT.parent / "shared" / "data" / "artifacts"
+MIB = 1024**2
+
+
+def device(platform: str, kind: str, precision: str = "fp64") -> Any:
+    record = complete_record("imaging-mge")
+    facts = dataclasses.replace(record.provenance, device_platform=platform, device_kind=kind)
+    cell = dataclasses.replace(record.cell, precision=precision)
+    return dataclasses.replace(record, provenance=facts, cell=cell)
+
+
+@pytest.mark.parametrize(
+    ("record", "name"),
+    [
+        (device("cpu", "cpu"), "local_cpu_fp64"),
+        (device("cpu", "cpu", "mp"), "local_cpu_mp"),
+        (device("gpu", "NVIDIA GeForce RTX 2060 with Max-Q Design"), "local_gpu_fp64"),
+        (device("gpu", "NVIDIA A100 80GB PCIe", "mp"), "hpc_a100_mp"),
+        (device("gpu", "NVIDIA H100 80GB HBM3"), "hpc_h100_fp64"),
+    ],
+)
+def test_config_name(record: Any, name: str) -> None:
+    assert config_name(record) == name
+
+
+def test_gpu_is_named_as_nvidia_smi_does() -> None:
+    record = device("gpu", "NVIDIA A100 80GB PCIe")
+    found = {"name": "NVIDIA A100 80GB PCIe", "memory.used": "433 MiB", "memory.total": "81920 MiB"}
+    facts = dataclasses.replace(record.provenance, accelerators=(found,))
+    document = config_document(dataclasses.replace(record, provenance=facts), "hpc_a100_fp64")
+    assert document["device"]["nvidia_smi"] == "NVIDIA A100 80GB PCIe, 433 MiB, 81920 MiB"
+
+
+def written(tmp_path: Path, pipeline: str, config: str = "local_cpu_fp64") -> dict[str, Any]:
+    result = write_results(tmp_path, {pipeline: {config: complete_record(pipeline)}}, {})
+    return {
+        path.relative_to(tmp_path / RESULTS).as_posix(): json.loads(path.read_text())
+        for path in result.paths
+        if path.suffix == ".json"
+    }
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_files_and_names(tmp_path: Path, pipeline: str) -> None:
+    data, source = pipeline.split("-")
+    instrument = PIPELINES[pipeline].instrument
+    files = written(tmp_path, pipeline)
+    assert set(files) == {
+        f"{data}/{source}/local_cpu_fp64.json",
+        f"{data}/{source}/comparison.json",
+        f"{data}/{source}_likelihood_summary_{instrument}_v2026.7.9.1.json",
+    }
+    for name in files:
+        path = (tmp_path / RESULTS / name).with_suffix(".png")
+        assert path.read_bytes().startswith(b"\x89PNG")
+        assert not (tmp_path / RESULTS / name).read_bytes().endswith(b"\n")
+
+
+def test_numbers_are_the_records(tmp_path: Path) -> None:
+    document = written(tmp_path, "imaging-pixelization")["imaging/pixelization/local_cpu_fp64.json"]
+    assert document["log_likelihood"] == {
+        "eager_numpy": EVIDENCE + 3.0,
+        "eager_log_evidence": EVIDENCE,
+        "full_pipeline_jit": EVIDENCE,
+        "vmap_first_element": EVIDENCE,
+    }
+    assert document["full_pipeline_per_call"] == 2.25
+    assert document["vmap"] == {
+        "batch_size": 3,
+        "batch_time": 2.25,
+        "per_call": 0.75,
+        "speedup_vs_single_jit": 3.0,
+    }
+    assert document["memory_mb"] == {"output": 24 / MIB, "temp": 3 / MIB}
+
+
+@pytest.mark.skipif(not UPSTREAM.is_dir(), reason="the shared result files of upstream are not here")
+@pytest.mark.parametrize(
+    ("pipeline", "theirs"),
+    [
+        ("imaging-mge", "imaging/mge/local_gpu_fp64.json"),
+        ("imaging-pixelization", "imaging/pixelization/local_cpu_fp64.json"),
+        ("imaging-delaunay", "imaging/delaunay/local_gpu_fp64.json"),
+        ("interferometer-mge", "interferometer/mge/local_cpu_fp64.json"),
+        ("interferometer-pixelization", "interferometer/pixelization/local_cpu_fp64.json"),
+        ("interferometer-delaunay", "interferometer/delaunay_likelihood_summary_sma_v2026.4.13.6.json"),
+    ],
+)
+def test_keys_and_their_order_are_upstreams(tmp_path: Path, pipeline: str, theirs: str) -> None:
+    """Ours are a subset, in the same order: what the probe or a shell command adds is not in records."""
+    not_in_records = {
+        *("steps", "total_step_by_step", "step_by_step_jit", "step_by_step_jit_log_evidence"),
+        "nvidia_smi",
+    }
+    data, source = pipeline.split("-")
+    ours = written(tmp_path, pipeline)[f"{data}/{source}/local_cpu_fp64.json"]
+    expected = json.loads((UPSTREAM / theirs).read_text())
+    assert next(iter(expected)) in ours
+    for key in ("configuration", "log_likelihood", "vmap", "memory_mb"):
+        if key in expected:
+            assert list(ours[key]) == [name for name in expected[key] if name not in not_in_records]
+    shared = [key for key in expected if key not in not_in_records]
+    # The summary taken for the interferometer's Delaunay does not name its device and precision.
+    assert [key for key in ours if key in expected] == shared
+    assert set(ours) - set(expected) <= {"device", "use_mixed_precision"}
+
+
+@pytest.mark.skipif(not UPSTREAM.is_dir(), reason="the shared result files of upstream are not here")
+def test_comparison_holds_every_config_present_and_names_float32(tmp_path: Path) -> None:
+    folder = tmp_path / RESULTS / "imaging" / "pixelization"
+    folder.mkdir(parents=True)
+    for path in (UPSTREAM / "imaging" / "pixelization").glob("*.json"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    record = complete_record("imaging-pixelization")
+    result = write_results(tmp_path, {"imaging-pixelization": {"local_cpu_fp64": record}}, {})
+    comparison = json.loads((folder / "comparison.json").read_text())
+    before = json.loads((UPSTREAM / "imaging" / "pixelization" / "comparison.json").read_text())
+    assert list(comparison["configs"]) == list(before["configs"])
+    assert comparison["configs"]["local_gpu_mp"] == before["configs"]["local_gpu_mp"]
+    assert comparison["headline"]["full_pipeline_per_call"]["local_cpu_fp64"] == 2.25
+    assert comparison["headline"]["vmap_per_call"] == {
+        **before["headline"]["vmap_per_call"],
+        "local_cpu_fp64": 0.75,
+    }
+    assert {note.split()[1] for note in result.notes} == {"hpc_a100_fp64", "hpc_a100_mp"}
+    assert all("float32" in note for note in result.notes)
+
+
+@pytest.mark.skipif(not UPSTREAM.is_dir(), reason="the shared result files of upstream are not here")
+def test_configs_of_another_likelihood_are_named(tmp_path: Path) -> None:
+    folder = tmp_path / RESULTS / "interferometer" / "pixelization"
+    folder.mkdir(parents=True)
+    theirs = UPSTREAM / "interferometer" / "pixelization" / "local_gpu_fp64.json"
+    (folder / theirs.name).write_bytes(theirs.read_bytes())
+    record = complete_record("interferometer-pixelization")
+    record = dataclasses.replace(record, configuration={**record.configuration, "mesh_shape": [28, 28]})
+    result = write_results(tmp_path, {"interferometer-pixelization": {"local_cpu_fp64": record}}, {})
+    (note,) = result.notes
+    assert "local_gpu_fp64: made with another" in note
+    assert "mesh_shape" in note
+
+
+def test_same_numbers_give_the_same_bytes_and_a_new_time(tmp_path: Path) -> None:
+    written(tmp_path, "imaging-mge")
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+    written(tmp_path, "imaging-mge")
+    for path, (content, time) in before.items():
+        assert path.read_bytes() == content
+        assert path.stat().st_mtime_ns > time
+
+
+def test_damaged_neighbour_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / RESULTS / "imaging" / "mge"
+    folder.mkdir(parents=True)
+    (folder / "local_gpu_fp64.json").write_text("<<<<<<< HEAD")
+    with pytest.raises(UsageError, match=r"local_gpu_fp64\.json is not JSON"):
+        written(tmp_path, "imaging-mge")
+
+
+def test_record_that_says_too_little(tmp_path: Path) -> None:
+    record = dataclasses.replace(complete_record("imaging-mge"), configuration={"pixel_scale_arcsec": 0.05})
+    with pytest.raises(UsageError, match="does not say mask_radius_arcsec"):
+        write_results(tmp_path, {"imaging-mge": {"local_cpu_fp64": record}}, {})
