@@ -7,6 +7,7 @@ from typing import Any
 
 from matrix.catalogue.pipelines import PIPELINES
 from matrix.records.cell import (
+    SIDES,
     VENDORED,
     Cell,
     EagerEvaluation,
@@ -22,7 +23,7 @@ from matrix.records.cell import (
     Timings,
     XlaMemory,
 )
-from matrix.run.plan import SIDES, CheckedOut, Constant, Plan, PlannedCell, PlannedEnvironment, Tolerances
+from matrix.run.plan import CheckedOut, Constant, Plan, PlannedCell, PlannedEnvironment, Tolerances
 
 EVIDENCE = 24746.105672366088
 LANES = (EVIDENCE, 24719.301877123456, 24688.772301987654)

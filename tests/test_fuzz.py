@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from matrix.execute import slurm
-from matrix.execute.local import FAILURE, read_failure
 from matrix.gates.judging import judge_run
 from matrix.ground.errors import ManifestError, MatrixError, UsageError
 from matrix.ground.layout import MANIFEST, REPOSITORY_ROOT
@@ -31,6 +30,7 @@ from matrix.report.html.pictures import pictures_of
 from matrix.report.junit import write_junit
 from matrix.report.progress import Progress
 from matrix.report.rows import ending, overall, table_rows
+from matrix.run.kept import FAILURE, read_failure
 from matrix.run.plan import Plan, PlanError, read_plan
 from tests.factory import make_plan, make_record
 from tests.report.made_up import make_arrays, write_run

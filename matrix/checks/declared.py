@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 from matrix.checks.inside.independence import LIBRARY
-from matrix.checks.inside.watch import REPLACED
 from matrix.ground.files import inside, read_text
 from matrix.prepare.change import packaging_files
+from matrix.records.cell import REPLACED
 from matrix.records.check import Item
 
 _NAMED = re.compile(rf"\b{REPLACED}\b", re.IGNORECASE)

@@ -12,14 +12,13 @@ from matrix.checks import assertion_script, companion, library_tests, scripts
 from matrix.checks.declared import declaration
 from matrix.checks.inside import check as inside
 from matrix.checks.workplace import CheckError, Workplace
-from matrix.execute.local import clear_failure, read_failure, write_failure
 from matrix.execute.reservations import own_share
 from matrix.ground.disk import check_space
 from matrix.ground.errors import EnvironmentFailure, MatrixError
 from matrix.ground.files import write_text
 from matrix.ground.layout import REPOSITORY_ROOT
-from matrix.records.cell import RecordError
 from matrix.records.check import CheckRecord, Item, read_check, write_check
+from matrix.run.kept import clear_failure, kept_check, write_failure
 from matrix.run.plan import Plan, PlannedCheck
 
 _OUTSIDE: dict[str, Callable[[Workplace], tuple[Item, ...]]] = {
@@ -36,23 +35,6 @@ class CheckFailure:
     check: PlannedCheck
     reason: str
     log: Path
-
-
-def kept_check(plan: Plan, check: PlannedCheck) -> CheckRecord | None:
-    """The finished record of `check` in this run, if it is there, valid and of the planned content.
-
-    As with a cell, the record of a process that broke after writing it does not count.
-    """
-    try:
-        record = read_check(plan.check_path(check))
-    except RecordError:
-        return None
-    return record if record.key == check.key and kept_check_failure(plan, check) is None else None
-
-
-def kept_check_failure(plan: Plan, check: PlannedCheck) -> str | None:
-    """Why the last attempt at `check` in this run came to nothing, if it did."""
-    return read_failure(plan.check_folder(check))
 
 
 def run_check(plan: Plan, check: PlannedCheck) -> CheckRecord | CheckFailure:

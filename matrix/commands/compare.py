@@ -14,11 +14,10 @@ from matrix.gates import Verdict, differences
 from matrix.ground.console import open_console
 from matrix.ground.errors import UsageError, exit_code_of
 from matrix.ground.options import add_root
-from matrix.records.cell import Record
+from matrix.records.cell import SIDES, Record
 from matrix.report.html.rendering import write_page
 from matrix.report.rows import MISSING
 from matrix.report.runs import Run, find_run, load_run, machines_of, verdict_of
-from matrix.run.plan import SIDES
 
 HEADINGS = (
     "cell",

@@ -15,11 +15,11 @@ from pathlib import Path
 import psutil
 from rich.text import Text
 
-from matrix.execute.reservations import GIB, PEAK_BYTES, machine_folder, shares, usable_cores
+from matrix.execute.reservations import GIB, PEAK_BYTES, machine_folder, shares
 from matrix.ground.console import open_console
 from matrix.ground.errors import EnvironmentFailure, MatrixError, exit_code_of
 from matrix.ground.layout import MANIFEST, Layout, open_layout
-from matrix.ground.machine import gpu_lines
+from matrix.ground.machine import gpu_lines, usable_cores
 from matrix.ground.options import add_root
 from matrix.ground.process import run
 from matrix.ground.redaction import OF_AN_INDEX, redact

@@ -10,8 +10,7 @@ import pytest
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from matrix.execute.local import kept_record
-from matrix.execute.reservations import workers_that_fit
+from matrix.execute.reservations import threads_per_worker, workers_that_fit
 from matrix.gates.judging import judge_run
 from matrix.ground.console import open_console
 from matrix.ground.errors import EnvironmentFailure, MatrixError, UsageError
@@ -26,7 +25,8 @@ from matrix.report import write_files, write_report
 from matrix.report.ci import annotate, folded
 from matrix.report.progress import Progress
 from matrix.report.rows import Ending, ending
-from matrix.run.plan import Plan
+from matrix.run.kept import kept_record
+from matrix.run.plan import Plan, platform_of
 
 SUITE = REPOSITORY_ROOT / "matrix" / "suite"
 
@@ -79,7 +79,8 @@ def plan_matrix(console: Console, options: Options) -> Plan:
     with folded(console, "checkouts and environments"):
         told = open_console(quiet=True) if QUIET.intersection(options.pytest_arguments) else console
         prepared = prepare_sides(told, layout, manifest, source, options)
-    return make_plan(layout, prepared, options)
+    threads = threads_per_worker(options.scale, platform_of(options.accelerator))
+    return make_plan(layout, prepared, options, threads)
 
 
 def _check_pytest_arguments(arguments: tuple[str, ...]) -> None:

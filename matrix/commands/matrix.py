@@ -17,7 +17,7 @@ from matrix.prepare.change import algorithm_names
 from matrix.prepare.environments import ACCELERATORS
 from matrix.prepare.planning import PIPELINES, selected_checks
 from matrix.prepare.sides import Options
-from matrix.run.plan import SIDES
+from matrix.records.cell import SIDES
 
 DESCRIPTION = "Run the six likelihood pipelines, baseline against candidate, and judge every gate."
 EPILOG = "What is not listed here goes to pytest, which runs the matrix: -k EXPR, -n WORKERS, -x, --lf, ..."

@@ -15,7 +15,6 @@ from matrix.diagnose.sides.driver import (
     run_side,
     traced_variables,
 )
-from matrix.execute.local import kept_record
 from matrix.ground.console import open_console
 from matrix.ground.errors import UsageError, exit_code_of
 from matrix.ground.files import write_bytes, write_text
@@ -23,6 +22,7 @@ from matrix.records.cell import Record
 from matrix.refresh.artifacts import plots
 from matrix.refresh.artifacts.results import config_document, config_name, heading_of
 from matrix.refresh.artifacts.steps import steps_from, with_steps
+from matrix.run.kept import kept_record
 from matrix.run.plan import Plan
 
 DESCRIPTION = "Write the workspace's result file and picture of one config, with step timings from a probe."

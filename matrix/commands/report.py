@@ -11,9 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from matrix.checks.run import kept_check, kept_check_failure
 from matrix.commands.flow import conclude
-from matrix.execute.local import record_fault
 from matrix.gates.judging import judge_run
 from matrix.ground.console import open_console
 from matrix.ground.errors import UsageError, exit_code_of
@@ -22,8 +20,10 @@ from matrix.ground.layout import open_layout
 from matrix.ground.options import add_root
 from matrix.prepare.planning import run_key
 from matrix.records.arrays import arrays_path
+from matrix.records.cell import SIDES
 from matrix.report.junit import write_junit
-from matrix.run.plan import SIDES, Plan, PlannedCell, PlannedCheck, plan_path, read_plan
+from matrix.run.kept import kept_check, kept_check_failure, record_fault
+from matrix.run.plan import Plan, PlannedCell, PlannedCheck, plan_path, read_plan
 
 MERGED = "merged"
 

@@ -13,11 +13,11 @@ from rich.table import Table
 from matrix.ground.console import open_console
 from matrix.ground.errors import MatrixError, UsageError, exit_code_of
 from matrix.ground.options import add_root
-from matrix.records.cell import Record
+from matrix.records.cell import SIDES, Record
 from matrix.report.html.charts import chart_or_reason, trend_chart
 from matrix.report.html.rendering import write_page
 from matrix.report.runs import Run, load_run, machine_class, verdict_of
-from matrix.run.plan import SIDES, run_folders
+from matrix.run.plan import run_folders
 
 HEADINGS = ("pipeline", "side", "run", "solver", "log evidence", "vmap ms/lane")
 _NUMBERS = HEADINGS[4:]

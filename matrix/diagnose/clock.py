@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from matrix.ground.machine import accelerators, affinity, cpu_model, numerical_variables
+from matrix.ground.machine import accelerators, cpu_model, numerical_variables, usable_cores
 
 
 def interleaved_medians(
@@ -44,7 +44,7 @@ def provenance() -> dict[str, Any]:
 
     return {
         "cpu": cpu_model(),
-        "cores": affinity(),
+        "cores": usable_cores(),
         "load_before": psutil.getloadavg()[0],
         "python": platform.python_version(),
         "jax": jax.__version__,

@@ -13,17 +13,16 @@ from pathlib import Path
 from matrix.execute.reservations import Share, own_share, peak_bytes
 from matrix.ground import process
 from matrix.ground.disk import check_space
-from matrix.ground.errors import MatrixError
 from matrix.ground.files import read_text, write_json, write_text
 from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.ground.settings import nested
 from matrix.ground.shell import inherited
 from matrix.pipelines.cell import SETTINGS_VARIABLE
-from matrix.records.cell import Record, RecordError, read_record
-from matrix.run.plan import Plan, PlanError, PlannedCell, Side, read_plan
+from matrix.records.cell import Record, Side
+from matrix.run.kept import kept_record, write_failure
+from matrix.run.plan import Plan, PlannedCell
 
 LOG_TAIL_LINES = 25
-FAILURE = "failure.json"
 _ERROR = re.compile(r"error: |[\w.]*(?:Error|Exception|Interrupt|Exit)(?::|$)")
 # What begins the reason of a process that did not end by itself.
 KILLED = "killed"
@@ -60,54 +59,6 @@ def log_tail(log: Path) -> str:
     return "\n".join(read_text(log, errors="replace").splitlines()[-LOG_TAIL_LINES:])
 
 
-def kept_record(plan: Plan, cell: PlannedCell) -> Record | None:
-    """The finished record of `cell` in this run, if it is there, valid and of the planned content.
-
-    A process that broke after it had written its record has not finished, and its record does not count.
-    """
-    try:
-        record = read_record(plan.record_path(cell))
-    except RecordError:
-        return None
-    named = record.provenance.driver.get("checkouts")
-    planned = [checkout.model_dump() for checkout in plan.checkouts]
-    answers = record.key == cell.key and named in (None, planned)
-    return record if answers and kept_failure(plan, cell) is None else None
-
-
-def record_fault(plan: Plan, cell: PlannedCell) -> str | None:
-    """Why this run holds no valid record of `cell` that names the planned commits; None if it does."""
-    path = plan.record_path(cell)
-    if not path.exists():
-        return "there is no record"
-    try:
-        record = read_record(path)
-    except RecordError as error:
-        return str(error)
-    if record.key != cell.key:
-        return "its record is of other content than planned"
-    failure = kept_failure(plan, cell)
-    if failure is not None:
-        return f"it left a record and then broke: {failure}"
-    planned = [checkout.model_dump() for checkout in plan.checkouts]
-    if record.provenance.driver.get("checkouts") != planned:
-        return "its record names other commits than planned"
-    return None
-
-
-def float64_records(plan: Plan) -> dict[str, Record]:
-    """The kept records of the fp64 run that a mixed-precision run is held against, by cell name."""
-    if plan.float64_run is None:
-        return {}
-    try:
-        other = read_plan(plan.float64_run)
-    except PlanError:
-        # Of another machine, or gone since.
-        return {}
-    found = {cell.name: kept_record(other, cell) for cell in other.cells}
-    return {name: record for name, record in found.items() if record is not None}
-
-
 def run_cell(plan: Plan, cell: PlannedCell) -> Record | CellFailure:
     """Run `cell` unless its record is kept; return the record, or why there is none."""
     record = kept_record(plan, cell)
@@ -125,32 +76,6 @@ def run_cell(plan: Plan, cell: PlannedCell) -> Record | CellFailure:
     if isinstance(outcome, CellFailure):
         write_failure(plan.cell_folder(cell), outcome.reason)
     return outcome
-
-
-def kept_failure(plan: Plan, cell: PlannedCell) -> str | None:
-    """Why the last attempt at `cell` in this run came to nothing, if it did."""
-    return read_failure(plan.cell_folder(cell))
-
-
-def write_failure(folder: Path, reason: str) -> None:
-    """Note in the folder of a cell or check why it came to nothing."""
-    write_json(folder / FAILURE, {"reason": reason})
-
-
-def clear_failure(folder: Path) -> None:
-    """Forget what `write_failure` noted: a new attempt begins."""
-    (folder / FAILURE).unlink(missing_ok=True)
-
-
-def read_failure(folder: Path) -> str | None:
-    """What `write_failure` noted; None where nothing was. A note that cannot be read is still one."""
-    path = folder / FAILURE
-    try:
-        return str(json.loads(read_text(path))["reason"])
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, MatrixError, ValueError, TypeError, KeyError, RecursionError):
-        return f"it failed, and {FAILURE}, which says why, cannot be read"
 
 
 def cell_command(plan: Plan, cell: PlannedCell) -> list[str]:

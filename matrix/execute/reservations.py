@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, NonNegativeInt, TypeAdapter, ValidationEr
 
 from matrix.ground.errors import EnvironmentFailure
 from matrix.ground.files import inside, read_bytes, write_text
-from matrix.ground.machine import gpus
+from matrix.ground.machine import gpus, usable_cores
 
 log = logging.getLogger(__name__)
 
@@ -73,11 +73,9 @@ def workers_that_fit(scale: str, platform: str) -> int:
     return max(1, min(fitting, len(gpus())) if platform == "gpu" else fitting)
 
 
-def usable_cores() -> list[int]:
-    """The cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
+def threads_per_worker(scale: str, platform: str) -> int:
+    """How many cores each of `workers_that_fit` has."""
+    return max(1, len(usable_cores()) // workers_that_fit(scale, platform))
 
 
 def machine_folder() -> Path:

@@ -11,7 +11,6 @@ import submitit
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from matrix.execute import slurm_job
-from matrix.execute.local import kept_failure, record_fault, write_failure
 from matrix.execute.slurm_outcomes import Outcome, Ruling, rule
 from matrix.execute.slurm_states import ask
 from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
@@ -19,6 +18,7 @@ from matrix.ground.files import read_bytes, read_text, write_text
 from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.ground.shell import without
 from matrix.records.cell import RecordError
+from matrix.run.kept import kept_failure, record_fault, write_failure
 from matrix.run.plan import Plan, PlannedCell, read_plan
 
 TAIL_LINES = 15

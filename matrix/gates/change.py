@@ -5,15 +5,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from matrix.catalogue.checks import CHECKS, ON_DEMAND
-from matrix.checks.inside.systems import TARGET_KAPPA
-from matrix.checks.inside.watch import REPLACED
+from matrix.catalogue.checks import CHECKS, ON_DEMAND, TARGET_KAPPA
 from matrix.gates.pipelines import KKT_CERTIFIED, relative
 from matrix.gates.scripts import listed, scripts_apart
 from matrix.gates.verdict import CHANGE, Blame, Outcome, Verdict
-from matrix.records.cell import Record
+from matrix.records.cell import REPLACED, SIDES, Record, Side
 from matrix.records.check import CheckRecord, Item
-from matrix.run.plan import SIDES, Plan, Side
+from matrix.run.plan import Plan
 
 # Milliseconds per call of the batched likelihood on an A100-class GPU, by pipeline; and what is hoped for.
 VMAP_TARGETS_MS = {"imaging-delaunay": 200.0, "imaging-pixelization": 25.0}

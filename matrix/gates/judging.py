@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from matrix.checks.run import kept_check, kept_check_failure
-from matrix.execute.local import float64_records, kept_failure, kept_record
 from matrix.gates import ChangeEvidence, Verdict, judge, judge_change
 from matrix.records.cell import Record
+from matrix.run.kept import float64_records, kept_check, kept_check_failure, kept_failure, kept_record
 from matrix.run.plan import Plan
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from matrix.gates.verdict import Blame, Outcome, Verdict
-from matrix.records.cell import VENDORED, Evaluation, LaneSolve, Record
-from matrix.run.plan import SIDES, Constant, Plan, Side
+from matrix.records.cell import SIDES, VENDORED, Evaluation, LaneSolve, Record, Side
+from matrix.run.plan import Constant, Plan
 
 # What separates agreement from coincidence; relative unless said otherwise.
 LANES_AGREE = 1e-10

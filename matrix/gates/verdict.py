@@ -5,7 +5,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from matrix.run.plan import Side
+from matrix.records.cell import Side
 
 CHANGE = "the change"
 

@@ -74,7 +74,7 @@ def cpu_model() -> str:
     return models[0] if models else platform.processor() or platform.machine()
 
 
-def affinity() -> tuple[int, ...]:
+def usable_cores() -> tuple[int, ...]:
     """The cores this process may run on."""
     if sys.platform == "linux":
         return tuple(sorted(os.sched_getaffinity(0)))

@@ -15,16 +15,10 @@ from matrix.ground.process import run
 from matrix.ground.shell import inherited
 from matrix.hpc.profile import Profile
 from matrix.hpc.remote import Remote
-from matrix.prepare.environments import (
-    DESCRIBE,
-    LIBRARY_PACKAGE,
-    REPLACED_PACKAGE,
-    SideEnvironment,
-    described,
-    write_blocker,
-)
+from matrix.prepare.environments import DESCRIBE, LIBRARY_PACKAGE, SideEnvironment, described, write_blocker
 from matrix.prepare.planning import kept_run, new_run, run_key
-from matrix.run.plan import Plan, PlannedEnvironment, Side, Word
+from matrix.records.cell import REPLACED, Side
+from matrix.run.plan import Plan, PlannedEnvironment, Word
 
 CODE = ("matrix", "solver")
 CODE_EXCLUDED = ("__pycache__", "/prepare/embedded")
@@ -151,7 +145,7 @@ def ship(remote: Remote, plan: Plan, there: Plan) -> list[str]:
             changed.append(f"libraries/{side} ({len(sent)} files)")
     with tempfile.TemporaryDirectory() as scratch:
         write_blocker(Path(scratch))
-        remote.send(Path(scratch) / REPLACED_PACKAGE, f"{places.library('candidate')}/{REPLACED_PACKAGE}")
+        remote.send(Path(scratch) / REPLACED, f"{places.library('candidate')}/{REPLACED}")
     remote.write(f"{there.folder}/plan.json", there.model_dump_json(indent=2) + "\n")
     remote.write(places.pushed, Pushed(run=there.run, code=pushed_code()).model_dump_json() + "\n")
     return changed

@@ -16,10 +16,9 @@ import numpy as np
 
 from matrix.ground.errors import MatrixError, UsageError
 from matrix.pipelines.kkt import kkt_residuals, scaled_norms
-from matrix.records.cell import VENDORED, LaneSolve, Side, Solver
+from matrix.records.cell import REPLACED, VENDORED, LaneSolve, Side, Solver
 
 CALL_SITE = "reconstruction_positive_only_from"
-REPLACED = "jaxnnls"
 NOT_STATED = "not stated"
 
 _Kind = TypeVar("_Kind", bool, int)

@@ -10,9 +10,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from matrix.pipelines.audit import REPLACED, Inner, Solve
+from matrix.pipelines.audit import Inner, Solve
 from matrix.pipelines.kkt import kkt_residuals
-from matrix.records.cell import VENDORED, LaneSolve
+from matrix.records.cell import REPLACED, VENDORED, LaneSolve
 
 # A solver is compiled anew for each limit, which costs seconds: more points are not worth it.
 MOST_LIMITS = 3

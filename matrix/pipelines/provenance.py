@@ -13,7 +13,7 @@ import autoarray
 import jax
 
 from matrix.catalogue.pipelines import Pipeline
-from matrix.ground.machine import accelerators, affinity, cpu_model, numerical_variables
+from matrix.ground.machine import accelerators, cpu_model, numerical_variables, usable_cores
 from matrix.records.cell import Provenance
 
 _DISTRIBUTIONS = (
@@ -55,7 +55,7 @@ def provenance_from(
         platform=platform.platform(),
         cpu=cpu_model(),
         cores=os.cpu_count() or 1,
-        affinity=affinity(),
+        affinity=usable_cores(),
         device_platform=device.platform,
         device_kind=device.device_kind,
         variables=numerical_variables(),

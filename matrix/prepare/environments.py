@@ -23,16 +23,16 @@ from matrix.prepare.interpreters import Interpreter, interpreter_for, interprete
 from matrix.prepare.locking import resolve
 from matrix.prepare.locks import NO_LOCK, SOURCES, WHEELS, Lock, committed, written
 from matrix.prepare.packages import build_wheel, install_locked, install_wheels, run_uv
+from matrix.records.cell import REPLACED
 
 ACCELERATORS = ("cpu", "cuda12", "cuda13")
-REPLACED_PACKAGE = "jaxnnls"
 LIBRARY_PACKAGE = "autoarray"
 
 _MADE_BY = ("matrix/prepare/environments.py", "matrix/prepare/packages.py")
 _BLOCKER = (
-    f'"""Stands in the way of {REPLACED_PACKAGE}: the candidate side must work without it."""\n\n'
-    f'raise ModuleNotFoundError("{REPLACED_PACKAGE} is not part of the candidate side", '
-    f'name="{REPLACED_PACKAGE}")\n'
+    f'"""Stands in the way of {REPLACED}: the candidate side must work without it."""\n\n'
+    f'raise ModuleNotFoundError("{REPLACED} is not part of the candidate side", '
+    f'name="{REPLACED}")\n'
 )
 
 DESCRIBE = """
@@ -184,7 +184,7 @@ def side_environment(
 
     def finish(python: Path) -> None:
         if side == "candidate":
-            run_uv("pip", "uninstall", "--python", python, REPLACED_PACKAGE)
+            run_uv("pip", "uninstall", "--python", python, REPLACED)
         _install_library(layout, python, library, recipe.release)
         _check_fit(python, library, recipe.release)
         if side == "candidate":
@@ -259,7 +259,7 @@ def _is_as_made(ready: Path, python: Path) -> bool:
 def _fingerprint(folder: Path) -> str:
     """Of what differs between the sides, as it lies in an environment: the library, and what is replaced."""
     packages = next(folder.glob("lib/python*/site-packages"), folder)
-    names = (LIBRARY_PACKAGE, REPLACED_PACKAGE)
+    names = (LIBRARY_PACKAGE, REPLACED)
     found = [packages / name for name in names if (packages / name).is_dir()]
     return digest(word for package in found for word in (package.name, tree_hash(package)))
 
@@ -309,7 +309,7 @@ def install_beside(python: Path, folder: Path, *requirements: str) -> None:
 
 def write_blocker(folder: Path) -> None:
     """Hide jaxnnls from whatever has `folder` in front of its packages."""
-    package = folder / REPLACED_PACKAGE
+    package = folder / REPLACED
     package.mkdir()
     (package / "__init__.py").write_text(_BLOCKER)
 
@@ -328,7 +328,7 @@ def _check_fit(python: Path, library: Path, release: str) -> None:
     """Say before anything runs when the library's ref is of another age than the stack around it."""
     verdict = run_uv("pip", "check", "--python", python, check=False)
     complaints = [
-        line for line in verdict.stderr.splitlines() if "autoarray" in line and REPLACED_PACKAGE not in line
+        line for line in verdict.stderr.splitlines() if "autoarray" in line and REPLACED not in line
     ]
     # From an empty folder and a clean environment: a clone in either would be imported in its place.
     with tempfile.TemporaryDirectory() as empty:
@@ -344,8 +344,6 @@ def _check_fit(python: Path, library: Path, release: str) -> None:
 
 
 def _check_absent(python: Path) -> None:
-    probe = f"import importlib.util as u; raise SystemExit(u.find_spec({REPLACED_PACKAGE!r}) is not None)"
+    probe = f"import importlib.util as u; raise SystemExit(u.find_spec({REPLACED!r}) is not None)"
     if run([python, "-c", probe], env=inherited(), check=False).exit_code != 0:
-        raise EnvironmentFailure(
-            f"{REPLACED_PACKAGE} is still importable in the candidate environment {python}"
-        )
+        raise EnvironmentFailure(f"{REPLACED} is still importable in the candidate environment {python}")

@@ -6,13 +6,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from matrix.catalogue.checks import ALL_CHECKS, CHECKS, ON_DEMAND
-from matrix.execute.reservations import usable_cores, workers_that_fit
 from matrix.ground.hashing import code_hash, digest
 from matrix.ground.layout import Layout
 from matrix.prepare.checkout import Checkout
 from matrix.prepare.constants import read_constant
 from matrix.prepare.manifest import Role, SourceKind
 from matrix.prepare.sides import Options, Prepared
+from matrix.records.cell import Side
 from matrix.run.plan import (
     CheckedOut,
     Constant,
@@ -21,9 +21,7 @@ from matrix.run.plan import (
     PlannedCell,
     PlannedCheck,
     PlannedEnvironment,
-    Side,
     Tolerances,
-    platform_of,
     read_plan,
     run_folders,
 )
@@ -105,8 +103,14 @@ def selected_checks(only: tuple[str, ...], checks: tuple[str, ...], with_scripts
     return tuple(name for name in CHECKS if with_scripts or name not in ON_DEMAND)
 
 
-def make_plan(layout: Layout, prepared: Prepared, options: Options) -> Plan:
-    """Write down what a run of the prepared sides is going to do; the newest run of the same goes on."""
+def make_plan(layout: Layout, prepared: Prepared, options: Options, threads: int) -> Plan:
+    """Write down what a run of the prepared sides is going to do; the newest run of the same goes on.
+
+    Parameters
+    ----------
+    threads
+        Cores that one process gets.
+    """
     manifest = prepared.manifest
     workspace = prepared.workspace.path
     test_workspace = prepared.of_role(Role.TEST)
@@ -120,7 +124,6 @@ def make_plan(layout: Layout, prepared: Prepared, options: Options) -> Plan:
     cells = _cells(prepared, options, options.precision)
     folder = (None if options.fresh else kept_run(layout, cells)) or new_run(layout, cells)
     mixed = options.precision == "mp"
-    workers = workers_that_fit(options.scale, platform_of(options.accelerator))
     return Plan(
         run=folder.name,
         key=run_key(cells),
@@ -154,7 +157,7 @@ def make_plan(layout: Layout, prepared: Prepared, options: Options) -> Plan:
         whole=options.whole,
         whole_checks=options.whole_checks,
         cell_timeout=options.cell_timeout,
-        threads=max(1, len(usable_cores()) // workers),
+        threads=threads,
         seed=SEED,
         locks=layout.locks,
         cache=layout.cache,

@@ -39,7 +39,7 @@ from matrix.prepare.environments import (
 )
 from matrix.prepare.interpreters import interpreters
 from matrix.prepare.manifest import Manifest, Role, SourceKind, load_manifest, override
-from matrix.run.plan import Side
+from matrix.records.cell import Side
 
 EMBEDDED = REPOSITORY_ROOT / "matrix" / "prepare" / "embedded"
 DEVELOPER = "autolens_workspace_developer"

@@ -14,11 +14,13 @@ from matrix.records.typed_json import RecordError as RecordError
 SCHEMA = "nnls-matrix/cell-record"
 VERSION = 2
 
-# The solver's package in a library that it was vendored into.
+# The package that is replaced, and what replaces it in a library that it was vendored into.
+REPLACED = "jaxnnls"
 VENDORED = "autoarray.inversion.nnls"
 
 Precision = Literal["fp64", "mp"]
 Side = Literal["baseline", "candidate"]
+SIDES: tuple[Side, ...] = ("baseline", "candidate")
 Scale = Literal["production", "smoke"]
 Quantity = Literal["log_likelihood", "figure_of_merit"]
 

@@ -15,13 +15,13 @@ from rich.live import Live
 from rich.text import Text
 
 from matrix.catalogue.checks import CHECKS
-from matrix.checks.run import kept_check
-from matrix.execute.local import kept_record, stage_path
+from matrix.execute.local import stage_path
 from matrix.execute.reservations import GIB
 from matrix.ground.errors import MatrixError
 from matrix.ground.files import read_text, write_json
 from matrix.ground.waiting import REFRESH_SECONDS, STILL_SECONDS, clock, doing, repeated
 from matrix.report.ci import folded, in_ci
+from matrix.run.kept import kept_check, kept_record
 from matrix.run.plan import Plan, PlannedCell
 
 # First guesses in seconds, production scale on one CPU core; after the first run the measured times count.

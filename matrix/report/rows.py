@@ -4,9 +4,9 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from matrix.checks.run import kept_check
 from matrix.gates import Blame, Outcome, Verdict
 from matrix.records.cell import Record
+from matrix.run.kept import kept_check
 from matrix.run.plan import Plan
 
 MISSING = "–"

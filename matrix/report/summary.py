@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from matrix.gates import CHANGE, Outcome, Verdict
 from matrix.ground.files import write_text
-from matrix.records.cell import Record
+from matrix.records.cell import SIDES, Record
 from matrix.report.change import HEADINGS as CHANGE_HEADINGS
 from matrix.report.change import change_rows
 from matrix.report.rows import (
@@ -16,7 +16,7 @@ from matrix.report.rows import (
     overall,
     table_rows,
 )
-from matrix.run.plan import SIDES, Plan
+from matrix.run.plan import Plan
 
 
 def write_summary(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> None:

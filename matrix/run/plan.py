@@ -17,9 +17,8 @@ from pydantic import (
 from matrix.ground.errors import UsageError
 from matrix.ground.files import LARGEST_DOCUMENT, inside, read_bytes, write_text
 from matrix.ground.settings import said
+from matrix.records.cell import SIDES, Side
 
-Side = Literal["baseline", "candidate"]
-SIDES: tuple[Side, ...] = ("baseline", "candidate")
 # Of what becomes the name of a file: nothing that leads out of the run's folder.
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Tolerance = Annotated[float, Field(gt=0.0, lt=1.0)]

@@ -4,11 +4,12 @@ import pytest
 
 from matrix.catalogue.checks import CHECKS
 from matrix.checks.run import CheckFailure
-from matrix.execute.local import CellFailure, cell_command, float64_records
+from matrix.execute.local import CellFailure, cell_command
 from matrix.gates import ChangeEvidence, Outcome, Verdict, apply, evidence_for, judge_change_gate
-from matrix.records.cell import Record
+from matrix.records.cell import SIDES, Record, Side
 from matrix.records.check import CheckRecord
-from matrix.run.plan import SIDES, Plan, PlannedCell, PlannedCheck, Side
+from matrix.run.kept import float64_records
+from matrix.run.plan import Plan, PlannedCell, PlannedCheck
 from matrix.suite.conftest import check_outcome, outcome
 
 

@@ -7,11 +7,13 @@ import pytest
 
 from matrix.catalogue.pipelines import PIPELINES
 from matrix.checks import scripts
-from matrix.checks.run import kept_check, run_check
+from matrix.checks.run import run_check
 from matrix.checks.workplace import Workplace
 from matrix.execute.reservations import Share
+from matrix.records.cell import SIDES
 from matrix.records.check import CheckRecord
-from matrix.run.plan import SIDES, Plan, PlannedCheck, PlannedEnvironment
+from matrix.run.kept import kept_check
+from matrix.run.plan import Plan, PlannedCheck, PlannedEnvironment
 from tests.factory import make_plan
 
 FOLDER = "scripts/jax_likelihood_functions"

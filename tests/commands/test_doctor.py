@@ -11,8 +11,9 @@ from filelock import FileLock
 
 from matrix.commands import doctor
 from matrix.commands.doctor import State
-from matrix.execute.reservations import GIB, reserved, usable_cores
+from matrix.execute.reservations import GIB, reserved
 from matrix.ground.layout import open_layout
+from matrix.ground.machine import usable_cores
 from tests.report.made_up import write_run
 
 

@@ -16,9 +16,9 @@ from matrix.commands.report import report_in_place
 from matrix.ground.errors import MatrixError
 from matrix.ground.files import write_json
 from matrix.ground.layout import REPOSITORY_ROOT, open_layout
-from matrix.records.cell import write_record
+from matrix.records.cell import SIDES, write_record
 from matrix.report.runs import load_run, verdict_of
-from matrix.run.plan import SIDES, Plan, PlannedEnvironment, read_plan
+from matrix.run.plan import Plan, PlannedEnvironment, read_plan
 from tests.factory import make_plan, make_record
 
 BOTH = ("imaging-pixelization", "imaging-mge")

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from matrix.checks.run import kept_check
 from matrix.commands.report import main, report, report_in_place
 from matrix.execute.local import log_tail
 from matrix.gates import CHANGE
 from matrix.ground.errors import UsageError
 from matrix.ground.files import write_json
-from matrix.records.cell import PrecisionFacts, write_record
+from matrix.records.cell import SIDES, PrecisionFacts, Side, write_record
 from matrix.records.check import CheckRecord, Item, write_check
-from matrix.run.plan import SIDES, Constant, Plan, PlannedCheck, Side, Tolerances, read_plan
+from matrix.run.kept import kept_check
+from matrix.run.plan import Constant, Plan, PlannedCheck, Tolerances, read_plan
 from tests.factory import make_plan, make_record
 
 PIPELINES = ("imaging-pixelization", "imaging-delaunay")

@@ -5,13 +5,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from matrix.checks.run import kept_check
 from matrix.commands.flow import carry_out, plan_matrix
 from matrix.commands.matrix import matrix_options
-from matrix.execute.local import kept_record
 from matrix.ground.console import open_console
 from matrix.ground.errors import exit_code_of
 from matrix.records.arrays import arrays_path
+from matrix.run.kept import kept_check, kept_record
 from matrix.run.plan import Plan, read_plan
 
 

@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from matrix.execute.local import kept_record
 from matrix.ground.layout import REPOSITORY_ROOT, SOLVER, Layout, open_layout
 from matrix.prepare.environments import SideEnvironment
 from matrix.records.cell import write_record
+from matrix.run.kept import kept_record
 from tests.detect.__main__ import Found, chosen_by, detect, key_of, main, said_of
 from tests.detect.catalogue import DEFECTS, NEWEST, Defect, clean_on
 from tests.detect.planted import take_over_baseline

@@ -20,8 +20,7 @@ from matrix.gates import CHANGE_GATES, PAIR_GATES, SIDE_GATES, change_gate_name
 from matrix.ground.errors import UsageError
 from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.hpc.profile import load_profile
-from matrix.records.cell import Record
-from matrix.run.plan import SIDES
+from matrix.records.cell import SIDES, Record
 from tests.docs.commands import (
     PAGES,
     Command,

@@ -9,20 +9,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from matrix.execute.local import (
-    CellFailure,
-    cell_environment,
-    cell_variables,
-    kept_failure,
-    kept_record,
-    read_failure,
-    record_fault,
-    run_cell,
-    stage_path,
-)
+from matrix.execute.local import CellFailure, cell_environment, cell_variables, run_cell, stage_path
 from matrix.ground.errors import EnvironmentFailure
-from matrix.records.cell import Record, write_record
-from matrix.run.plan import SIDES, Plan, PlannedEnvironment
+from matrix.records.cell import SIDES, Record, write_record
+from matrix.run.kept import kept_failure, kept_record, read_failure, record_fault
+from matrix.run.plan import Plan, PlannedEnvironment
 from tests.factory import make_plan, make_record
 
 PIPELINE = "imaging-pixelization"

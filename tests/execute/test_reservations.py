@@ -14,16 +14,10 @@ import pytest
 
 from matrix.execute import local, reservations
 from matrix.execute.local import CellFailure, supervise
-from matrix.execute.reservations import (
-    NoShareError,
-    Share,
-    machine_folder,
-    reserved,
-    usable_cores,
-    workers_that_fit,
-)
+from matrix.execute.reservations import NoShareError, Share, machine_folder, reserved, workers_that_fit
 from matrix.ground.errors import EnvironmentFailure
 from matrix.ground.files import LinkError
+from matrix.ground.machine import usable_cores
 from tests.factory import make_plan
 
 TOTAL = psutil.virtual_memory().total

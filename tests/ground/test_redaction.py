@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from matrix.execute.reservations import usable_cores
 from matrix.ground import process
 from matrix.ground.errors import EnvironmentFailure, UsageError
+from matrix.ground.machine import usable_cores
 from matrix.ground.redaction import ANY, OF_AN_INDEX, redact, secrets_set_aside, without_secrets
 
 SECRETS = {

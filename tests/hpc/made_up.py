@@ -11,8 +11,8 @@ from pathlib import Path
 from matrix.execute.slurm import STATUSES, Resources, Status
 from matrix.execute.slurm_outcomes import Outcome
 from matrix.ground.layout import REPOSITORY_ROOT
-from matrix.records.cell import write_record
-from matrix.run.plan import SIDES, Plan, PlannedEnvironment
+from matrix.records.cell import SIDES, write_record
+from matrix.run.plan import Plan, PlannedEnvironment
 from tests.cluster import Slurm, wait_until
 from tests.factory import make_plan, make_record
 

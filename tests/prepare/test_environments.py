@@ -199,7 +199,7 @@ def test_what_a_person_has_on_their_path_does_not_reach_preparation(
     python.write_text(f'#!/bin/sh\nPYTHONPATH="$PYTHONPATH:{site}" exec {sys.executable} "$@"\n')
     python.chmod(0o755)
     monkeypatch.setattr(environments, "run_uv", lambda *_, **__: Completed((), 0, "", ""))
-    monkeypatch.setattr(environments, "REPLACED_PACKAGE", "replaced")
+    monkeypatch.setattr(environments, "REPLACED", "replaced")
     own(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("PYTHONNOUSERSITE", "1")

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from matrix.checks.inside.systems import GRIDS, TARGET_KAPPA, System, systems_of
+from matrix.catalogue.checks import TARGET_KAPPA
+from matrix.checks.inside.systems import GRIDS, System, systems_of
 from matrix.pipelines.kkt import kkt_residuals
 from matrix.records.check import Item
 

@@ -7,12 +7,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from matrix.checks.inside.watch import REPLACED, ImportWatch
+from matrix.checks.inside.watch import ImportWatch
 from matrix.pipelines.cell import prepare_library
+from matrix.records.cell import REPLACED, VENDORED
 from matrix.records.check import CheckRecord, Item, write_check
 
 CHECKS = ("assertions", "gradients", "independence")
-VENDORED = "autoarray.inversion.nnls"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from matrix.checks.inside.watch import REPLACED, ImportWatch
+from matrix.checks.inside.watch import ImportWatch
 from matrix.ground.files import read_text
+from matrix.records.cell import REPLACED
 from matrix.records.check import Item
 
 LIBRARY = "autoarray"

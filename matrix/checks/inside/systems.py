@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# To what complementarity the library's call site relaxes the gradient.
-TARGET_KAPPA = 1e-11
 CLASSES = ("well", "ill", "degenerate", "collinear-block")
 ALL_CONDITIONS = tuple(10.0**power for power in range(1, 15))
 FEW_CONDITIONS = (1e1, 1e7, 1e14)

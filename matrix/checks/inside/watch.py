@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-REPLACED = "jaxnnls"
-
 
 class ImportWatch:
     """Stands first among the finders and finds nothing; it writes down who asked for the package.

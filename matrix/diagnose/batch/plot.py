@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from matrix.diagnose.batch.record import BatchRecord
-from matrix.refresh.artifacts.plots import png
+from matrix.ground.figures import png
 
 SIDE_COLOURS = {"baseline": "tab:blue", "candidate": "tab:orange"}
 

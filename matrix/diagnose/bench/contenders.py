@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from matrix.checks.inside.systems import TARGET_KAPPA
+from matrix.catalogue.checks import TARGET_KAPPA
 from matrix.diagnose.systems.stored import System
 
 # Beyond these sizes one call takes minutes, and the curve's message is long clear.

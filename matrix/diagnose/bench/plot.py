@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from matrix.diagnose.bench.families import Pair, pairs
 from matrix.diagnose.bench.record import Compiled, Measured, Row
-from matrix.refresh.artifacts.plots import png
+from matrix.ground.figures import png
 
 COLOURS = {
     "ours": "#4C72B0",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
-from matrix.checks.inside.systems import TARGET_KAPPA
+from matrix.catalogue.checks import TARGET_KAPPA
 from matrix.diagnose.bench.contenders import Contender, Solved, contender
 from matrix.diagnose.systems.stored import System
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matrix.diagnose.bench.release import FALLBACK, JACOBI, OURS, RAW
 from matrix.diagnose.corpus.record import CorpusRecord, KindRecord
 from matrix.diagnose.corpus.rule import SIGNIFICANT, on
-from matrix.refresh.artifacts.plots import png
+from matrix.ground.figures import png
 
 COLOURS = {
     OURS: "#4C72B0",

@@ -21,8 +21,8 @@ from matrix.diagnose.sides.driver import (
 )
 from matrix.ground.layout import open_layout
 from matrix.prepare.environments import install_beside, packages_of
-from matrix.records.cell import Cell
-from matrix.run.plan import Plan, Side
+from matrix.records.cell import Cell, Side
+from matrix.run.plan import Plan
 
 DESCRIPTION = (
     "What XLA makes of a likelihood for a GPU, without one: kernels, library calls, loops and memory, of the "

@@ -18,8 +18,7 @@ from matrix.diagnose.sides.driver import (
     run_side,
 )
 from matrix.gates import in_sampling_path
-from matrix.records.cell import Cell
-from matrix.run.plan import SIDES, Side
+from matrix.records.cell import SIDES, Cell, Side
 
 _MIB = 1024**2
 

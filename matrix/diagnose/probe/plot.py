@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from matrix.diagnose.probe.record import ProbeRecord, ProgramProbe
 from matrix.diagnose.probe.steps import TITLES
-from matrix.refresh.artifacts.plots import png
+from matrix.ground.figures import png
 
 _UNEXPLAINED = "#bbbbbb"
 

@@ -19,8 +19,8 @@ from matrix.ground.files import write_json, write_text
 from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.ground.options import add_root
 from matrix.ground.waiting import doing, shown
-from matrix.records.cell import Cell
-from matrix.run.plan import SIDES, Plan, PlanError, Side, read_plan, run_folders
+from matrix.records.cell import SIDES, Cell, Side
+from matrix.run.plan import Plan, PlanError, read_plan, run_folders
 
 
 def newest_plan(root: Path, wanted: str | None) -> Plan:

@@ -10,7 +10,8 @@ from unittest.mock import patch
 
 import numpy as np
 
-from matrix.checks.inside.systems import CLASSES, TARGET_KAPPA, system_from
+from matrix.catalogue.checks import TARGET_KAPPA
+from matrix.checks.inside.systems import CLASSES, system_from
 from matrix.diagnose.bench.contenders import arguments_of, library_pdip, over_lanes
 from matrix.diagnose.clock import interleaved_medians
 from matrix.diagnose.survey.admm import solve_admm

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from matrix.diagnose.survey.record import CurvePoint
 from matrix.diagnose.survey.table import CERTIFIED
-from matrix.refresh.artifacts.plots import png
+from matrix.ground.figures import png
 
 SERIES = {
     ("schur", "given"): ("schur, block given", "#4C72B0", "D"),

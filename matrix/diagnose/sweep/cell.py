@@ -122,7 +122,7 @@ def _giving(x: Any, function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _prepared(solve: Any, system: Any) -> Callable[[Setting], Callable[[], _Solved]]:
     """What makes of a setting a compiled call of the library's call site on `system`."""
-    from matrix.pipelines.audit import REPLACED
+    from matrix.records.cell import REPLACED
 
     if solve.solver == REPLACED:
         return _jaxnnls(solve, system)

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from matrix.diagnose.sweep.record import SweepPoint
 from matrix.diagnose.sweep.verdict import Sweep
-from matrix.refresh.artifacts.plots import png
+from matrix.ground.figures import png
 
 DRIFT_FLOOR = 1e-16
 

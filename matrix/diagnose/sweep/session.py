@@ -20,8 +20,7 @@ from matrix.diagnose.sweep.cell import REFERENCE
 from matrix.diagnose.sweep.plot import sweep_curves
 from matrix.diagnose.sweep.record import Setting, SweepRecord
 from matrix.diagnose.sweep.verdict import Sweep
-from matrix.records.cell import Cell
-from matrix.run.plan import SIDES, Side
+from matrix.records.cell import SIDES, Cell, Side
 
 DESCRIPTION = (
     "Iteration limits and tolerances of jaxnnls, of the candidate's algorithm and of its interior-point "

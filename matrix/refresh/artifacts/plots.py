@@ -1,22 +1,14 @@
 """The pictures beside the result files: bars of seconds, drawn from the result files' own numbers."""
 
-import io
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from matrix.ground.redaction import secrets_set_aside
-
-# Matplotlib asks a program of the system's for the fonts when it is first imported.
-with secrets_set_aside():
-    from matplotlib.axes import Axes
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+from matrix.ground.figures import Axes, Figure, png
 
 STEP = "#4C72B0"
 SINGLE = "#C44E52"
 BATCHED = "#55A868"
-DPI = 150
 
 
 @dataclass(frozen=True)
@@ -131,12 +123,3 @@ def _row(axes: Axes, times: Mapping[float, float | None], offset: float, colour:
     axes.bar_label(
         container, labels=[f"{time:.2f} ms" for time in drawn.values()], padding=4, fontsize="small"
     )
-
-
-def png(figure: Figure) -> bytes:
-    """The figure as a PNG, the same for the same numbers."""
-    stream = io.BytesIO()
-    FigureCanvasAgg(figure)
-    # Without the version of the plotting library in it, equal numbers give equal bytes.
-    figure.savefig(stream, format="png", dpi=DPI, metadata={"Software": None})
-    return stream.getvalue()

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from matrix.gates import Verdict, relative
-from matrix.records.cell import Record
-from matrix.run.plan import SIDES, Plan, Side
+from matrix.records.cell import SIDES, Record, Side
+from matrix.run.plan import Plan
 
 # At least 3:1 against the page's light and its dark background; told apart by shape and place as well.
 COLOURS: Mapping[Side, str] = {"baseline": "#c2701c", "candidate": "#2f7de1"}

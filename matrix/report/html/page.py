@@ -13,13 +13,13 @@ from matrix.gates import CHANGE, Outcome, Verdict
 from matrix.ground.errors import MatrixError
 from matrix.ground.layout import MANIFEST
 from matrix.prepare.manifest import load_manifest
-from matrix.records.cell import Record
+from matrix.records.cell import SIDES, Record, Side
 from matrix.report.html.charts import chart_or_reason, convergence_chart, drift_chart, timing_chart
 from matrix.report.html.pictures import Pictures, pictures_of
 from matrix.report.html.problems import Problem, named, problems_of, session_command, whose
 from matrix.report.html.rendering import write_page
 from matrix.report.rows import HEADINGS, Row, caption, concerned, overall, table_rows
-from matrix.run.plan import SIDES, CheckedOut, Plan, PlannedCell, Side
+from matrix.run.plan import CheckedOut, Plan, PlannedCell
 
 FILE = "report.html"
 VERSIONS = (

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from matrix.records.arrays import Arrays, arrays_path, read_arrays
-from matrix.records.cell import Record
+from matrix.records.cell import SIDES, Record, Side
 from matrix.report.html.images import (
     Panel,
     Scale,
@@ -21,7 +21,7 @@ from matrix.report.html.images import (
     panel,
     window_on,
 )
-from matrix.run.plan import SIDES, Plan, Side
+from matrix.run.plan import Plan
 
 RESIDUAL_LIMIT = 5.0
 # A difference that stays below this is a blank picture; the number beside it says how small it is.

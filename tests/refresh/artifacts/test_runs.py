@@ -12,9 +12,9 @@ from matrix.ground.files import write_json
 from matrix.ground.hashing import code_hash, tree_hash
 from matrix.ground.layout import SOLVER
 from matrix.prepare.planning import CELL_CODE
-from matrix.records.cell import PrecisionFacts, write_record
+from matrix.records.cell import SIDES, PrecisionFacts, write_record
 from matrix.refresh.artifacts.runs import newest_run, unfinished_run
-from matrix.run.plan import SIDES, Plan, PlannedCheck, PlannedEnvironment
+from matrix.run.plan import Plan, PlannedCheck, PlannedEnvironment
 from tests.factory import EVIDENCE, evaluation
 from tests.refresh.artifacts.made_up import complete_record, run_on_disk
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from matrix.commands import fetch
-from matrix.records.cell import read_record, write_record
-from matrix.run.plan import SIDES, PlannedEnvironment, read_plan
+from matrix.records.cell import SIDES, read_record, write_record
+from matrix.run.plan import PlannedEnvironment, read_plan
 from tests.refresh.branches.world import DEVELOPER, LIBRARY, TEST, World, run_git
 
 TOKEN = "t0ken-of-the-three-repositories"

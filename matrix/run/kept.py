@@ -1,0 +1,103 @@
+"""What a run kept: records that answer for what is planned, and why others are missing."""
+
+import json
+from pathlib import Path
+
+from matrix.ground.errors import MatrixError
+from matrix.ground.files import read_text, write_json
+from matrix.records.cell import Record, RecordError, read_record
+from matrix.records.check import CheckRecord, read_check
+from matrix.run.plan import Plan, PlanError, PlannedCell, PlannedCheck, read_plan
+
+FAILURE = "failure.json"
+
+
+def kept_record(plan: Plan, cell: PlannedCell) -> Record | None:
+    """The finished record of `cell` in this run, if it is there, valid and of the planned content.
+
+    A process that broke after it had written its record has not finished, and its record does not count.
+    """
+    try:
+        record = read_record(plan.record_path(cell))
+    except RecordError:
+        return None
+    named = record.provenance.driver.get("checkouts")
+    planned = [checkout.model_dump() for checkout in plan.checkouts]
+    answers = record.key == cell.key and named in (None, planned)
+    return record if answers and kept_failure(plan, cell) is None else None
+
+
+def kept_check(plan: Plan, check: PlannedCheck) -> CheckRecord | None:
+    """The finished record of `check` in this run, if it is there, valid and of the planned content.
+
+    As with a cell, the record of a process that broke after writing it does not count.
+    """
+    try:
+        record = read_check(plan.check_path(check))
+    except RecordError:
+        return None
+    return record if record.key == check.key and kept_check_failure(plan, check) is None else None
+
+
+def record_fault(plan: Plan, cell: PlannedCell) -> str | None:
+    """Why this run holds no valid record of `cell` that names the planned commits; None if it does."""
+    path = plan.record_path(cell)
+    if not path.exists():
+        return "there is no record"
+    try:
+        record = read_record(path)
+    except RecordError as error:
+        return str(error)
+    if record.key != cell.key:
+        return "its record is of other content than planned"
+    failure = kept_failure(plan, cell)
+    if failure is not None:
+        return f"it left a record and then broke: {failure}"
+    planned = [checkout.model_dump() for checkout in plan.checkouts]
+    if record.provenance.driver.get("checkouts") != planned:
+        return "its record names other commits than planned"
+    return None
+
+
+def float64_records(plan: Plan) -> dict[str, Record]:
+    """The kept records of the fp64 run that a mixed-precision run is held against, by cell name."""
+    if plan.float64_run is None:
+        return {}
+    try:
+        other = read_plan(plan.float64_run)
+    except PlanError:
+        # Of another machine, or gone since.
+        return {}
+    found = {cell.name: kept_record(other, cell) for cell in other.cells}
+    return {name: record for name, record in found.items() if record is not None}
+
+
+def kept_failure(plan: Plan, cell: PlannedCell) -> str | None:
+    """Why the last attempt at `cell` in this run came to nothing, if it did."""
+    return read_failure(plan.cell_folder(cell))
+
+
+def kept_check_failure(plan: Plan, check: PlannedCheck) -> str | None:
+    """Why the last attempt at `check` in this run came to nothing, if it did."""
+    return read_failure(plan.check_folder(check))
+
+
+def write_failure(folder: Path, reason: str) -> None:
+    """Note in the folder of a cell or check why it came to nothing."""
+    write_json(folder / FAILURE, {"reason": reason})
+
+
+def clear_failure(folder: Path) -> None:
+    """Forget what `write_failure` noted: a new attempt begins."""
+    (folder / FAILURE).unlink(missing_ok=True)
+
+
+def read_failure(folder: Path) -> str | None:
+    """What `write_failure` noted; None where nothing was. A note that cannot be read is still one."""
+    path = folder / FAILURE
+    try:
+        return str(json.loads(read_text(path))["reason"])
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, MatrixError, ValueError, TypeError, KeyError, RecursionError):
+        return f"it failed, and {FAILURE}, which says why, cannot be read"
