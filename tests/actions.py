@@ -13,9 +13,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from matrix.ground.layout import REPOSITORY_ROOT
+from matrix.ground.yaml_text import parse_yaml
 
 WORKFLOWS = REPOSITORY_ROOT / ".github" / "workflows"
 NOT_IN_A_CHECKOUT = shutil.ignore_patterns(
@@ -87,7 +86,7 @@ class Run:
 
     @property
     def document(self) -> Any:
-        return YAML(typ="safe").load((WORKFLOWS / f"{self.workflow}.yml").read_text())
+        return parse_yaml((WORKFLOWS / f"{self.workflow}.yml").read_text()).value
 
     def job(self, name: str, /, **matrix: str) -> Job:
         """Carry a job out, with these values of its job matrix."""

@@ -20,7 +20,7 @@ from matrix.execute import slurm
 from matrix.gates.judging import judge_run
 from matrix.ground.errors import ManifestError, MatrixError, UsageError
 from matrix.ground.layout import MANIFEST, REPOSITORY_ROOT
-from matrix.ground.yaml_text import load_yaml
+from matrix.ground.yaml_text import parse_yaml
 from matrix.hpc.profile import Profile, load_profile
 from matrix.prepare.manifest import Manifest, load_manifest
 from matrix.records.arrays import arrays_path, read_arrays, write_arrays
@@ -260,12 +260,12 @@ def test_a_file_that_unpacks_to_more_than_any_picture_is_not_read(
 ) -> None:
     write_arrays(tmp_path / "a.npz", make_arrays("k"))
     assert read_arrays(tmp_path / "a.npz", "k") is not None
-    monkeypatch.setattr("matrix.records.arrays.LARGEST_BYTES", 1000)
+    monkeypatch.setattr("matrix.arrays.LARGEST_BYTES", 1000)
     assert read_arrays(tmp_path / "a.npz", "k") is None
 
 
 def as_plain(path: Path) -> Any:
-    return json.loads(json.dumps(load_yaml(path, lines=False)))
+    return json.loads(json.dumps(parse_yaml(path.read_text()).value))
 
 
 @bounded

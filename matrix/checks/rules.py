@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from matrix.ground.errors import UsageError
 from matrix.ground.files import read_text
+from matrix.ground.yaml_text import Document, NotYamlError, parse_yaml
 
 ENVIRONMENT = Path("config/build/env_vars.yaml")
 LEFT_OUT = Path("config/build/no_run.yaml")
@@ -70,15 +68,18 @@ def read_rules(workspace: Path) -> Rules:
     UsageError
         A file is there but not as known.
     """
-    environment = _yaml(workspace / ENVIRONMENT) or {}
-    listed = _yaml(workspace / LEFT_OUT) or []
+    environment = _document(workspace / ENVIRONMENT).value or {}
+    listed = _document(workspace / LEFT_OUT)
     try:
         overrides = tuple(
             Override(str(one["pattern"]), tuple(one.get("unset") or ()), _texts(one.get("set")))
             for one in environment.get("overrides") or ()
         )
         defaults = _texts(environment.get("defaults"))
-        left_out = {str(pattern): _comment(listed, index) for index, pattern in enumerate(listed)}
+        left_out = {
+            str(pattern): listed.comment((index,)) or "no reason given"
+            for index, pattern in enumerate(listed.value or ())
+        }
     except (AttributeError, KeyError, TypeError) as error:
         raise UsageError(
             f"the rules in {workspace / ENVIRONMENT.parent} are not as known: {error!r}"
@@ -89,19 +90,12 @@ def read_rules(workspace: Path) -> Rules:
     return Rules(defaults, overrides, left_out, tuple(name for name in names if name and name[0] != "#"))
 
 
-def _yaml(path: Path) -> Any:
-    if not path.is_file():
-        return None
+def _document(path: Path) -> Document:
     try:
-        return YAML(typ="rt").load(read_text(path))
-    except YAMLError as error:
-        raise UsageError(f"{path} is not YAML: {error}") from error
+        return parse_yaml(read_text(path) if path.is_file() else "")
+    except NotYamlError as error:
+        raise UsageError(f"{path}{error.place}: {error}") from error
 
 
 def _texts(mapping: Mapping[str, Any] | None) -> dict[str, str]:
     return {str(name): str(value) for name, value in (mapping or {}).items()}
-
-
-def _comment(listed: Any, index: int) -> str:
-    tokens = listed.ca.items.get(index)
-    return tokens[0].value.splitlines()[0].lstrip("# ").strip() if tokens and tokens[0] else "no reason given"

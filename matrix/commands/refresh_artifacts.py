@@ -20,7 +20,7 @@ from matrix.ground.layout import MANIFEST, REPOSITORY_ROOT, SOLVER, Layout, open
 from matrix.ground.redaction import redact, secrets_set_aside
 from matrix.ground.waiting import clock
 from matrix.prepare.change import chooses_solver
-from matrix.prepare.checkout.git import git
+from matrix.prepare.checkout.reading import has_commit, reading
 from matrix.prepare.manifest import Manifest, SourceKind, load_manifest
 from matrix.prepare.planning import selected_checks
 from matrix.records.cell import Record
@@ -263,8 +263,9 @@ def _address(branch: Branch, layout: Layout, run: Run) -> str:
     if run.plan.source != SourceKind.EMBEDDED:
         return branch.repository.url
     for origin in sorted((layout.root / "embedded" / run.plan.release).glob(f"*/{branch.at.name}.git")):
-        if git("cat-file", "-e", f"{branch.at.start}^{{commit}}", at=origin, check=False).exit_code == 0:
-            return str(origin)
+        with reading(origin) as repository:
+            if has_commit(repository, branch.at.start):
+                return str(origin)
     raise UsageError(f"the embedded origin of {branch.at.name} is gone: run nox -s matrix-fp64 again")
 
 

@@ -85,6 +85,22 @@ def run(
     return completed
 
 
+def start(command: Sequence[str | Path], *, env: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    """Start a command that one talks with: its three streams are pipes of bytes.
+
+    Parameters
+    ----------
+    command, env
+        Program and arguments, and its complete environment, but for secrets.
+    """
+    pipe = subprocess.PIPE
+    words = [str(word) for word in command]
+    try:
+        return subprocess.Popen(words, env=without_secrets(env), stdin=pipe, stdout=pipe, stderr=pipe)
+    except FileNotFoundError as error:
+        raise EnvironmentFailure(f"cannot run {words[0]!r}: {error}. Is it installed?") from error
+
+
 def supervise(
     command: Sequence[str | Path],
     *,

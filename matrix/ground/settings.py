@@ -1,16 +1,14 @@
 """Settings of the library that a side is given besides what its packages say: `SECTION.KEY` and a value."""
 
-import difflib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from matrix.ground.errors import UsageError
 from matrix.ground.files import inside, read_text
+from matrix.ground.suggestions import did_you_mean
+from matrix.ground.yaml_text import NotYamlError, parse_yaml
 
 # Where the library keeps them, in its checkout.
 PACKAGED = Path("autoarray", "config", "general.yaml")
@@ -61,11 +59,10 @@ def check_settings(option: str, settings: Mapping[str, str], library: Path) -> N
     UsageError
         A name is not known; says which are near.
     """
-    known = sorted(_names(YAML(typ="safe").load(read_text(inside(library, PACKAGED)))))
+    known = sorted(_names(_packaged(library)))
     for name in settings:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=_NEAR, cutoff=0.5)
-            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            hint = did_you_mean(name, known, _NEAR)
             raise UsageError(f"{option} {name}: the library's {PACKAGED} has no such key.{hint}")
 
 
@@ -86,11 +83,19 @@ def said(settings: Mapping[str, str]) -> str:
     return ", ".join(f"{name} = {text}" for name, text in sorted(settings.items()))
 
 
+def _packaged(library: Path) -> Any:
+    path = inside(library, PACKAGED)
+    try:
+        return parse_yaml(read_text(path)).value
+    except NotYamlError as error:
+        raise UsageError(f"{path}{error.place}: {error}") from error
+
+
 def _value(option: str, name: str, text: str) -> Any:
     try:
-        value = YAML(typ="safe", pure=True).load(text)
+        value = parse_yaml(text).value
         json.dumps(value)
-    except (YAMLError, TypeError) as error:
+    except (NotYamlError, TypeError, ValueError) as error:
         raise UsageError(f"{option} {name}: {text!r} is no value that YAML has a plain form for.") from error
     return value
 

@@ -4,10 +4,11 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from matrix.ground.errors import UsageError
-from matrix.ground.yaml_text import NotYamlError, load_yaml, shortened
+from matrix.ground.suggestions import known_names
+from matrix.ground.yaml_text import load_yaml
 
 
 def _word(text: str) -> str:
@@ -111,34 +112,13 @@ def load_profile(path: Path, name: str | None) -> tuple[str, Profile]:
     UsageError
         The file, a key or the name will not do; says where and what to write instead.
     """
-    try:
-        profiles = _File.model_validate(load_yaml(path, lines=False)).profiles
-    except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be read ({error.strerror}). Write it as docs/runners.md shows, or give --config."
-        ) from error
-    except NotYamlError as error:
-        raise UsageError(f"{path}{error.place}: {error}") from error
-    except ValidationError as error:
-        raise UsageError("\n".join(_fault(path, dict(fault)) for fault in error.errors())) from error
-    known = ", ".join(profiles) or "none"
+    absent = "Write it as docs/runners.md shows, or give --config."
+    file, _ = load_yaml(path, _File, absent=absent)
+    profiles = file.profiles
     if name is None and len(profiles) != 1:
-        raise UsageError(f"{path} has several profiles: choose with --profile NAME. Known: {known}.")
+        known = ", ".join(profiles) or "none"
+        raise UsageError(f"{path} has {len(profiles)} profiles: choose with --profile NAME. Known: {known}.")
     chosen = name or next(iter(profiles))
     if chosen not in profiles:
-        raise UsageError(f"--profile {chosen}: {path} has no such profile. Known: {known}.")
+        raise UsageError(f"--profile {chosen}: {path} has no such profile.{known_names(chosen, profiles)}")
     return chosen, profiles[chosen]
-
-
-def _fault(path: Path, fault: dict[str, Any]) -> str:
-    location = [str(part) for part in fault["loc"]]
-    where = f"{path}: {'.'.join(location) or 'the file'}"
-    fields = Profile.model_fields if len(location) > 2 else _File.model_fields
-    if fault["type"] == "extra_forbidden":
-        return f"{where}: unknown key. Known: {', '.join(fields)}."
-    key = next((part for part in reversed(location) if part in fields), "profiles")
-    described = fields[key].description if key in fields else _File.model_fields["profiles"].description
-    word = "this key is missing" if fault["type"] == "missing" else f"{shortened(fault['input'])} will not do"
-    if fault["type"] == "value_error":
-        word += f", {fault['ctx']['error']}"
-    return f"{where}: {word}. Expected: {described}."

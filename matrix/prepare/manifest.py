@@ -1,7 +1,6 @@
 """The manifest `repos.yaml` as typed, validated objects."""
 
 import datetime
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -14,13 +13,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
 )
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from matrix.catalogue.releases import AUTO, order_of
 from matrix.ground.errors import ManifestError, UsageError
-from matrix.ground.yaml_text import NotYamlError, load_yaml, shortened
+from matrix.ground.suggestions import known_names
+from matrix.ground.yaml_text import load_yaml
 
 RELEASE_PLACEHOLDER = "{release}"
 
@@ -224,15 +222,11 @@ def load_manifest(path: Path) -> Manifest:
     ManifestError
         Unreadable, not YAML, or not valid; one line per fault, each with file, line, key and remedy.
     """
-    document = _read(path)
-    try:
-        manifest = Manifest.model_validate(document)
-    except ValidationError as error:
-        faults = [_fault(path, document, dict(fault)) for fault in error.errors()]
-        raise ManifestError("\n".join(faults)) from error
+    absent = "Give the path of a manifest with --manifest, or restore repos.yaml."
+    manifest, document = load_yaml(path, Manifest, absent=absent, failure=ManifestError)
     if manifest.mirror is None:
         return manifest
-    where = f"{path}:{_line(document, ('mirror',))}: mirror"
+    where = f"{path}:{document.line(('mirror',))}: mirror"
     mirror = _checked(where, lambda text: _folder(path.parent, text), str(manifest.mirror), ManifestError)
     return manifest.model_copy(update={"mirror": Path(mirror)})
 
@@ -270,7 +264,7 @@ def override(
     if source is not None:
         kinds = [kind.value for kind in SourceKind]
         if source not in kinds:
-            raise UsageError(f"--source {source}: no such source.{_near(source, kinds)}")
+            raise UsageError(f"--source {source}: no such source.{known_names(source, kinds)}")
         changes["source"] = SourceKind(source)
     if refs:
         changes["repositories"] = _with_refs(manifest.repositories, refs)
@@ -281,7 +275,7 @@ def _with_refs(repositories: Sequence[Repository], refs: Mapping[str, str]) -> t
     names = [repository.name for repository in repositories]
     for name, ref in refs.items():
         if name not in names:
-            raise UsageError(f"--ref {name}={ref}: no such repository.{_near(name, names)}")
+            raise UsageError(f"--ref {name}={ref}: no such repository.{known_names(name, names)}")
         _checked(f"--ref {name}", _ref_name, ref)
     return tuple(
         repository.model_copy(update={"ref": (refs[repository.name],), "since": {}})
@@ -304,81 +298,3 @@ def _checked(option: str, check: Any, text: str, kind: type[UsageError] = UsageE
         return str(check(text))
     except ValueError as error:
         raise kind(f"{option}: {error}") from error
-
-
-def _read(path: Path) -> CommentedMap:
-    try:
-        document = load_yaml(path, lines=True)
-    except FileNotFoundError as error:
-        raise ManifestError(
-            f"{path}: there is no manifest here. Give its path, or restore repos.yaml."
-        ) from error
-    except OSError as error:
-        raise ManifestError(f"{path}: cannot be read: {error}") from error
-    except NotYamlError as error:
-        raise ManifestError(f"{path}{error.place}: {error}") from error
-    if not isinstance(document, CommentedMap):
-        raise ManifestError(f"{path}:1: the manifest must be a mapping that starts with `schema: 1`")
-    return document
-
-
-def _fault(path: Path, document: CommentedMap, fault: dict[str, Any]) -> str:
-    """Return one validation error as `file:line: key: what. remedy`."""
-    location = tuple(fault["loc"])
-    key = _dotted(location)
-    where = f"{path}:{_line(document, location)}: {key}" if key else f"{path}:1"
-    model = _model_at(location[:-1]) if location else Manifest
-    if fault["type"] == "extra_forbidden":
-        known = [field.alias or name for name, field in model.model_fields.items()]
-        return f"{where}: unknown key.{_near(str(location[-1]), known)}"
-    expected = _description(location)
-    remedy = f" Expected: {expected}." if expected else ""
-    if fault["type"] == "missing":
-        return f"{where}: this key is missing.{remedy}"
-    if fault["type"] == "string_type":
-        return f"{where}: {shortened(fault['input'])} is not text; put it in quotes.{remedy}"
-    if fault["type"] == "value_error":
-        return f"{where}: {fault['ctx']['error']}.{remedy}"
-    return f"{where}: {shortened(fault['input'])} will not do: {fault['msg']}.{remedy}"
-
-
-def _model_at(location: Sequence[Any]) -> type[_Model]:
-    if "repositories" in location:
-        return Repository
-    return Tolerances if "tolerances" in location else Manifest
-
-
-def _description(location: Sequence[Any]) -> str | None:
-    """Return the description of the innermost key in `location` (list indices are not keys)."""
-    names = [part for part in location if isinstance(part, str)]
-    model = _model_at(names[:-1])
-    by_key = {field.alias or name: field for name, field in model.model_fields.items()}
-    return by_key[names[-1]].description if names and names[-1] in by_key else None
-
-
-def _line(document: CommentedMap, location: Sequence[Any]) -> int:
-    """Return the 1-based line of the deepest part of `location` that the file has."""
-    node: Any = document
-    line = 0
-    for part in location:
-        if isinstance(node, CommentedMap) and part in node:
-            line = node.lc.key(part)[0]
-        elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
-            line = node.lc.item(part)[0]
-        else:
-            break
-        node = node[part]
-    return int(line) + 1
-
-
-def _dotted(location: Sequence[Any]) -> str:
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return text.lstrip(".")
-
-
-def _near(word: str, known: Sequence[str]) -> str:
-    matches = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    hint = f" Did you mean {matches[0]!r}?" if matches else ""
-    return f"{hint} Known: {', '.join(known)}."

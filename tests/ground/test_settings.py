@@ -72,7 +72,7 @@ def test_name_that_the_library_does_not_have_is_refused_with_what_is_near(tmp_pa
         "inversion:\n  positive_only_solver: pdip\n  nnls_target_kappa: 1.0e-11\nfits: {flip: 1}\n"
     )
     check_settings("--baseline-setting", CERTIFIED, tmp_path)
-    with pytest.raises(UsageError, match=r"no such key\. Did you mean inversion\.positive_only_solver"):
+    with pytest.raises(UsageError, match=r"no such key\. Did you mean 'inversion\.positive_only_solver'"):
         check_settings("--baseline-setting", {"inversion.positive_only_sovler": "pdip"}, tmp_path)
 
 

@@ -33,16 +33,19 @@ def test_our_own_file_is_valid() -> None:
     [
         ("profiles: [", "not YAML"),
         ("profiles: {a: {}}", "profiles.a.root: this key is missing. Expected: absolute folder"),
-        (f"profiles: {{a: {{{GOOD}, tiem: 3}}}}", "profiles.a.tiem: unknown key. Known: host,"),
+        (
+            f"profiles: {{a: {{{GOOD}, tiem: 3}}}}",
+            "hpc.yaml:1: profiles.a.tiem: unknown key. Did you mean 'time'? Known: host,",
+        ),
         (
             f"profiles: {{a: {{{GOOD}, time: soon}}}}",
-            "profiles.a.time: 'soon' will not do. Expected: minutes",
+            "profiles.a.time: 'soon' will not do: Input should be a valid integer. Expected: minutes",
         ),
         (f"profiles: {{a: {{{GOOD}, time: 0}}}}", "Expected: minutes per cell"),
-        ("profiles: {a: {root: here, driver: /a, python: /b}}", "profiles.a.root: 'here' will not do"),
+        ("profiles: {a: {root: here, driver: /a, python: /b}}", "profiles.a.root: a path begins with /"),
         (f"profiles: {{a: {{{GOOD}}}, b: {{{GOOD}}}}}", "choose with --profile NAME. Known: a, b."),
         ("profile: {}", "this key is missing. Expected: mapping"),
-        ("", "will not do"),
+        ("", "this must be a mapping that begins with `profiles: "),
         *(
             (f"profiles: {{a: {{{GOOD}, {key}: {value}}}}}", f"profiles.a.{key}: ")
             for key, value in (
@@ -66,7 +69,7 @@ def test_our_own_file_is_valid() -> None:
                 ("parallel", "-1"),
             )
         ),
-        (f'profiles: {{a: {{{GOOD}, setup: ["module load x", "a\\nb"]}}}}', "profiles.a.setup.1: "),
+        (f'profiles: {{a: {{{GOOD}, setup: ["module load x", "a\\nb"]}}}}', "profiles.a.setup[1]: "),
         *(
             (f"profiles: {{a: {{root: {root}, driver: /a, python: /b}}}}", "profiles.a.root: ")
             for root in ("/", "//", "/./", "/a/../b", '"/a\\n"', "-/a", "/a b", "~/a")

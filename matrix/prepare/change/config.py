@@ -3,10 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.error import YAMLError
-
+from matrix.ground.yaml_text import NotYamlError, parse_yaml
 from matrix.prepare.change.recognition import Problem, UnrecognisedError
 
 PATH = "autoarray/config/general.yaml"
@@ -97,9 +94,8 @@ def add_settings(text: str, algorithm: str | None = None) -> str:
     UnrecognisedError
         The file is not YAML, or the section `inversion` lacks the keys that exist in every known release.
     """
-    section = _section(text)
+    rows = _rows_of_section(text)
     lines = text.splitlines(keepends=True)
-    rows = {str(key): section.lc.key(key)[0] for key in section}
     for setting in KEPT:
         row = rows[setting.key]
         if "jaxnnls" in lines[row]:
@@ -168,13 +164,13 @@ def choose_solver(text: str) -> str:
 
 def _rows(text: str) -> tuple[dict[str, int], list[str]]:
     """Return where the keys of the section stand, and the lines of the file, each with its end."""
-    section = _section(text)
-    if CHOICE not in section:
+    rows = _rows_of_section(text)
+    if CHOICE not in rows:
         raise UnrecognisedError(Problem(PATH, f"`{SECTION}` has no key `{CHOICE}`"))
     lines = text.splitlines(keepends=True)
     if not lines[-1].endswith("\n"):
         lines[-1] += "\n"
-    return {str(key): section.lc.key(key)[0] for key in section}, lines
+    return rows, lines
 
 
 def _value(line: str) -> str:
@@ -186,18 +182,19 @@ def _with_more_said(line: str, added: str) -> str:
     return _with_comment(line, f"{said} {added}" if said else added)
 
 
-def _section(text: str) -> CommentedMap:
+def _rows_of_section(text: str) -> dict[str, int]:
+    """Return where the keys of the section stand, as rows counted from 0."""
     try:
-        document = YAML(typ="rt").load(text)
-    except YAMLError as error:
+        document = parse_yaml(text)
+    except NotYamlError as error:
         raise UnrecognisedError(Problem(PATH, f"not valid YAML ({error})")) from error
-    section = document.get(SECTION) if isinstance(document, CommentedMap) else None
-    if not isinstance(section, CommentedMap):
+    section = document.value.get(SECTION) if isinstance(document.value, dict) else None
+    if not isinstance(section, dict):
         raise UnrecognisedError(Problem(PATH, f"there is no section `{SECTION}`"))
     missing = [setting.key for setting in KEPT if setting.key not in section]
     if missing:
         raise UnrecognisedError(*(Problem(PATH, f"`{SECTION}` has no key `{key}`") for key in missing))
-    return section
+    return {str(key): document.line((SECTION, str(key))) - 1 for key in section}
 
 
 def _like(line: str, setting: Setting) -> str:

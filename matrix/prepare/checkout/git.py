@@ -1,4 +1,4 @@
-"""The only place that runs Git: with a configuration of ours, silent, fenced, discreet."""
+"""Runs Git with a configuration of ours: silent, fenced, discreet."""
 
 import functools
 import os
@@ -140,17 +140,11 @@ def git(
     UsageError
         The repository belongs to another user, and the person has not said that they trust it.
     """
-    command: list[str | Path] = ["git"]
-    for key, value in _SETTINGS.items():
-        command += ["-c", f"{key}={value}"]
-    surroundings = _surroundings(at)
-    if at is not None:
-        command += ["-C", at]
-    with _configuration(at) as path:
-        variables = surroundings | {"GIT_CONFIG_GLOBAL": str(path), "GIT_CONFIG_NOSYSTEM": "1", **(env or {})}
+    with hardened(at) as (command, variables):
         keep = () if remote is None or _leads_here(remote, at, push=words[0] == "push") else ANY
+        surroundings = variables | dict(env or {})
         try:
-            done = process.run([*command, *words], env=variables, timeout=timeout, check=False, keep=keep)
+            done = process.run([*command, *words], env=surroundings, timeout=timeout, check=False, keep=keep)
         except EnvironmentFailure as error:
             if isinstance(error.__cause__, subprocess.TimeoutExpired):
                 raise GitTimeout(f"git {words[0]}: no end after {timeout:g} s") from None
@@ -166,6 +160,25 @@ def git(
         where = f" in {at}" if at is not None else ""
         raise EnvironmentFailure(f"git {words[0]}{where} failed (exit {done.exit_code}): {complaint(done)}")
     return done
+
+
+@contextmanager
+def hardened(at: Path | None) -> Iterator[tuple[list[str | Path], dict[str, str]]]:
+    """Give the words that every command of Git begins with, and its environment, as long as they are valid.
+
+    Parameters
+    ----------
+    at
+        As for `git`.
+    """
+    command: list[str | Path] = ["git"]
+    for key, value in _SETTINGS.items():
+        command += ["-c", f"{key}={value}"]
+    if at is not None:
+        command += ["-C", at]
+    surroundings = _surroundings(at)
+    with _configuration(at) as path:
+        yield command, surroundings | {"GIT_CONFIG_GLOBAL": str(path), "GIT_CONFIG_NOSYSTEM": "1"}
 
 
 def _leads_here(remote: str, at: Path | None, *, push: bool) -> bool:

@@ -1,6 +1,5 @@
 """From the name of a ref, as a person writes it, to the commit a source has for it."""
 
-import difflib
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matrix.ground.errors import UsageError
+from matrix.ground.suggestions import near_matches
 from matrix.prepare.checkout.git import clone_history, git, local_clone
 
 _FULL_SHA = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
@@ -86,10 +86,7 @@ def no_such_ref(name: str, tried: Sequence[str], location: str, advertised: Mapp
     """Return the error for refs of which none exists, with those that look alike."""
     short = sorted({re.sub(r"^refs/(heads|tags|remotes)/", "", ref) for ref in advertised} - {"HEAD"})
     near = [
-        match
-        for ref in tried
-        if not is_full_sha(ref)
-        for match in difflib.get_close_matches(ref, short, n=_NEAR_MATCHES, cutoff=0.5)
+        match for ref in tried if not is_full_sha(ref) for match in near_matches(ref, short, _NEAR_MATCHES)
     ]
     known = f"Near matches: {', '.join(dict.fromkeys(near))}." if near else f"It has: {_some(short)}."
     asked = " nor ".join(repr(ref) for ref in tried)

@@ -8,7 +8,8 @@ from typing import Self
 
 from matrix.ground.errors import NetworkError, UsageError
 from matrix.ground.redaction import redact
-from matrix.prepare.checkout.git import git, is_repository, list_refs, without_filters
+from matrix.prepare.checkout.git import is_repository, list_refs
+from matrix.prepare.checkout.reading import reading
 from matrix.prepare.manifest import Manifest, Repository, Role, SourceKind
 
 
@@ -145,9 +146,7 @@ def _clone_names(repository: Repository) -> list[str]:
 
 
 def _is_dirty(clone: Path) -> bool:
-    if git("rev-parse", "--is-bare-repository", at=clone).stdout.strip() == "true":
-        return False
     # Untracked files count: they, too, are something the person may expect to be there. Whatever programs
     # the clone names for its files, or those of its submodules, are not started for a look at it.
-    words = ("status", "--porcelain", "--untracked-files=normal", "--ignore-submodules=dirty")
-    return bool(git(*words, at=clone, env=without_filters(clone)).stdout.strip())
+    with reading(clone) as repository:
+        return repository.is_dirty(untracked_files=True, submodules=False)

@@ -19,6 +19,7 @@ from matrix.prepare.checkout.git import (
     list_refs,
     local_clone,
 )
+from matrix.prepare.checkout.reading import has_commit, reading
 from matrix.prepare.checkout.refs import Resolved, find_abbreviated, find_named, is_full_sha, no_such_ref
 
 log = logging.getLogger(__name__)
@@ -148,8 +149,9 @@ def _fetched(store: Path, location: str, commit: str) -> bool:
     """Return whether the source has a commit, which then is in the store under a name of that source."""
     place = hashlib.sha256(location.encode()).hexdigest()[:12]
     ref = f"refs/sources/{place}/{commit}"
-    if git("rev-parse", "--verify", "--quiet", ref, at=store, check=False).exit_code == 0:
-        return True
+    with reading(store) as repository:
+        if has_commit(repository, ref):
+            return True
     log.info("asking %s for %s", redact(location), commit[:12])
     try:
         fetch_commit(store, location, commit, ref)
@@ -170,9 +172,8 @@ def _copy_incomplete(store: Path, clone: Path, commit: str, ref: str) -> None:
     Git does not hand out such a commit, so its objects are copied: they are immutable and named by content.
     """
     log.warning("%s lacks some files of %s; they will be absent from the checkout", clone, commit[:12])
-    objects = Path(
-        git("rev-parse", "--path-format=absolute", "--git-path", "objects", at=clone).stdout.strip()
-    )
+    with reading(clone) as repository:
+        objects = Path(repository.common_dir) / "objects"
     # Loose objects lie in folders named by two digits. A pack's index comes last: it makes the pack visible.
     found = [*objects.glob("[0-9a-f][0-9a-f]/*"), *objects.glob("pack/*.pack"), *objects.glob("pack/*.idx")]
     for path in found:

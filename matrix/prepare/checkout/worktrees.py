@@ -13,6 +13,7 @@ from matrix.ground.disk import disk_failures
 from matrix.ground.errors import EnvironmentFailure, UsageError
 from matrix.ground.file_locks import locked, wait_for_orphans
 from matrix.prepare.checkout.git import git
+from matrix.prepare.checkout.reading import reading
 from matrix.prepare.checkout.refs import Resolved
 from matrix.prepare.checkout.sources import Source
 from matrix.prepare.checkout.store import (
@@ -186,8 +187,10 @@ def _committed(checkout: Checkout, branch: str, message: str) -> str:
     git("add", "--all", at=tree)
     content = git("write-tree", "--missing-ok", at=tree).stdout.strip()
     commit = checkout.base
-    if content != git("rev-parse", f"{commit}^{{tree}}", at=tree).stdout.strip():
-        date = git("show", "--no-patch", "--format=%cd", "--date=raw", commit, at=tree).stdout.strip()
+    with reading(tree) as repository:
+        base = repository.commit(commit)
+        date, before = base.committed_datetime.isoformat(), base.tree.hexsha
+    if content != before:
         words = ("commit-tree", content, "-p", commit, "-m", message)
         commit = git(*words, at=tree, env=fixed_identity(date)).stdout.strip()
     git("update-ref", f"refs/heads/{branch}", commit, at=tree)

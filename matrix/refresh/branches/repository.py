@@ -5,12 +5,18 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from matrix.ground.errors import EnvironmentFailure, UsageError
 from matrix.ground.files import write_text
 from matrix.prepare.checkout.git import git, is_repository
+from matrix.prepare.checkout.reading import has_commit, reading
 from matrix.prepare.checkout.store import absent_files, store_path
 from matrix.refresh.branches.identity import Identity
+
+if TYPE_CHECKING:
+    from git import Commit as GitCommit
+    from git import Repo
 
 log = logging.getLogger(__name__)
 
@@ -54,19 +60,27 @@ class BranchRepository:
     @property
     def head(self) -> str:
         """Full sha of the tip of the branch."""
-        return _output("rev-parse", "--verify", f"refs/heads/{self.branch}", at=self.bare)
+        with reading(self.bare) as repository:
+            return repository.commit(self._ref).hexsha
 
     @property
     def commits(self) -> tuple[str, ...]:
         """The commits of the branch, oldest first."""
-        listed = _output("rev-list", "--reverse", f"{self.start}..{self.head}", at=self.bare)
-        return tuple(listed.split())
+        with reading(self.bare) as repository:
+            return tuple(commit.hexsha for commit in self._own(repository))
 
     @property
     def subjects(self) -> tuple[str, ...]:
         """First lines of the commits' messages, oldest first."""
-        listed = _output("log", "--reverse", "--format=%s", f"{self.start}..{self.head}", at=self.bare)
-        return tuple(listed.splitlines())
+        with reading(self.bare) as repository:
+            return tuple(str(commit.summary) for commit in self._own(repository))
+
+    @property
+    def _ref(self) -> str:
+        return f"refs/heads/{self.branch}"
+
+    def _own(self, repository: "Repo") -> "Iterator[GitCommit]":
+        return repository.iter_commits(f"{self.start}..{self._ref}", reverse=True)
 
     @property
     def size(self) -> str:
@@ -75,12 +89,15 @@ class BranchRepository:
 
     def contains(self, commit: str) -> bool:
         """Whether a commit is the branch's tip or below it."""
-        words = ("merge-base", "--is-ancestor", commit, self.head)
-        return git(*words, at=self.bare, check=False).exit_code == 0
+        with reading(self.bare) as repository:
+            if not has_commit(repository, commit):
+                return False
+            return repository.is_ancestor(repository.commit(commit), repository.commit(self._ref))
 
     def tree(self, commit: str) -> str:
         """Name of the content of a commit."""
-        return _output("rev-parse", "--verify", f"{commit}^{{tree}}", at=self.bare)
+        with reading(self.bare) as repository:
+            return repository.commit(commit).tree.hexsha
 
     def difference(self, commit: str) -> str:
         """What the branch has otherwise than `commit`, one line per file."""
@@ -150,7 +167,7 @@ class BranchRepository:
         message = f"{commit.message.strip()}\n\n{identity.sign_off}\n"
         words = ("commit-tree", content, "-p", parent, "-m", message)
         made = git(*words, at=tree, env=identity.variables).stdout.strip()
-        git("update-ref", f"refs/heads/{self.branch}", made, parent, at=self.bare)
+        git("update-ref", self._ref, made, parent, at=self.bare)
 
     def _open_bare(self) -> None:
         if not is_repository(self.bare):
@@ -167,8 +184,10 @@ class BranchRepository:
             write_text(self.bare / "shallow", "".join(f"{line}\n" for line in sorted(ends)))
 
     def _open_branch(self, pushed: bool) -> None:
-        ref = f"refs/heads/{self.branch}"
-        if git("rev-parse", "--verify", "--quiet", ref, at=self.bare, check=False).exit_code != 0:
+        ref = self._ref
+        with reading(self.bare) as repository:
+            exists = has_commit(repository, ref)
+        if not exists:
             git("update-ref", ref, self.start, at=self.bare)
         elif not self.contains(self.start):
             if pushed:
@@ -200,7 +219,7 @@ class BranchRepository:
         if self._unfinished.exists():
             self._reset()
         on = git("symbolic-ref", "--quiet", "HEAD", at=path, check=False).stdout.strip()
-        if on != f"refs/heads/{self.branch}":
+        if on != self._ref:
             raise UsageError(f"{path} is on {on or 'no branch'}: check out {self.branch} there")
         if self._is_behind():
             self._reset()
@@ -223,7 +242,7 @@ class BranchRepository:
         path = self.worktree
         metadata = Path(_output("rev-parse", "--absolute-git-dir", at=path))
         (metadata / "index.lock").unlink(missing_ok=True)
-        git("symbolic-ref", "HEAD", f"refs/heads/{self.branch}", at=path)
+        git("symbolic-ref", "HEAD", self._ref, at=path)
         git("read-tree", "HEAD", at=path)
         absent = absent_files(self.store, self.start)
         if absent:

@@ -10,8 +10,8 @@ from difflib import unified_diff
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
+from matrix.ground.yaml_text import parse_yaml
 from matrix.prepare.change import UnrecognisedError, plan_vendoring, vendor_library, write_step
 from tests.prepare.change.miniature import snapshot, write
 from tests.prepare.change.miniature_choice import MODULES, TESTS, make_choice, make_stack
@@ -97,7 +97,7 @@ def test_the_packaged_configuration(choice: Path, solver: Path) -> None:
     vendor_library(choice, solver, "schur")
 
     text = (choice / GENERAL).read_text()
-    section = YAML(typ="safe").load(text)["inversion"]
+    section = parse_yaml(text).value["inversion"]
     assert list(section)[2:4] == ["positive_only_solver", "nnls_algorithm"]
     assert section["positive_only_solver"] == "nnls"
     assert section["nnls_algorithm"] == "schur"

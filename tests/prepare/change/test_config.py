@@ -4,11 +4,11 @@ import ast
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
 import solver
 from matrix.ground.errors import UsageError
 from matrix.ground.layout import SOLVER
+from matrix.ground.yaml_text import parse_yaml
 from matrix.prepare.change import algorithm_names
 from matrix.prepare.change.config import KEPT, NEW, add_settings
 from matrix.prepare.change.templating import template_text
@@ -25,9 +25,7 @@ def test_the_code_has_the_packaged_values_as_defaults() -> None:
         if ast.unparse(call.func) == "nnls_config_from"
     }
 
-    packaged = YAML(typ="safe").load(
-        "\n".join(f"{setting.key}: {setting.value}" for setting in (*KEPT, *NEW))
-    )
+    packaged = parse_yaml("\n".join(f"{setting.key}: {setting.value}" for setting in (*KEPT, *NEW))).value
 
     assert in_code == packaged
 
@@ -44,7 +42,7 @@ def test_the_rest_stays_byte_for_byte(newline: str) -> None:
     ]
     assert add_settings(after) == after
     assert "jaxnnls" not in after
-    section = YAML(typ="safe").load(after)["inversion"]
+    section = parse_yaml(after).value["inversion"]
     assert list(section) == ["check", *(setting.key for setting in (*KEPT, *NEW)), "vmax_factor"]
     columns = {line.index("#") for line in after.splitlines() if line.startswith(ours)}
     assert columns == {GENERAL_YAML.splitlines()[4].index("#")}
@@ -55,7 +53,7 @@ def test_values_that_a_person_chose_are_kept() -> None:
         "  vmax", "  nnls_algorithm: schur\n  vmax"
     )
 
-    section = YAML(typ="safe").load(add_settings(chosen))["inversion"]
+    section = parse_yaml(add_settings(chosen)).value["inversion"]
 
     assert section["nnls_target_kappa"] == 1.0e-6
     assert section["nnls_algorithm"] == "schur"
@@ -70,7 +68,7 @@ def test_an_algorithm_asked_for_is_named_whatever_was_there(there: str | None) -
 
     after = add_settings(before, "pdip")
 
-    assert YAML(typ="safe").load(after)["inversion"]["nnls_algorithm"] == "pdip"
+    assert parse_yaml(after).value["inversion"]["nnls_algorithm"] == "pdip"
     assert after.count("nnls_algorithm:") == 1
     assert add_settings(after) == after
 
@@ -84,6 +82,6 @@ def test_the_names_are_the_solvers_own(tmp_path: Path) -> None:
 def test_a_last_line_without_an_end_is_ended() -> None:
     short = GENERAL_YAML[: GENERAL_YAML.index("  vmax_factor")].rstrip("\n")
 
-    section = YAML(typ="safe").load(add_settings(short))["inversion"]
+    section = parse_yaml(add_settings(short)).value["inversion"]
 
     assert list(section)[-1] == "nnls_forward_only"
