@@ -6,6 +6,9 @@ import sys
 
 import nox
 
+# uv trusts what the machine trusts, as pip and Git do.
+os.environ.setdefault("UV_SYSTEM_CERTS", "true")
+
 nox.needs_version = ">=2024.10.9"
 nox.options.sessions = ["matrix-fp64"]
 nox.options.default_venv_backend = "uv|virtualenv"
