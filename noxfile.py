@@ -223,6 +223,12 @@ def releases(session: nox.Session) -> None:
     _hand_over(session, "matrix.commands.releases", failed=JUDGES_NOTHING)
 
 
+@nox.session(name="docs-tables")
+def docs_tables(session: nox.Session) -> None:
+    """The tables of README and docs from the records of docs/results: nox -s docs-tables -- --run latest."""
+    _hand_over(session, "matrix.report.docs_tables", failed="a table is not up to date")
+
+
 @nox.session
 def doctor(session: nox.Session) -> None:
     """What would stop a run on this machine, and the remedy."""
