@@ -226,14 +226,14 @@ def releases(session: nox.Session) -> None:
 @nox.session(name="docs-tables", tags=["runs"])
 def docs_tables(session: nox.Session) -> None:
     """The tables of README and docs from the records of docs/results: nox -s docs-tables -- --run latest."""
-    _hand_over(session, "matrix.report.docs_tables", failed="a table is not up to date")
+    _hand_over(session, "matrix.commands.docs_tables", failed="a table is not up to date")
 
 
 @nox.session(name="docs-picture", tags=["upkeep"])
 def docs_picture(session: nox.Session) -> None:
     """The picture in the README from a run's report, by a browser: nox -s docs-picture -- latest."""
     _install(session, "tests")
-    _run(session, "matrix.report.docs_picture", failed=JUDGES_NOTHING)
+    _run(session, "matrix.commands.docs_picture", failed=JUDGES_NOTHING)
 
 
 @nox.session(tags=["runs"])
@@ -263,7 +263,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
     session.run("python", "-m", "tests.docs.prose")
-    session.run("python", "-m", "matrix.report.docs_tables", "--check")
+    session.run("python", "-m", "matrix.commands.docs_tables", "--check")
 
 
 @nox.session(tags=["upkeep"])

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import run
-from matrix.layout import REPOSITORY_ROOT
+from matrix.ground.layout import REPOSITORY_ROOT
 
 NOT_IN_A_CLONE = shutil.ignore_patterns(".git", ".matrix", ".nox", ".venv", "__pycache__", ".*_cache")
 README = (REPOSITORY_ROOT / "README.md").read_text(encoding="utf-8")
@@ -21,7 +21,7 @@ LINES = re.findall(r"^python3 run\.py \S+", README.partition("```sh\n")[2].parti
 # What each line is given here, since a whole run takes long: its own program starts all the same.
 IN_SHORT = {
     "python3 run.py matrix-fp64": ("-- --list-shards 1", '"include"'),
-    "python3 run.py tests": ("-- --collect-only -q tests/test_files.py", "test_files.py"),
+    "python3 run.py tests": ("-- --collect-only -q tests/ground/test_files.py", "test_files.py"),
 }
 
 

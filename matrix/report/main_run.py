@@ -6,14 +6,13 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from matrix.errors import UsageError
-from matrix.files import read_bytes, write_text
 from matrix.gates import CHANGE, Outcome, Verdict
-from matrix.judging import Run
-from matrix.plan import SIDES
-from matrix.record import Record
+from matrix.ground.errors import UsageError
+from matrix.ground.files import read_bytes, write_text
+from matrix.records.cell import Record
 from matrix.report.rows import ending, overall
-from matrix.report.runs import machines_of
+from matrix.report.runs import Run, machines_of
+from matrix.run.plan import SIDES
 
 PACKAGES = ("autolens", "autoarray", "jax", "jaxlib", "jaxnnls", "numpy", "scipy")
 

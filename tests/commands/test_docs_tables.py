@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from matrix.errors import UsageError
-from matrix.report import docs_tables
-from matrix.report.docs_tables import PAGES, TABLES, main, up_to_date
+from matrix.commands import docs_tables
+from matrix.commands.docs_tables import PAGES, TABLES, main, up_to_date
+from matrix.ground.errors import UsageError
 from matrix.report.main_run import Speed, main_run_of, read_main_run, write_main_run
 from matrix.report.runs import load_run
 from tests.factory import make_record

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from matrix.console import open_console
-from matrix.errors import EnvironmentFailure, UsageError, exit_code_of
-from matrix.layout import REPOSITORY_ROOT, open_layout
-from matrix.options import add_root
+from matrix.ground.console import open_console
+from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
+from matrix.ground.layout import REPOSITORY_ROOT, open_layout
+from matrix.ground.options import add_root
 from matrix.report.runs import find_run
 
 PICTURE = REPOSITORY_ROOT / "docs" / "report.png"

@@ -8,12 +8,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from matrix.branches.markdown import markdown_table
-from matrix.console import open_console
-from matrix.errors import exit_code_of
-from matrix.files import write_text
-from matrix.layout import REPOSITORY_ROOT, open_layout
-from matrix.options import add_root
+from matrix.ground.console import open_console
+from matrix.ground.errors import exit_code_of
+from matrix.ground.files import write_text
+from matrix.ground.layout import REPOSITORY_ROOT, open_layout
+from matrix.ground.options import add_root
+from matrix.refresh.branches.markdown import markdown_table
 from matrix.report.main_run import MainRun, main_run_of, read_main_run, write_main_run
 from matrix.report.runs import find_run, load_run
 
