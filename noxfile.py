@@ -6,6 +6,9 @@ import sys
 
 import nox
 
+# uv trusts what the machine trusts, as pip and Git do.
+os.environ.setdefault("UV_SYSTEM_CERTS", "true")
+
 nox.needs_version = ">=2024.10.9"
 nox.options.sessions = ["matrix-fp64"]
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -60,45 +63,45 @@ def _install_solver(session: nox.Session, lock: str) -> None:
         _install(session, lock, f"solver-{build}")
 
 
-@nox.session(name="matrix-fp64")
+@nox.session(name="matrix-fp64", tags=["main"])
 def matrix_fp64(session: nox.Session) -> None:
     """Six pipelines in float64, baseline against candidate, every gate judged."""
     _hand_over(session, "matrix", "fp64")
 
 
-@nox.session(name="matrix-mp")
+@nox.session(name="matrix-mp", tags=["main"])
 def matrix_mp(session: nox.Session) -> None:
     """The same under the library's mixed precision, and how far it moves from float64."""
     _hand_over(session, "matrix", "mp")
 
 
-@nox.session
+@nox.session(tags=["main"])
 def canary(session: nox.Session) -> None:
     """The float64 matrix on the newest of everything, where a library of a new shape is no failure."""
     session.install("-e", ".")
     _run(session, "matrix.commands.canary", failed="a gate failed")
 
 
-@nox.session
+@nox.session(tags=["change"])
 def audit(session: nox.Session) -> None:
     """Result files that are float32 under a float64 label, found by their digits: nox -s audit -- PATH..."""
     _hand_over(session, "matrix.diagnose.audit.session", failed="float32 under a float64 label")
 
 
-@nox.session
+@nox.session(tags=["main"])
 def scripts(session: nox.Session) -> None:
     """The workspaces' own JAX scripts as they are, baseline against candidate."""
     _hand_over(session, "matrix", "fp64", "--check", "scripts")
 
 
-@nox.session
+@nox.session(tags=["solver"])
 def assertions(session: nox.Session) -> None:
     """The solver on systems with a known optimum: answers and gradients, alone and in a batch."""
     _install_solver(session, "solver")
     _run(session, "matrix.commands.assertions", failed="a system was not solved", JAX_ENABLE_X64="True")
 
 
-@nox.session(name="hlo-audit")
+@nox.session(name="hlo-audit", tags=["change"])
 def hlo_audit(session: nox.Session) -> None:
     """What of the gradient's machinery is compiled into the likelihood: nox -s hlo-audit -- PIPELINE."""
     _hand_over(
@@ -108,7 +111,7 @@ def hlo_audit(session: nox.Session) -> None:
     )
 
 
-@nox.session
+@nox.session(tags=["change"])
 def detect(session: nox.Session) -> None:
     """Planted defects, one at a time, each with the gate that must catch it: nox -s detect -- [WORD...]."""
     # Some are caught by our tests, which import the solver.
@@ -116,134 +119,156 @@ def detect(session: nox.Session) -> None:
     _run(session, "tests.detect", failed="a planted defect was missed, or a clean tree raised an alarm")
 
 
-@nox.session(name="refresh-artifacts")
+@nox.session(name="refresh-artifacts", tags=["change"])
 def refresh_artifacts(session: nox.Session) -> None:
     """From a green run: result files, constants, and the branches with their pull-request texts."""
     _hand_over(session, "matrix.commands.refresh_artifacts", failed="a constant drifted beyond its tolerance")
 
 
-@nox.session
+@nox.session(tags=["runs"])
 def report(session: nox.Session) -> None:
     """The runs of several machines as one, judged anew: nox -s report -- DIR..."""
     _hand_over(session, "matrix.commands.report", failed="a gate failed")
 
 
-@nox.session
+@nox.session(tags=["machines"])
 def hpc(session: nox.Session) -> None:
     """The matrix on a Slurm cluster: nox -s hpc -- check | push | submit | jobs | wait | pull."""
     _hand_over(session, "matrix.commands.hpc", failed="a job did not pass")
 
 
-@nox.session
+@nox.session(tags=["machines"])
 def pack(session: nox.Session) -> None:
     """Environments, checkouts and code in one file, for a machine without internet."""
     _hand_over(session, "matrix.commands.pack", failed=JUDGES_NOTHING)
 
 
-@nox.session
+@nox.session(tags=["solver"])
 def bench(session: nox.Session) -> None:
     """The solver against jaxnnls, interleaved in one process, in ratios and Cholesky equivalents."""
     _install_solver(session, "bench")
     _run(session, "matrix.diagnose.bench.session", failed=JUDGES_NOTHING)
 
 
-@nox.session
+@nox.session(tags=["solver"])
 def systems(session: nox.Session) -> None:
     """A likelihood's systems as files, other lens models' and settings' too: nox -s systems -- PIPELINE..."""
     _hand_over(session, "matrix.diagnose.systems.session", failed=JUDGES_NOTHING)
 
 
-@nox.session
+@nox.session(tags=["solver"])
 def survey(session: nox.Session) -> None:
     """Algorithms and their parameters, by four criteria: nox -s survey -- --systems FOLDER."""
     _install_solver(session, "solver")
     _run(session, "matrix.diagnose.survey.session", failed=JUDGES_NOTHING)
 
 
-@nox.session
+@nox.session(tags=["solver"])
 def corpus(session: nox.Session) -> None:
     """A release's own solvers and ours on a corpus of systems, by upstream's rule: nox -s corpus -- KIND"""
     _hand_over(session, "matrix.diagnose.corpus.session", failed=JUDGES_NOTHING)
 
 
-@nox.session
+@nox.session(tags=["measure"])
 def probe(session: nox.Session) -> None:
     """Where a likelihood's time goes, step by step, alone and under vmap: nox -s probe -- PIPELINE..."""
     _hand_over(session, "matrix.diagnose.probe.session", failed=JUDGES_NOTHING)
 
 
-@nox.session
+@nox.session(tags=["measure"])
 def profile(session: nox.Session) -> None:
     """One config's result file and picture, with step timings: nox -s profile -- PIPELINE."""
     _hand_over(session, "matrix.commands.profile", failed=JUDGES_NOTHING)
 
 
-@nox.session
+@nox.session(tags=["measure"])
 def batch(session: nox.Session) -> None:
     """Time and memory against the batch size, baseline against candidate: nox -s batch -- PIPELINE..."""
     _hand_over(session, "matrix.diagnose.batch.session", failed=JUDGES_NOTHING)
 
 
-@nox.session
+@nox.session(tags=["measure"])
 def sweep(session: nox.Session) -> None:
     """Solver settings through the likelihood; would a config change alone do: nox -s sweep -- PIPELINE..."""
     _hand_over(session, "matrix.diagnose.sweep.session", failed=JUDGES_NOTHING)
 
 
-@nox.session(name="probe-float32")
+@nox.session(name="probe-float32", tags=["measure"])
 def probe_float32(session: nox.Session) -> None:
     """What float32 does to the baseline's likelihood: nox -s probe-float32 -- PIPELINE..."""
     _hand_over(session, "matrix.diagnose.float32.session", failed=JUDGES_NOTHING)
 
 
-@nox.session(name="gpu-program")
+@nox.session(name="gpu-program", tags=["measure"])
 def gpu_program(session: nox.Session) -> None:
     """A likelihood compiled for a GPU that need not be there: nox -s gpu-program -- PIPELINE..."""
     _hand_over(session, "matrix.diagnose.gpu_program.session", failed=JUDGES_NOTHING)
 
 
-@nox.session
+@nox.session(tags=["runs"])
 def compare(session: nox.Session) -> None:
     """Two runs side by side: nox -s compare -- RUN_A RUN_B"""
     _hand_over(session, "matrix.commands.compare", failed=JUDGES_NOTHING)
 
 
-@nox.session
+@nox.session(tags=["runs"])
 def trend(session: nox.Session) -> None:
     """Evidence and time of all kept runs, one class of machine at a time."""
     _hand_over(session, "matrix.commands.trend", failed=JUDGES_NOTHING)
 
 
-@nox.session
+@nox.session(tags=["runs"])
 def releases(session: nox.Session) -> None:
     """Which releases vendoring knows, and which reproduced their constants in the kept runs."""
     _hand_over(session, "matrix.commands.releases", failed=JUDGES_NOTHING)
 
 
-@nox.session
+@nox.session(name="docs-tables", tags=["runs"])
+def docs_tables(session: nox.Session) -> None:
+    """The tables of README and docs from the records of docs/results: nox -s docs-tables -- --run latest."""
+    _hand_over(session, "matrix.commands.docs_tables", failed="a table is not up to date")
+
+
+@nox.session(name="docs-picture", tags=["upkeep"])
+def docs_picture(session: nox.Session) -> None:
+    """The picture in the README from a run's report, by a browser: nox -s docs-picture -- latest."""
+    _install(session, "tests")
+    _run(session, "matrix.commands.docs_picture", failed=JUDGES_NOTHING)
+
+
+@nox.session(tags=["runs"])
 def doctor(session: nox.Session) -> None:
     """What would stop a run on this machine, and the remedy."""
     _hand_over(session, "matrix.commands.doctor", failed=JUDGES_NOTHING)
 
 
-@nox.session
+@nox.session(tags=["upkeep"])
 def lock(session: nox.Session) -> None:
     """The files of locks/ anew, with the newest packages: nox -s lock -- ours, or a known release."""
     _hand_over(session, "matrix.prepare.locking", failed=JUDGES_NOTHING)
 
 
-@nox.session
+@nox.session(tags=["upkeep"])
 def tests(session: nox.Session) -> None:
     """The tests of the harness and of the solver, with an end-to-end matrix at smoke scale."""
     _install(session, "tests")
     session.run("python", "-m", "pytest", "-n", "2", *BY_FILE, *session.posargs)
 
 
-@nox.session
+@nox.session(tags=["upkeep"])
 def lint(session: nox.Session) -> None:
-    """Style, types, and which room may import which."""
+    """Style, types, which room may import which, prose, and whether docs' tables are as the records say."""
     _install(session, "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
     session.run("lint-imports", "--no-cache")
+    session.run("python", "-m", "tests.docs.prose")
+    session.run("python", "-m", "matrix.commands.docs_tables", "--check")
+
+
+@nox.session(tags=["upkeep"])
+def docs(session: nox.Session) -> None:
+    """The site of the documentation, in docs/_build/html; a warning is an error."""
+    session.install("--require-hashes", "-r", "locks/docs.txt")
+    session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html")

@@ -13,5 +13,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(arguments)
 
 
+def console() -> int:
+    """The script `nnls-matrix`: the same, with an exit code whatever happens."""
+    return exit_code_of(main)
+
+
 if __name__ == "__main__":
-    raise SystemExit(exit_code_of(main))
+    raise SystemExit(console())

@@ -24,12 +24,27 @@ NOT_IN_A_CHECKOUT = shutil.ignore_patterns(
 STEERING = ("PYTHON", "VIRTUAL_ENV", "MATRIX_", "GITHUB_", "RUNNER_", "NOX", "JAX_", "PYTEST_")
 
 
+GITHUB = {
+    "ref": "refs/heads/main",
+    "sha": "0" * 40,
+    "actor": "somebody",
+    "actor_id": "1",
+    "repository": "somebody/nnls-matrix",
+    "run_id": "7",
+    "server_url": "https://github.com",
+    "token": "",
+}
+
+
 class Context(dict[str, Any]):
     """A context of an expression: members by dot, and nothing where there is none, as GitHub has it."""
 
     def __getattr__(self, name: str) -> Any:
-        value = self.get(name, "")
+        value = self[name]
         return Context(value) if isinstance(value, Mapping) else value
+
+    def __missing__(self, name: str) -> str:
+        return ""
 
 
 @dataclass
@@ -73,6 +88,8 @@ class Run:
         What the person who started it chose.
     variables
         More environment for every step.
+    event
+        What started it, as GitHub's context says: its name and the payload.
     restored
         Path in a workspace to a folder that is linked there, as a restored cache would lie there.
     """
@@ -81,12 +98,18 @@ class Run:
     folder: Path
     inputs: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
+    event: Mapping[str, Any] = field(default_factory=lambda: {"event_name": "push", "event": {"action": ""}})
     restored: Mapping[str, Path] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
 
     @property
     def document(self) -> Any:
         return parse_yaml((WORKFLOWS / f"{self.workflow}.yml").read_text()).value
+
+    def variable(self, name: str) -> str:
+        """What the workflow sets a variable to, for all its jobs."""
+        worker = _Worker(self, next(iter(self.document["jobs"])), Context())
+        return worker._text(self.document["env"][name])
 
     def job(self, name: str, /, **matrix: str) -> Job:
         """Carry a job out, with these values of its job matrix."""
@@ -115,7 +138,7 @@ class _Worker:
             "needs": Context(needs),
             "steps": self.steps,
             "inputs": Context(run.inputs),
-            "github": Context(ref="refs/heads/main", actor="somebody", actor_id="1", event_name="push"),
+            "github": Context({**GITHUB, **run.event}),
             "runner": Context(os="Linux"),
             "secrets": Context(),
             "env": Context(),
@@ -125,6 +148,8 @@ class _Worker:
             "failure": lambda: self.job.result == "failure",
             "hashFiles": lambda *_: "0" * 64,
             "fromJSON": json.loads,
+            "contains": lambda found, wanted: wanted in found,
+            "each": lambda found, name: [one[name] for one in found],
         }
 
     def work(self) -> Job:
@@ -150,12 +175,15 @@ class _Worker:
 
     def _value(self, expression: str) -> Any:
         """An expression's value: GitHub's operators are Python's by other names."""
-        python = expression.replace("||", " or ").replace("&&", " and ")
+        python = " ".join(expression.split()).replace("||", " or ").replace("&&", " and ")
+        python = re.sub(r"([\w.]+)\.\*\.(\w+)", r"each(\1, '\2')", python)
         python = re.sub(r"!(?!=)", " not ", python).strip()
         return eval(python, {"__builtins__": {}, "true": True, "false": False}, self.contexts)
 
     def _text(self, text: object) -> str:
-        return re.sub(r"\$\{\{(.*?)\}\}", lambda match: str(self._value(match[1])), str(text))
+        return re.sub(
+            r"\$\{\{(.*?)\}\}", lambda match: str(self._value(match[1])), str(text), flags=re.DOTALL
+        )
 
     def _texts(self, mapping: Mapping[str, object]) -> dict[str, str]:
         return {name: self._text(text) for name, text in mapping.items()}
@@ -197,7 +225,9 @@ class _Worker:
         return done.returncode == 0
 
     def _use(self, step: Mapping[str, Any]) -> bool:
-        action = step["uses"].partition("@")[0].removeprefix("actions/")
+        if "id" in step:
+            self.steps[step["id"]] = {"outputs": {}}
+        action = step["uses"].partition("@")[0].removeprefix("actions/").removeprefix("$/.github/actions/")
         return ACTIONS[action](self, Context(self._texts(step.get("with", {}))))
 
     def _checkout(self, _: Context) -> bool:
@@ -213,10 +243,6 @@ class _Worker:
         self.path = f"{self.folder / 'python' / 'bin'}:{Path(sys.base_prefix) / 'bin'}:{self.path}"
         return True
 
-    def _cache(self, _: Context) -> bool:
-        """Packages come from wherever they come from here."""
-        return True
-
     def _upload(self, given: Context) -> bool:
         names = given["path"].split()
         # Of several paths an artifact holds what is below the folder they share.
@@ -225,7 +251,9 @@ class _Worker:
         found = [name for name in names if (self.workspace / name).exists()]
         if not found or (hidden and given.get("include-hidden-files") != "True"):
             return given.get("if-no-files-found") != "error"
-        artifact = self.run.folder / "artifacts" / given["name"]
+        # What is not archived is called what its file is called.
+        archived = given.get("archive") != "False"
+        artifact = self.run.folder / "artifacts" / (given["name"] if archived else "")
         for name in found:
             origin, target = self.workspace / name, artifact / Path(name).relative_to(shared)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -246,7 +274,7 @@ class _Worker:
 ACTIONS: Mapping[str, Callable[[_Worker, Context], bool]] = {
     "checkout": _Worker._checkout,
     "setup-python": _Worker._setup_python,
-    "cache": _Worker._cache,
+    "setup": _Worker._setup_python,
     "upload-artifact": _Worker._upload,
     "download-artifact": _Worker._download,
 }

@@ -135,6 +135,7 @@ def own_environments(project: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     return {
         "nox": tuple(groups["nox"]),
         "build": tuple(groups["build"]),
+        "docs": tuple(groups["docs"]),
         "driver": driver,
         "lint": with_extras("lint", "solver-tests"),
         "solver": with_extras("solver-tests"),

@@ -31,14 +31,14 @@ def annotate(console: Console, verdicts: Iterable[Verdict]) -> None:
         if verdict.outcome is Outcome.FAIL:
             where = " ".join(filter(None, (verdict.gate, verdict.pipeline, verdict.side)))
             console.print(
-                f"::error title={_escaped(where)}::{_escaped(verdict.message)}", markup=False, soft_wrap=True
+                f"::error title={_property(where)}::{_escaped(verdict.message)}", markup=False, soft_wrap=True
             )
 
 
 def notice(title: str, message: str) -> None:
     """Put a line that is no failure at the head of the job's page."""
     if in_ci():
-        print(f"::notice title={_escaped(title)}::{_escaped(message)}", flush=True)
+        print(f"::notice title={_property(title)}::{_escaped(message)}", flush=True)
 
 
 def summarise(text: str) -> None:
@@ -54,8 +54,13 @@ def in_ci() -> bool:
     return os.environ.get("CI", "").lower() in ("true", "1")
 
 
-def _escaped(text: str) -> str:
-    """Escape what would end a workflow command, or its property, early."""
-    for character, code in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"), (":", "%3A"), (",", "%2C")):
-        text = text.replace(character, code)
-    return text
+def _escaped(message: str) -> str:
+    """A message in which nothing ends the workflow command early; any other character is shown as it is."""
+    for character, code in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A")):
+        message = message.replace(character, code)
+    return message
+
+
+def _property(text: str) -> str:
+    """The value of a property, which a colon or a comma would end too."""
+    return _escaped(text).replace(":", "%3A").replace(",", "%2C")

@@ -12,11 +12,26 @@ from matrix.report.rows import (
     MISSING,
     caption,
     concerned,
+    failures,
     iterations_of,
     overall,
     table_rows,
 )
 from matrix.run.plan import Plan
+
+_CELL_HEADINGS = (
+    "cell",
+    "eager s",
+    "JIT compile s",
+    "JIT ms",
+    "vmap compile s",
+    "vmap ms/lane",
+    "peak GiB",
+    "solver",
+    "K",
+    "iterations",
+    "KKT residual",
+)
 
 
 def write_summary(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> None:
@@ -29,45 +44,49 @@ def write_summary(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[
         caption(plan, records),
         "## The change",
         _table(CHANGE_HEADINGS, (cells for cells, _ in change_rows(verdicts))),
-        "## Gates",
-        _table(
-            ("pipeline", "gate", "side", "verdict", "what was found"),
-            (_gate_row(verdict) for verdict in verdicts if _was_tried(plan, verdict, records)),
-        ),
-        "## Times and solves",
-        _table(
-            (
-                "cell",
-                "eager s",
-                "JIT compile s",
-                "JIT ms",
-                "vmap compile s",
-                "vmap ms/lane",
-                "peak GiB",
-                "solver",
-                "K",
-                "iterations",
-                "KKT residual",
-            ),
-            _cell_rows(plan, records),
-        ),
-        "## Provenance",
-        _table(
-            ("repository", "purpose", "ref", "commit"),
-            (
-                (c.name, c.purpose, c.ref, f"`{c.commit}`" + (" (source dirty)" if c.dirty else ""))
-                for c in plan.checkouts
-            ),
-        ),
+        *_failed(plan, records, verdicts),
+        _folded("Every gate of the pipelines", _gates(_tried(plan, records, verdicts))),
+        _folded("Times and solves", _table(_CELL_HEADINGS, _cell_rows(plan, records))),
+        _folded("Provenance", *_provenance(plan, records)),
+    ]
+    write_text(plan.folder / "summary.md", "\n\n".join(parts) + "\n")
+
+
+def _failed(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> list[str]:
+    """What a reader has to see at once, where there is any."""
+    found = failures(_tried(plan, records, verdicts))
+    return ["## What failed", _gates(found)] if found else []
+
+
+def _gates(verdicts: Iterable[Verdict]) -> str:
+    headings = ("pipeline", "gate", "side", "verdict", "what was found")
+    return _table(headings, (_gate_row(verdict) for verdict in verdicts))
+
+
+def _folded(title: str, *parts: str) -> str:
+    """Parts that are there when somebody asks for them; the blank lines let Markdown be read inside."""
+    return "\n\n".join((f"<details><summary>{title}</summary>", *parts, "</details>"))
+
+
+def _provenance(plan: Plan, records: Mapping[str, Record]) -> list[str]:
+    rows = (
+        (c.name, c.purpose, c.ref, f"`{c.commit}`" + (" (source dirty)" if c.dirty else ""))
+        for c in plan.checkouts
+    )
+    return [
+        _table(("repository", "purpose", "ref", "commit"), rows),
         *(f"Still declared outside the library: {line}" for line in plan.residual_dependencies),
         *_machines(records),
     ]
-    write_text(plan.folder / "summary.md", "\n\n".join(parts) + "\n")
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _tried(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> list[Verdict]:
+    return [verdict for verdict in verdicts if _was_tried(plan, verdict, records)]
 
 
 def _was_tried(plan: Plan, verdict: Verdict, records: Mapping[str, Record]) -> bool:

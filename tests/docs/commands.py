@@ -75,7 +75,7 @@ def commands(page: Path, sessions: Sequence[str]) -> list[Command]:
     lines = [line for block in shell_blocks(page) for line in block.replace("\\\n", " ").splitlines()]
     shown = [part for line in lines for part in _parts(line)]
     for span in spans(page):
-        if re.match(r"nox -s \w|python3? -m \w", span):
+        if re.match(r"nox -s \w|python3? (-m|run\.py) \w", span):
             shown.append(span)
         elif span.split(" ")[0] in sessions and " -- " in span:
             shown.append(f"nox -s {span}")

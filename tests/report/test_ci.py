@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from rich.console import Console
@@ -17,15 +18,20 @@ from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.ground.yaml_text import parse_yaml
 from matrix.prepare.planning import PIPELINES, selected_checks
 from matrix.report.ci import annotate, folded
+from tests.actions import GITHUB, Job, Run
 
 WORKFLOWS = sorted((REPOSITORY_ROOT / ".github" / "workflows").glob("*.yml"))
 # What a job may do besides reading this repository, for the jobs that may.
-PERMISSIONS = {("canary", "tell"): {"contents": "read", "issues": "write"}}
+PERMISSIONS = {
+    ("canary", "tell"): {"contents": "read", "issues": "write"},
+    ("matrix", "comment"): {"pull-requests": "write"},
+}
+SETUP = REPOSITORY_ROOT / ".github" / "actions" / "setup" / "action.yml"
 LOCKED_INSTALL = (
     "python -m pip install --require-hashes -r locks/driver.txt\n"
     "python -m pip install --no-deps --no-build-isolation .\n"
 )
-BAD = Verdict("parity", "imaging-mge", "candidate", Outcome.FAIL, "off by 100%: 1,2\nsee the log")
+BAD = Verdict("gate 3: a, b", "imaging-mge", "candidate", Outcome.FAIL, "off by 100%: 1,2\nsee the log")
 GOOD = Verdict("parity", "imaging-mge", "baseline", Outcome.PASS, "fine")
 
 
@@ -45,7 +51,7 @@ def test_folds_and_annotations_in_ci(
         "::group::[cells]",
         "inside",
         "::endgroup::",
-        "::error title=parity imaging-mge candidate::off by 100%25%3A 1%2C2%0Asee the log",
+        "::error title=gate 3%3A a%2C b imaging-mge candidate::off by 100%25: 1,2%0Asee the log",
     ]
 
 
@@ -60,16 +66,19 @@ def load(path: Path) -> Any:
 
 def test_workflows_fit_the_published_schema() -> None:
     pytest.importorskip("check_jsonschema", reason="the extra workflow-tests is not installed")
-    words = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
-    done = subprocess.run([*words, *WORKFLOWS], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
+    words = [sys.executable, "-m", "check_jsonschema", "--builtin-schema"]
+    for schema, paths in (("vendor.github-workflows", WORKFLOWS), ("vendor.github-actions", [SETUP])):
+        done = subprocess.run([*words, schema, *paths], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
 
 
 def test_linter_finds_nothing() -> None:
     linter = Path(sys.executable).parent / "zizmor"
     if not linter.exists():
         pytest.skip("the extra workflow-tests is not installed")
-    done = subprocess.run([linter, "--offline", *WORKFLOWS], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [linter, "--offline", *WORKFLOWS, SETUP], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout
 
 
@@ -81,9 +90,9 @@ def test_workflow_is_pinned_bounded_and_modest(path: Path) -> None:
     for name, job in document["jobs"].items():
         assert job.get("permissions") == PERMISSIONS.get((path.stem, name))
         assert job["timeout-minutes"] > 0
-    used = re.findall(r"uses: (.*)", path.read_text())
-    assert used
-    assert all(re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line) for line in used)
+    used = re.findall(r"uses: (.*)", path.read_text() + SETUP.read_text())
+    pinned = r"actions/[a-z-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+|\$/\.github/actions/setup"
+    assert all(re.fullmatch(pinned, line) for line in used)
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
@@ -142,22 +151,104 @@ def test_canary_s_news_are_told_where_there_are_some(news: bool, tmp_path: Path)
         assert (tmp_path / "output").read_text() == "news=true\n"
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_caches_are_named_after_their_content(path: Path) -> None:
-    for job in load(path)["jobs"].values():
-        for step in job["steps"]:
-            if step.get("uses", "").startswith("actions/cache@"):
-                assert "hashFiles('locks/**')" in step["with"]["key"]
+def test_downloads_are_kept_once_for_all_jobs_and_named_after_the_locks() -> None:
+    (cache,) = (s for s in load(SETUP)["runs"]["steps"] if s.get("uses", "").startswith("actions/cache@"))
+    assert "hashFiles('locks/**')" in cache["with"]["key"]
+    for path in WORKFLOWS:
+        assert "actions/cache@" not in path.read_text()
 
 
 @pytest.mark.parametrize("path", [*WORKFLOWS, REPOSITORY_ROOT / ".ci" / "run"], ids=lambda path: path.name)
 def test_nothing_is_installed_that_is_not_locked(path: Path) -> None:
-    lines = [line for line in path.read_text().splitlines() if "pip install" in line]
-    assert lines
-    for line in lines:
+    lines = [line.strip() for line in path.read_text().splitlines()]
+    installs = [line for line in lines if "pip install" in line]
+    assert installs or [line for line in lines if re.search(r"python3? run\.py ", line)]
+    for line in installs:
         assert re.search(r" --require-hashes -r locks/\w+\.txt$| --no-deps --no-build-isolation \.$", line), (
             line
         )
+
+
+def test_every_test_is_in_one_of_the_parallel_jobs() -> None:
+    """What one part leaves out, another has."""
+    entries = load(REPOSITORY_ROOT / ".github" / "workflows" / "tests.yml")["jobs"]["tests"]["strategy"][
+        "matrix"
+    ]
+    which = {entry["part"]: entry["which"].split() for entry in entries["include"] if "part" in entry}
+    assert set(which) == set(entries["part"])
+    whole, *left_out = which.pop("harness")
+    assert whole == "tests"
+    assert sorted(f"--ignore={path}" for words in which.values() for path in words) == sorted(left_out)
+    for path in (path for words in which.values() for path in words):
+        assert (REPOSITORY_ROOT / path).exists(), path
+
+
+def pull_request(*labels: str) -> dict[str, Any]:
+    """What GitHub says of a pull request of this repository."""
+    head = {"repo": {"full_name": GITHUB["repository"]}}
+    request = {"number": 12, "labels": [{"name": label} for label in labels], "head": head}
+    return {"event_name": "pull_request", "event": {"action": "opened", "pull_request": request}}
+
+
+@pytest.mark.parametrize(
+    ("given", "scale"),
+    [
+        ({}, "production"),
+        ({"inputs": {"scale": "smoke"}}, "smoke"),
+        ({"event": pull_request()}, "smoke"),
+        ({"event": pull_request("documentation")}, "smoke"),
+        ({"event": pull_request("documentation", "production")}, "production"),
+    ],
+)
+def test_pull_request_is_tried_in_small_unless_a_label_asks_for_more(
+    given: dict[str, Any], scale: str, tmp_path: Path
+) -> None:
+    assert Run("matrix", tmp_path, **given).variable("SCALE") == scale
+
+
+def test_sides_of_a_pipeline_never_run_at_once() -> None:
+    steps = load(REPOSITORY_ROOT / ".github" / "workflows" / "matrix.yml")["jobs"]["shard"]["steps"]
+    (command,) = (step["run"] for step in steps if step.get("name") == "Run the shard")
+    assert " -- -n 1 " in command
+
+
+def test_job_that_writes_the_comment_runs_nobody_s_code() -> None:
+    jobs = load(REPOSITORY_ROOT / ".github" / "workflows" / "matrix.yml")["jobs"]
+    assert [name for name, job in jobs.items() if "github.token" in json.dumps(job)] == ["comment"]
+    download, write = jobs["comment"]["steps"]
+    assert download["uses"].startswith("actions/download-artifact@")
+    assert set(re.findall(r"^ *(?:id=\"\$\()?(\w+) ", write["run"], flags=re.MULTILINE)) <= {
+        *("echo", "gh", "if", "else", "fi")
+    }
+
+
+@pytest.mark.parametrize("found", ["", "4711"])
+def test_pull_request_has_one_comment_that_is_brought_up_to_date(found: str, tmp_path: Path) -> None:
+    artifact, tools = tmp_path / "artifacts" / "summary", tmp_path / "tools"
+    for folder in (artifact, tools):
+        folder.mkdir(parents=True)
+    (artifact / "summary.md").write_text("# the table `$(exit 1)`\n" + "x" * 70_000)
+    gh, log = tools / "gh", tmp_path / "log"
+    gh.write_text(
+        f'#!/bin/sh\necho "$*" >> {log}\ncase "$*" in *--paginate*) echo {found};; esac\n'
+        f"test ! -f comment.md || cp comment.md {tmp_path}\n"
+    )
+    gh.chmod(0o755)
+    variables = {"PATH": f"{tools}:{os.environ['PATH']}"}
+    run = Run("matrix", tmp_path, event=pull_request())
+    run.jobs["report"] = Job(outputs={"page": "https://example.org/page"})
+    with mock.patch.dict(os.environ, variables):
+        job = run.job("comment")
+    assert job.result == "success", job.log
+    *_, written = log.read_text().splitlines()
+    where = "issues/comments/4711" if found else "issues/12/comments"
+    assert written.startswith(
+        f"api --method {'PATCH' if found else 'POST'} repos/somebody/nnls-matrix/{where} "
+    )
+    comment = (tmp_path / "comment.md").read_text()
+    assert comment.startswith("<!-- nnls-matrix -->\n# the table `$(exit 1)`\n")
+    assert len(comment) < 65_536
+    assert "[The report](https://example.org/page)" in comment
 
 
 def test_job_with_the_token_installs_from_the_lock_alone() -> None:

@@ -66,6 +66,20 @@ def test_summary_holds_gates_times_and_provenance(tmp_path: Path) -> None:
     assert "imaging-delaunay | parity" not in summary
 
 
+def test_summary_folds_what_passed_and_shows_what_failed(tmp_path: Path) -> None:
+    plan, _ = report(tmp_path / "red", jit=evaluation(EVIDENCE * 1.01))
+    shown, *folded = (plan.folder / "summary.md").read_text().split("<details>")
+    assert "| imaging-pixelization | constant | candidate | ✗ FAIL (regressed) |" in shown
+    assert "✓ pass" not in shown.partition("## What failed")[2]
+    assert [part.partition("</summary>")[0].strip() for part in folded] == [
+        "<summary>Every gate of the pipelines",
+        "<summary>Times and solves",
+        "<summary>Provenance",
+    ]
+    plan, _ = report(tmp_path / "green")
+    assert "What failed" not in (plan.folder / "summary.md").read_text()
+
+
 def test_verdicts_are_standard_json_even_with_nan(tmp_path: Path) -> None:
     plan, _ = report(tmp_path, jit=evaluation(math.nan))
 

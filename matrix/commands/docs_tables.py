@@ -1,0 +1,253 @@
+"""`nox -s docs-tables`: every table of figures in README and docs, from the records of docs/results."""
+
+import argparse
+import json
+import re
+import statistics
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from matrix.ground.console import open_console
+from matrix.ground.errors import exit_code_of
+from matrix.ground.files import write_text
+from matrix.ground.layout import REPOSITORY_ROOT, open_layout
+from matrix.ground.options import add_root
+from matrix.refresh.branches.markdown import markdown_table
+from matrix.report.main_run import MainRun, main_run_of, read_main_run, write_main_run
+from matrix.report.runs import find_run, load_run
+
+RESULTS = REPOSITORY_ROOT / "docs" / "results"
+PAGES = (REPOSITORY_ROOT / "README.md", REPOSITORY_ROOT / "docs" / "benchmarks.md")
+_MARKED = re.compile(r"(<!-- (?P<name>[\w-]+): begin -->\n).*?(<!-- (?P=name): end -->)", re.DOTALL)
+Rows = list[dict[str, Any]]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Bring the tables up to date; 0, with `--check` 1 where they are not, 2 or 3 on trouble."""
+    parser = argparse.ArgumentParser(prog="nox -s docs-tables --", description=__doc__, allow_abbrev=False)
+    add_root(parser)
+    parser.add_argument("--run", metavar="RUN", help="first make the record of this run, or of `latest`")
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 if a table is not up to date")
+    options = parser.parse_args(arguments)
+    return exit_code_of(lambda: _tables(options))
+
+
+def _tables(options: argparse.Namespace) -> int:
+    console = open_console()
+    if options.run is not None:
+        run = main_run_of(load_run(find_run(open_layout(options.root).runs, options.run)))
+        path = RESULTS / f"matrix-{run.precision}.json"
+        write_main_run(path, run)
+        console.print(f"written     {path}")
+    old = [page for page in PAGES if up_to_date(page.read_text(encoding="utf-8")) != page.read_text("utf-8")]
+    for page in old:
+        if options.check:
+            console.print(f"{page} is not as docs/results says: nox -s docs-tables", markup=False)
+        else:
+            write_text(page, up_to_date(page.read_text(encoding="utf-8")))
+            console.print(f"written     {page}")
+    return int(options.check and bool(old))
+
+
+def up_to_date(text: str) -> str:
+    """A page with every marked block made anew.
+
+    Raises
+    ------
+    KeyError
+        A mark names no table.
+    """
+    return _MARKED.sub(lambda found: f"{found[1]}{TABLES[found['name']]()}\n{found[3]}", text)
+
+
+# The main run
+
+
+def _main_run() -> str:
+    run = read_main_run(RESULTS / "matrix-fp64.json")
+    return "\n\n".join((_pipelines(run), _judged(run), _conditions(run)))
+
+
+def _main_run_in_full() -> str:
+    run = read_main_run(RESULTS / "matrix-fp64.json")
+    gates = markdown_table(
+        ("gate of the change", "verdict", "what was found"),
+        [(gate.name, gate.outcome, gate.message) for gate in run.change],
+    )
+    versions = markdown_table(
+        ("side", *next(iter(run.versions.values()))),
+        [(side, *found.values()) for side, found in run.versions.items()],
+    )
+    commits = ", ".join(f"{name} `{commit[:12]}`" for name, commit in run.commits.items())
+    parts = (_pipelines(run), _judged(run), gates, _conditions(run), versions)
+    return "\n\n".join(
+        (*parts, f"Commits: {commits}; solver tree `{run.solver_tree[:12]}`; run `{run.run}`.")
+    )
+
+
+def _pipelines(run: MainRun) -> str:
+    return markdown_table(
+        ("pipeline", "log evidence", "drift", "baseline, ms", "candidate, ms", "speed-up", "gates"),
+        [
+            (
+                one.pipeline,
+                f"{one.evidence:.6f}",
+                "none recorded" if one.drift is None else f"{one.drift:.1e}",
+                f"{one.baseline_ms:.1f}",
+                f"{one.candidate_ms:.1f}",
+                one.speed.said,
+                ", ".join(f"{count} {outcome}" for outcome, count in one.gates.items()),
+            )
+            for one in run.pipelines
+        ],
+    )
+
+
+def _judged(run: MainRun) -> str:
+    left_out = [gate.name for gate in run.change if gate.outcome == "not run"]
+    return f"**{run.word}**: {run.counted}." + (f" Not run: {', '.join(left_out)}." if left_out else "")
+
+
+def _conditions(run: MainRun) -> str:
+    facts = run.versions["candidate"]
+    return (
+        f"Release {run.release}, source {run.source}, {run.precision}, {run.scale} scale. "
+        f"Python {facts['Python']}, JAX {facts.get('jax', '?')}. "
+        f"{'; '.join(run.machines)}. {run.created[:10]}. "
+        "Milliseconds are of the whole likelihood, per lane of a batch of different lanes: medians of "
+        f"{min(one.calls for one in run.pipelines)} calls. "
+        "The interval of a speed-up lies between the extreme calls."
+    )
+
+
+# The solver alone
+
+
+def _bench(name: str) -> Mapping[str, Any]:
+    document: Mapping[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return document
+
+
+def _taken(document: Mapping[str, Any]) -> str:
+    facts = document["provenance"]
+    cores = len(facts["cores"])
+    on = facts["cpu"] if facts["device"] == "cpu" else facts["device"]
+    return (
+        f"{on}, {cores} {'core' if cores == 1 else 'cores'}, load {facts['load_before']:.1f} before, "
+        f"JAX {facts['jax']}, Python {facts['python']}, {facts['taken'][:10]}."
+    )
+
+
+def _by_system(rows: Rows) -> list[dict[str, dict[str, Any]]]:
+    """The rows of each system and number of lanes, by solver."""
+    found: dict[tuple[str, str, int, int], dict[str, dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault((row["part"], row["system"], row["K"], row["lanes"]), {})[row["solver"]] = row
+    return list(found.values())
+
+
+def _ratio(row: Mapping[str, Any]) -> str:
+    spread = row.get("spread")
+    return f"{row['times_ours']:.2f}×" + (f" ({spread[0]:.2f}–{spread[1]:.2f})" if spread else "")
+
+
+def _systems() -> str:
+    document = _bench("bench-cpu")
+    table = markdown_table(
+        ("system", "K", "lanes", "ours, C-eq", "jaxnnls, C-eq", "speed-up", "our residual", "its residual"),
+        [
+            (
+                ours["system"],
+                str(ours["K"]),
+                str(ours["lanes"]),
+                f"{ours['cholesky_equivalents']:.1f}",
+                f"{theirs['cholesky_equivalents']:.1f}",
+                _ratio(theirs),
+                f"{ours['residual']:.0e}",
+                f"{theirs['residual']:.0e}",
+            )
+            for ours, theirs in _pairs(document["rows"], "systems")
+        ],
+    )
+    return f"{table}\n\n{_taken(document)}"
+
+
+def _gradients() -> str:
+    document = _bench("bench-cpu")
+    table = markdown_table(
+        ("system", "K", "lanes", "ours, C-eq", "jaxnnls, C-eq", "speed-up"),
+        [
+            (
+                ours["system"],
+                str(ours["K"]),
+                str(ours["lanes"]),
+                f"{ours['cholesky_equivalents']:.1f}",
+                f"{theirs['cholesky_equivalents']:.1f}",
+                _ratio(theirs),
+            )
+            for ours, theirs in _pairs(document["rows"], "gradient")
+        ],
+    )
+    return f"{table}\n\n{_taken(document)}"
+
+
+def _families() -> str:
+    document = _bench("bench-families-cpu")
+    groups: dict[tuple[int, int], list[tuple[dict[str, Any], dict[str, Any]]]] = {}
+    for ours, theirs in _pairs(document["rows"], "families"):
+        groups.setdefault((ours["K"], ours["lanes"]), []).append((ours, theirs))
+    lines = []
+    for (size, lanes), found in sorted(groups.items()):
+        ratios = [theirs["times_ours"] for _, theirs in found]
+        certified = [sum(bool(side["certified"]) for side in sides) for sides in zip(*found, strict=True)]
+        lines.append(
+            (
+                str(size),
+                str(lanes),
+                str(len(found)),
+                f"{statistics.median(ratios):.2f}×",
+                f"{min(ratios):.2f}–{max(ratios):.2f}",
+                *(f"{count} of {len(found)}" for count in certified),
+            )
+        )
+    headings = ("K", "lanes", "systems", "speed-up, median", "all", "ours certified", "jaxnnls certified")
+    return f"{markdown_table(headings, lines)}\n\n{_taken(document)}"
+
+
+def _compiling() -> str:
+    document = _bench("bench-compile-cpu")
+    table = markdown_table(
+        ("program", "K", "lanes", "ours, s", "jaxnnls, s", "jaxnnls over ours"),
+        [
+            (
+                ours["system"],
+                str(ours["K"]),
+                str(ours["lanes"]),
+                *(f"{side['lowering_s'] + side['compiling_s']:.1f}" for side in (ours, theirs)),
+                _ratio(theirs),
+            )
+            for ours, theirs in _pairs(document["rows"], "compile")
+        ],
+    )
+    return f"{table}\n\n{_taken(document)}"
+
+
+def _pairs(rows: Rows, part: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Our row and that of jaxnnls of each system that both were timed on."""
+    systems = _by_system([row for row in rows if row["part"] == part])
+    return [(by["ours"], by["jaxnnls"]) for by in systems if {"ours", "jaxnnls"} <= by.keys()]
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "main-run": _main_run,
+    "main-run-in-full": _main_run_in_full,
+    "systems": _systems,
+    "gradients": _gradients,
+    "families": _families,
+    "compiling": _compiling,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

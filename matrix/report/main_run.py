@@ -1,0 +1,181 @@
+"""The record of a main run that docs keep: what came out per pipeline, and on what machine and software."""
+
+import json
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from matrix.gates import CHANGE, Outcome, Verdict
+from matrix.ground.errors import UsageError
+from matrix.ground.files import read_bytes, write_text
+from matrix.records.cell import Record
+from matrix.report.rows import ending, overall
+from matrix.report.runs import Run, machines_of
+from matrix.run.plan import SIDES
+
+PACKAGES = ("autolens", "autoarray", "jax", "jaxlib", "jaxnnls", "numpy", "scipy")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Speed(_Frozen):
+    """The baseline's time over the candidate's: of medians, and between the extreme calls of both."""
+
+    ratio: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, baseline: Record, candidate: Record) -> Self:
+        """The speed of a batched likelihood per lane."""
+        ours, theirs = candidate.timings.vmap.steady_s, baseline.timings.vmap.steady_s
+        return cls(
+            ratio=baseline.timings.vmap_lane_s / candidate.timings.vmap_lane_s,
+            low=min(theirs) / max(ours),
+            high=max(theirs) / min(ours),
+        )
+
+    @property
+    def said(self) -> str:
+        """The ratio with its interval; where that holds 1, neither side is said to be faster."""
+        between = f"{self.low:.2f}–{self.high:.2f}"
+        return f"inconclusive ({between})" if self.low <= 1 <= self.high else f"{self.ratio:.2f}× ({between})"
+
+
+class Pipeline(_Frozen):
+    """One pipeline on both sides; milliseconds are per lane of a batch, median of its calls."""
+
+    pipeline: str
+    evidence: float
+    drift: float | None
+    baseline_ms: float
+    candidate_ms: float
+    calls: int
+    speed: Speed
+    gates: dict[str, int]
+
+
+class Gate(_Frozen):
+    """What a gate of the change said."""
+
+    name: str
+    outcome: str
+    message: str
+
+
+class MainRun(_Frozen):
+    """A whole run of the matrix, without its arrays and logs."""
+
+    schema_: Literal["nnls-matrix/main-run"] = "nnls-matrix/main-run"
+    version: Literal[1] = 1
+    run: str
+    created: str
+    precision: str
+    scale: str
+    release: str
+    source: str
+    word: str
+    exit_code: int
+    counted: str
+    solver_tree: str
+    code: str
+    commits: dict[str, str]
+    machines: tuple[str, ...]
+    versions: dict[str, dict[str, str]]
+    pipelines: tuple[Pipeline, ...]
+    change: tuple[Gate, ...]
+
+
+def main_run_of(run: Run) -> MainRun:
+    """Sum up a run in which every pipeline that it plans has both its records.
+
+    Raises
+    ------
+    UsageError
+        A pipeline has none on some side.
+    """
+    plan, records = run.plan, run.records
+    missing = [cell.name for cell in plan.cells if cell.name not in records]
+    if missing:
+        raise UsageError(
+            f"{plan.folder} is no whole run, it lacks {', '.join(missing)}: give its command again."
+        )
+    how = ending(plan, records, run.verdicts)
+    return MainRun(
+        run=plan.run,
+        created=plan.created,
+        precision=plan.precision,
+        scale=plan.scale,
+        release=plan.release,
+        source=plan.source,
+        word=how.word,
+        exit_code=how.exit_code,
+        counted=overall(plan, records, run.verdicts).partition(": ")[2],
+        solver_tree=plan.solver_tree,
+        code=plan.code,
+        commits={checkout.name: checkout.commit for checkout in plan.checkouts},
+        machines=machines_of(run),
+        versions={side: _versions(run, side) for side in SIDES},
+        pipelines=tuple(_pipeline(run, pipeline) for pipeline in plan.pipelines),
+        change=tuple(
+            Gate(name=verdict.gate, outcome=str(verdict.outcome), message=verdict.message)
+            for verdict in run.verdicts
+            if verdict.pipeline == CHANGE
+        ),
+    )
+
+
+def write_main_run(path: Path, run: MainRun) -> None:
+    """Write the record, whole or not at all."""
+    document = run.model_dump(mode="json")
+    write_text(path, json.dumps({"schema": document.pop("schema_"), **document}, indent=1) + "\n")
+
+
+def read_main_run(path: Path) -> MainRun:
+    """Read what `write_main_run` wrote.
+
+    Raises
+    ------
+    UsageError
+        The file is no such record.
+    """
+    try:
+        document = json.loads(read_bytes(path))
+        return MainRun(schema_=document.pop("schema"), **document)
+    except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
+        raise UsageError(f"{path} is no record of a main run: {error}. Make it again.") from error
+
+
+def _pipeline(run: Run, pipeline: str) -> Pipeline:
+    baseline, candidate = (run.records[run.plan.cell(pipeline, side).name] for side in SIDES)
+    verdicts = [verdict for verdict in run.verdicts if verdict.pipeline == pipeline]
+    return Pipeline(
+        pipeline=pipeline,
+        evidence=candidate.evaluations.jit.values[0],
+        drift=_drift(verdicts),
+        baseline_ms=baseline.timings.vmap_lane_s * 1e3,
+        candidate_ms=candidate.timings.vmap_lane_s * 1e3,
+        calls=len(candidate.timings.vmap.steady_s),
+        speed=Speed.of(baseline, candidate),
+        gates={
+            str(outcome): count
+            for outcome in Outcome
+            if (count := sum(verdict.outcome is outcome for verdict in verdicts))
+        },
+    )
+
+
+def _drift(verdicts: list[Verdict]) -> float | None:
+    for verdict in verdicts:
+        if verdict.gate == "constant" and verdict.side == "candidate":
+            return verdict.numbers.get("drift_jit")
+    return None
+
+
+def _versions(run: Run, side: str) -> dict[str, str]:
+    facts = next(record.provenance for record in run.records.values() if record.cell.side == side)
+    found = {name: facts.packages[name] for name in PACKAGES if name in facts.packages}
+    return {"Python": facts.python, **found}

@@ -1,0 +1,90 @@
+"""Tables of figures: made of committed records, up to date, and the main run's record made of a run."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from matrix.commands import docs_tables
+from matrix.commands.docs_tables import PAGES, TABLES, main, up_to_date
+from matrix.ground.errors import UsageError
+from matrix.report.main_run import Speed, main_run_of, read_main_run, write_main_run
+from matrix.report.runs import load_run
+from tests.factory import make_record
+from tests.report.made_up import write_run
+
+PIPELINES = ("imaging-pixelization",)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_tables_are_as_the_committed_records_say(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert up_to_date(text) == text
+
+
+def test_every_table_stands_on_a_page() -> None:
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    for name in TABLES:
+        assert f"<!-- {name}: begin -->" in text
+
+
+def test_mark_of_no_table_is_an_error() -> None:
+    with pytest.raises(KeyError, match="no-such-table"):
+        up_to_date("<!-- no-such-table: begin -->\n<!-- no-such-table: end -->")
+
+
+def test_record_holds_what_the_run_s_records_hold(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", pipelines=PIPELINES)
+    run = load_run(tmp_path / "run")
+    kept = main_run_of(run)
+    (pipeline,) = kept.pipelines
+    candidate = run.records["imaging-pixelization-fp64-candidate"]
+    assert pipeline.evidence == candidate.evaluations.jit.values[0]
+    assert pipeline.candidate_ms == candidate.timings.vmap_lane_s * 1e3
+    assert pipeline.calls == len(candidate.timings.vmap.steady_s)
+    assert pipeline.speed.low <= pipeline.speed.ratio <= pipeline.speed.high
+    assert sum(pipeline.gates.values()) == sum(v.pipeline == pipeline.pipeline for v in run.verdicts)
+    write_main_run(tmp_path / "kept.json", kept)
+    assert json.loads((tmp_path / "kept.json").read_text())["schema"] == "nnls-matrix/main-run"
+    assert read_main_run(tmp_path / "kept.json") == kept
+
+
+def test_run_that_lacks_a_record_is_refused(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", [make_record(side="baseline")], pipelines=PIPELINES)
+    with pytest.raises(UsageError, match="lacks imaging-pixelization-fp64-candidate"):
+        main_run_of(load_run(tmp_path / "run"))
+
+
+def test_damaged_record_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "kept.json").write_text('{"schema": "another"}')
+    with pytest.raises(UsageError, match=r"kept\.json is no record of a main run"):
+        read_main_run(tmp_path / "kept.json")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (1.1, 1.9, "1.50× (1.10–1.90)"),
+        (0.9, 1.9, "inconclusive (0.90–1.90)"),
+        (0.5, 0.8, "1.50× (0.50–0.80)"),
+    ],
+)
+def test_speed_is_said_with_its_interval_or_called_inconclusive(low: float, high: float, said: str) -> None:
+    assert Speed(ratio=1.5, low=low, high=high).said == said
+
+
+def test_command_makes_the_record_and_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- main-run: begin -->\nold\n<!-- main-run: end -->\nafter\n")
+    write_run(tmp_path / "run", pipelines=PIPELINES)
+    monkeypatch.setattr(docs_tables, "RESULTS", tmp_path)
+    monkeypatch.setattr(docs_tables, "PAGES", (page,))
+    root = ["--root", str(tmp_path / "root")]
+    assert main([*root, "--run", str(tmp_path / "run"), "--check"]) == 1
+    assert "old" in page.read_text()
+    assert main(root) == 0
+    made = page.read_text()
+    assert made.startswith("before\n<!-- main-run: begin -->\n| pipeline |")
+    assert "imaging-pixelization" in made
+    assert "old" not in made
+    assert main([*root, "--check"]) == 0
