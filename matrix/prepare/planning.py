@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from matrix.catalogue.checks import ALL_CHECKS, CHECKS, ON_DEMAND
+from matrix.catalogue.pipelines import PIPELINES
 from matrix.ground.hashing import code_hash, digest
 from matrix.ground.layout import Layout
 from matrix.prepare.checkout import Checkout
@@ -27,16 +28,6 @@ from matrix.run.plan import (
 )
 
 SEED = 20260511
-
-# The longest first: with several workers the whole takes no longer than its longest part.
-PIPELINES = (
-    "imaging-delaunay",
-    "imaging-pixelization",
-    "imaging-mge",
-    "interferometer-delaunay",
-    "interferometer-pixelization",
-    "interferometer-mge",
-)
 
 # What a cell's numbers depend on in this repository, besides solver/ itself.
 CELL_CODE = (
@@ -152,7 +143,7 @@ def make_plan(layout: Layout, prepared: Prepared, options: Options, threads: int
         libraries=prepared.libraries,
         test_workspace=test_workspace.path,
         float64_run=fullest_run(layout, _cells(prepared, options, "fp64")) if mixed else None,
-        selected=options.only or (() if options.checks else PIPELINES),
+        selected=options.only or (() if options.checks else tuple(PIPELINES)),
         selected_checks=selected_checks(options.only, options.checks, options.with_scripts),
         whole=options.whole,
         whole_checks=options.whole_checks,

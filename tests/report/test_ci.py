@@ -12,10 +12,11 @@ import pytest
 from rich.console import Console
 from ruamel.yaml import YAML
 
+from matrix.catalogue.pipelines import PIPELINES
 from matrix.commands import canary
 from matrix.gates import Outcome, Verdict
 from matrix.ground.layout import REPOSITORY_ROOT
-from matrix.prepare.planning import PIPELINES, selected_checks
+from matrix.prepare.planning import selected_checks
 from matrix.report.ci import annotate, folded
 
 WORKFLOWS = sorted((REPOSITORY_ROOT / ".github" / "workflows").glob("*.yml"))
