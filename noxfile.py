@@ -229,7 +229,7 @@ def doctor(session: nox.Session) -> None:
 @nox.session
 def lock(session: nox.Session) -> None:
     """The files of locks/ anew, with the newest packages: nox -s lock -- ours, or a known release."""
-    _hand_over(session, "matrix.prepare.locking", failed=JUDGES_NOTHING)
+    _hand_over(session, "matrix.commands.lock", failed=JUDGES_NOTHING)
 
 
 @nox.session
