@@ -193,7 +193,7 @@ def sweep(session: nox.Session) -> None:
 @nox.session(name="probe-float32")
 def probe_float32(session: nox.Session) -> None:
     """What float32 does to the baseline's likelihood: nox -s probe-float32 -- PIPELINE..."""
-    _hand_over(session, "matrix.diagnose.float32.session", failed=JUDGES_NOTHING)
+    _hand_over(session, "matrix.diagnose.probe_float32.session", failed=JUDGES_NOTHING)
 
 
 @nox.session(name="gpu-program")
