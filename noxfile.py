@@ -196,7 +196,7 @@ def sweep(session: nox.Session) -> None:
 @nox.session(name="probe-float32", tags=["measure"])
 def probe_float32(session: nox.Session) -> None:
     """What float32 does to the baseline's likelihood: nox -s probe-float32 -- PIPELINE..."""
-    _hand_over(session, "matrix.diagnose.float32.session", failed=JUDGES_NOTHING)
+    _hand_over(session, "matrix.diagnose.probe_float32.session", failed=JUDGES_NOTHING)
 
 
 @nox.session(name="gpu-program", tags=["measure"])
@@ -245,7 +245,7 @@ def doctor(session: nox.Session) -> None:
 @nox.session(tags=["upkeep"])
 def lock(session: nox.Session) -> None:
     """The files of locks/ anew, with the newest packages: nox -s lock -- ours, or a known release."""
-    _hand_over(session, "matrix.prepare.locking", failed=JUDGES_NOTHING)
+    _hand_over(session, "matrix.commands.lock", failed=JUDGES_NOTHING)
 
 
 @nox.session(tags=["upkeep"])

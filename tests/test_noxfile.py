@@ -11,7 +11,7 @@ import pytest
 
 from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.prepare.locks import LOCKS
-from tests.docs.commands import load_noxfile
+from tests.docs.commands import handed_over, load_noxfile
 
 SESSION = """
 import runpy
@@ -94,3 +94,15 @@ def test_sessions_install_what_is_locked_and_canary_alone_what_is_newest(name: s
         )
     on_gpu = any("cuda12" in call for call in calls)
     assert on_gpu is (found != "" and name in ("assertions", "bench", "detect", "survey"))
+
+
+# Both precisions are one command, whose check `scripts` is; `tests` and `lint` hand over to nothing of ours.
+OF_THE_MATRIX = {"matrix-fp64", "matrix-mp", "scripts"}
+
+
+@pytest.mark.parametrize("name", sorted(SESSIONS.keys() - OF_THE_MATRIX - {"tests", "lint"}))
+def test_every_session_has_a_file_or_a_folder_of_its_name(name: str) -> None:
+    (call,) = handed_over(NOXFILE, SESSIONS[name], [])
+    module = name.replace("-", "_")
+    homes = (f"matrix.commands.{module}", f"matrix.diagnose.{module}.session", f"tests.{module}")
+    assert call[0] in homes

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from matrix.ground.machine import GIB
 from matrix.records.cell import SIDES, Side
 
-GIB = 1024**3
 # To what complementarity the library's call site relaxes the gradient.
 TARGET_KAPPA = 1e-11
 

@@ -1,4 +1,4 @@
-"""The six pipelines by name, with their settings at production and at smoke scale; pure data."""
+"""The pipelines: what each is, and all that follows from its data and its source; pure data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from types import MappingProxyType
 from typing import Literal
 
 from matrix.ground.errors import UsageError
+from matrix.ground.machine import GIB
 from matrix.records.cell import Quantity, Scale
 
 Data = Literal["imaging", "interferometer"]
-SourceKind = Literal["mge", "pixelization", "delaunay"]
 
 # The library's class that turns images into visibilities: the exact one, which the constants were made with.
 TRANSFORMER = "TransformerDFT"
@@ -46,6 +46,9 @@ class Delaunay:
     coefficient: float = 1.0
 
 
+Source = Gaussians | Rectangular | Delaunay
+
+
 @dataclass(frozen=True)
 class Settings:
     """What sets the size of one likelihood.
@@ -65,22 +68,50 @@ class Settings:
     """
 
     mask_radius: float
-    source: Gaussians | Rectangular | Delaunay
+    source: Source
     lens_gaussians: int = 0
     free_mass: bool = True
     real_space_shape: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What a cell takes at production scale on a CPU in float64.
+
+    Attributes
+    ----------
+    seconds
+        On one core: a first guess, after the first run the measured times count.
+    peak_bytes
+        Resident memory at most, measured and rounded up.
+    """
+
+    seconds: float
+    peak_bytes: int
+
+
+COSTS: Mapping[tuple[Data, type[Source]], Cost] = MappingProxyType(
+    {
+        ("imaging", Gaussians): Cost(60.0, 2 * GIB),
+        ("imaging", Rectangular): Cost(170.0, 6 * GIB),
+        ("imaging", Delaunay): Cost(170.0, 6 * GIB),
+        ("interferometer", Gaussians): Cost(20.0, GIB),
+        ("interferometer", Rectangular): Cost(30.0, GIB),
+        ("interferometer", Delaunay): Cost(30.0, GIB),
+    }
+)
+
+
+@dataclass(frozen=True)
 class Pipeline:
-    """One of the six likelihoods.
+    """One likelihood.
 
     Attributes
     ----------
     name
         `<data>-<source>`, as in file names and on the command line.
     data, source
-        Kind of dataset and kind of source model, as in the workspace's folders.
+        Kind of dataset, and what the source is called in the workspace's folders.
     instrument
         The dataset's name in the workspace.
     pixel_scale
@@ -93,11 +124,21 @@ class Pipeline:
 
     name: str
     data: Data
-    source: SourceKind
+    source: str
     instrument: str
     pixel_scale: float
     quantity: Quantity
     settings: Mapping[Scale, Settings]
+
+    @property
+    def source_type(self) -> type[Source]:
+        """How the source is modelled, at whatever scale."""
+        return type(self.settings["production"].source)
+
+    @property
+    def cost(self) -> Cost:
+        """What a cell takes at production scale."""
+        return COSTS[self.data, self.source_type]
 
     @property
     def script(self) -> PurePosixPath:
@@ -116,9 +157,10 @@ class Pipeline:
         return ("data.fits", "noise_map.fits", third)
 
 
-def _pipeline(data: Data, source: SourceKind, production: Settings, smoke: Settings) -> Pipeline:
+def _pipeline(data: Data, source: str, production: Settings, smoke: Settings) -> Pipeline:
     instrument, pixel_scale = ("hst", 0.05) if data == "imaging" else ("sma", 0.1)
-    quantity: Quantity = "log_likelihood" if source == "mge" else "figure_of_merit"
+    linear = isinstance(production.source, Gaussians)
+    quantity: Quantity = "log_likelihood" if linear else "figure_of_merit"
     settings: Mapping[Scale, Settings] = MappingProxyType({"production": production, "smoke": smoke})
     return Pipeline(f"{data}-{source}", data, source, instrument, pixel_scale, quantity, settings)
 
@@ -127,48 +169,48 @@ _SMA_SHAPE = (256, 256)
 _SMA_SMOKE_SHAPE = (64, 64)
 _SMA_CENTRE = (0.1, 0.1)
 
+_ENTRIES = (
+    _pipeline(
+        "imaging",
+        "delaunay",
+        Settings(3.5, Delaunay((39, 39), 30), lens_gaussians=60),
+        Settings(2.0, Delaunay((10, 10), 10), lens_gaussians=10),
+    ),
+    _pipeline(
+        "imaging",
+        "pixelization",
+        Settings(3.5, Rectangular("RectangularAdaptDensity", (35, 35)), lens_gaussians=60),
+        Settings(2.0, Rectangular("RectangularAdaptDensity", (10, 10)), lens_gaussians=10),
+    ),
+    _pipeline(
+        "imaging",
+        "mge",
+        Settings(3.5, Gaussians(20), lens_gaussians=20, free_mass=False),
+        Settings(2.0, Gaussians(6), lens_gaussians=10, free_mass=False),
+    ),
+    _pipeline(
+        "interferometer",
+        "delaunay",
+        Settings(3.0, Delaunay((26, 26), 30), real_space_shape=_SMA_SHAPE),
+        Settings(3.0, Delaunay((10, 10), 10), real_space_shape=_SMA_SMOKE_SHAPE),
+    ),
+    _pipeline(
+        "interferometer",
+        "pixelization",
+        Settings(3.0, Rectangular("RectangularUniform", (28, 28)), real_space_shape=_SMA_SHAPE),
+        Settings(3.0, Rectangular("RectangularUniform", (10, 10)), real_space_shape=_SMA_SMOKE_SHAPE),
+    ),
+    _pipeline(
+        "interferometer",
+        "mge",
+        Settings(3.0, Gaussians(20, _SMA_CENTRE, 0.005), real_space_shape=_SMA_SHAPE),
+        Settings(3.0, Gaussians(6, _SMA_CENTRE, 0.005), real_space_shape=_SMA_SMOKE_SHAPE),
+    ),
+)
+
+# The longest first: with several workers the whole takes no longer than its longest part.
 PIPELINES: Mapping[str, Pipeline] = MappingProxyType(
-    {
-        pipeline.name: pipeline
-        for pipeline in (
-            _pipeline(
-                "imaging",
-                "mge",
-                Settings(3.5, Gaussians(20), lens_gaussians=20, free_mass=False),
-                Settings(2.0, Gaussians(6), lens_gaussians=10, free_mass=False),
-            ),
-            _pipeline(
-                "imaging",
-                "pixelization",
-                Settings(3.5, Rectangular("RectangularAdaptDensity", (35, 35)), lens_gaussians=60),
-                Settings(2.0, Rectangular("RectangularAdaptDensity", (10, 10)), lens_gaussians=10),
-            ),
-            _pipeline(
-                "imaging",
-                "delaunay",
-                Settings(3.5, Delaunay((39, 39), 30), lens_gaussians=60),
-                Settings(2.0, Delaunay((10, 10), 10), lens_gaussians=10),
-            ),
-            _pipeline(
-                "interferometer",
-                "mge",
-                Settings(3.0, Gaussians(20, _SMA_CENTRE, 0.005), real_space_shape=_SMA_SHAPE),
-                Settings(3.0, Gaussians(6, _SMA_CENTRE, 0.005), real_space_shape=_SMA_SMOKE_SHAPE),
-            ),
-            _pipeline(
-                "interferometer",
-                "pixelization",
-                Settings(3.0, Rectangular("RectangularUniform", (28, 28)), real_space_shape=_SMA_SHAPE),
-                Settings(3.0, Rectangular("RectangularUniform", (10, 10)), real_space_shape=_SMA_SMOKE_SHAPE),
-            ),
-            _pipeline(
-                "interferometer",
-                "delaunay",
-                Settings(3.0, Delaunay((26, 26), 30), real_space_shape=_SMA_SHAPE),
-                Settings(3.0, Delaunay((10, 10), 10), real_space_shape=_SMA_SMOKE_SHAPE),
-            ),
-        )
-    }
+    {each.name: each for each in sorted(_ENTRIES, key=lambda each: -each.cost.seconds)}
 )
 
 

@@ -15,11 +15,12 @@ from pathlib import Path
 import psutil
 from rich.text import Text
 
-from matrix.execute.reservations import GIB, PEAK_BYTES, machine_folder, shares
+from matrix.catalogue.pipelines import PIPELINES
+from matrix.execute.reservations import machine_folder, peak_bytes, shares
 from matrix.ground.console import open_console
 from matrix.ground.errors import EnvironmentFailure, MatrixError, exit_code_of
 from matrix.ground.layout import MANIFEST, Layout, open_layout
-from matrix.ground.machine import gpu_lines, usable_cores
+from matrix.ground.machine import GIB, gpu_lines, usable_cores
 from matrix.ground.options import add_root
 from matrix.ground.process import run
 from matrix.ground.redaction import OF_AN_INDEX, redact
@@ -99,7 +100,7 @@ def disk(layout: Layout) -> Finding:
 
 def memory(total: int, available: int) -> Finding:
     """The largest cell fits, in bytes."""
-    needed = max(PEAK_BYTES.values())
+    needed = max(peak_bytes(name, "production") for name in PIPELINES)
     found = (
         f"{available / GIB:.1f} of {total / GIB:.1f} GiB available, the largest cell needs {needed / GIB:.0f}"
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matrix.catalogue.checks import ALL_CHECKS, CHECKS
+from matrix.catalogue.pipelines import PIPELINES
 from matrix.commands.flow import run_matrix
 from matrix.commands.shards import Selection, shard_listing, shard_of
 from matrix.ground.errors import UsageError, exit_code_of
@@ -15,7 +16,7 @@ from matrix.ground.options import add_root
 from matrix.ground.settings import settings_from
 from matrix.prepare.change import algorithm_names
 from matrix.prepare.environments import ACCELERATORS
-from matrix.prepare.planning import PIPELINES, selected_checks
+from matrix.prepare.planning import selected_checks
 from matrix.prepare.sides import Options
 from matrix.records.cell import SIDES
 
@@ -87,7 +88,7 @@ def matrix_options(words: Sequence[str]) -> Options:
 
 def _selection(known: argparse.Namespace) -> Selection:
     """What is to be run: what was named; where nothing was, all but what runs on demand."""
-    pipelines = tuple(dict.fromkeys(known.only)) or (() if known.check else PIPELINES)
+    pipelines = tuple(dict.fromkeys(known.only)) or (() if known.check else tuple(PIPELINES))
     return Selection(pipelines, selected_checks(tuple(known.only), tuple(known.check), known.with_scripts))
 
 
@@ -105,7 +106,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--release", help="PyAuto release of the rest of the stack, e.g. 2026.7.9.1, or latest")
     add("--ref", action="append", default=[], metavar="NAME=REF", help="another ref for one repository")
     add("--scale", choices=("production", "smoke"), default="production", help="smoke: small, same code path")
-    add("--only", action="append", default=[], choices=PIPELINES, help="this pipeline only (repeatable)")
+    add(
+        "--only",
+        action="append",
+        default=[],
+        choices=tuple(PIPELINES),
+        help="this pipeline only (repeatable)",
+    )
     add("--shard", metavar="I/N", help="the I-th of N parts of the session, e.g. 2/3")
     add("--list-shards", type=int, metavar="N", help="print the N parts as a job matrix in JSON and stop")
     add(

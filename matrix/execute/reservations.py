@@ -17,28 +17,19 @@ import psutil
 from filelock import FileLock
 from pydantic import BaseModel, Field, NonNegativeInt, TypeAdapter, ValidationError
 
+from matrix.catalogue.pipelines import PIPELINES, pipeline_named
 from matrix.ground.errors import EnvironmentFailure
 from matrix.ground.files import inside, read_bytes, write_text
-from matrix.ground.machine import gpus, usable_cores
+from matrix.ground.machine import GIB, gpus, usable_cores
 
 log = logging.getLogger(__name__)
 
-GIB = 1024**3
 LEDGER = "reservations.json"
 POLL_SECONDS = 0.5
 # The kernel counts a process's start in hundredths of a second, the clock it is told by may be set.
 SAME_START_SECONDS = 2.0
 USABLE_FRACTION = 0.9
 
-# Peak resident memory per pipeline at production scale, measured on CPU in float64, rounded up.
-PEAK_BYTES = {
-    "imaging-mge": 2 * GIB,
-    "imaging-pixelization": 6 * GIB,
-    "imaging-delaunay": 6 * GIB,
-    "interferometer-mge": GIB,
-    "interferometer-pixelization": GIB,
-    "interferometer-delaunay": GIB,
-}
 SMOKE_PEAK_BYTES = 3 * GIB // 2
 
 
@@ -63,12 +54,12 @@ _LEDGER = TypeAdapter(dict[Annotated[int, Field(gt=0, lt=2**31)], Share])
 
 def peak_bytes(pipeline: str, scale: str) -> int:
     """How much memory a cell is expected to need at most, in bytes."""
-    return SMOKE_PEAK_BYTES if scale == "smoke" else PEAK_BYTES[pipeline]
+    return SMOKE_PEAK_BYTES if scale == "smoke" else pipeline_named(pipeline).cost.peak_bytes
 
 
 def workers_that_fit(scale: str, platform: str) -> int:
     """How many of the largest cells run side by side on this machine: cores, memory and GPUs count."""
-    largest = max(peak_bytes(pipeline, scale) for pipeline in PEAK_BYTES)
+    largest = max(peak_bytes(pipeline, scale) for pipeline in PIPELINES)
     fitting = min(len(usable_cores()), psutil.virtual_memory().available // largest)
     return max(1, min(fitting, len(gpus())) if platform == "gpu" else fitting)
 

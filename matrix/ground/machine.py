@@ -12,6 +12,7 @@ from pathlib import Path
 from matrix.ground.errors import EnvironmentFailure
 from matrix.ground.process import run
 
+GIB = 1024**3
 SMI_SECONDS = 30.0
 _UUID = re.compile(r"(GPU|MIG)-[\w-]+")
 _NUMERICAL = ("CUDA_VISIBLE_DEVICES", "JAX_", "MKL_", "NPROC", "NUMBA_", "OMP_", "OPENBLAS_", "XLA_")

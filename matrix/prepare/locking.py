@@ -1,6 +1,5 @@
-"""`nox -s lock`: requirements resolved to versions and hashes, for `locks/` or for one run."""
+"""Requirements resolved to versions and hashes, for `locks/` or for one run."""
 
-import argparse
 import json
 import platform
 import sys
@@ -15,17 +14,13 @@ from urllib.parse import unquote, urlsplit
 from packaging.markers import Marker, default_environment
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from matrix.catalogue.releases import KNOWN, pythons_for, stack_of
-from matrix.ground.console import open_console
-from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
-from matrix.ground.files import write_text
+from matrix.catalogue.releases import pythons_for, stack_of
+from matrix.ground.errors import EnvironmentFailure, UsageError
 from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.prepare.interpreters import Interpreter
-from matrix.prepare.locks import LOCKS, SOURCES, WHEELS, Pin, written
+from matrix.prepare.locks import SOURCES, WHEELS, Pin, written
 from matrix.prepare.packages import run_uv
 
-DESCRIPTION = "Lock the newest packages that our environments, or a known release's stack, may have."
-OURS = "ours"
 BUILDS = ("cuda12", "cuda13")
 
 # Their sources' own words on it would have to be asked by running them: they need nothing.
@@ -99,12 +94,6 @@ class Resolved:
     sources: tuple[Pin, ...]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the files of `locks/` anew; return the exit code (0 done, 2 wrong use, 3 machine or network)."""
-    options = _parser().parse_args(arguments)
-    return exit_code_of(lambda: _lock(options.what or [OURS, *KNOWN], options.folder))
-
-
 def resolve(requirements: Iterable[str], interpreter: Interpreter) -> Resolved:
     """The newest packages that meet requirements on this machine, for one interpreter."""
     # uv would believe for minutes what an index said before.
@@ -144,20 +133,7 @@ def own_environments(project: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _lock(what: Sequence[str], folder: Path) -> int:
-    unknown = sorted({*what} - {OURS, *KNOWN})
-    if unknown:
-        raise UsageError(f"there is no lock for {', '.join(unknown)}. Known: {OURS}, {', '.join(KNOWN)}.")
-    console = open_console()
-    for name in what:
-        files = _of_ours() if name == OURS else _of_release(name)
-        for path, text in files.items():
-            write_text(folder / path, text)
-        console.print(f"locked      {name}: {', '.join(map(str, files))}")
-    return 0
-
-
-def _of_ours() -> dict[Path, str]:
+def locks_of_ours() -> dict[Path, str]:
     """The locks of our environments: what two of them have, they have in the same version."""
     project = tomllib.loads((REPOSITORY_ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     wanted = own_environments(project)
@@ -177,7 +153,8 @@ def _of_ours() -> dict[Path, str]:
     return files
 
 
-def _of_release(release: str) -> dict[Path, str]:
+def locks_of_release(release: str) -> dict[Path, str]:
+    """The locks of a known release's stack, one for each build of JAX."""
     pythons = pythons_for(release)
     stack = stack_of(release, "cpu")
     found = _universal(stack, pythons)
@@ -312,15 +289,3 @@ def _hash(file: Mapping[str, Any]) -> str:
             f"the package index states no SHA-256 of {_file_name(file)}, so that it cannot be locked: ask an "
             "index that does (UV_DEFAULT_INDEX)"
         ) from error
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="lock", description=DESCRIPTION, allow_abbrev=False)
-    add = parser.add_argument
-    add("what", nargs="*", metavar="NAME", help=f"{OURS}, or a known release; all without it")
-    add("--folder", type=Path, default=LOCKS, help="where to write (default: locks)")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,7 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from matrix.catalogue.checks import ALL_CHECKS, CHECKS, ON_DEMAND
+from matrix.catalogue.pipelines import PIPELINES, TRANSFORMER
 from matrix.ground.hashing import code_hash, digest
+from matrix.ground.imports import files_behind
 from matrix.ground.layout import Layout
 from matrix.prepare.checkout import Checkout
 from matrix.prepare.constants import read_constant
@@ -28,42 +30,21 @@ from matrix.run.plan import (
 
 SEED = 20260511
 
-# The longest first: with several workers the whole takes no longer than its longest part.
-PIPELINES = (
-    "imaging-delaunay",
-    "imaging-pixelization",
-    "imaging-mge",
-    "interferometer-delaunay",
-    "interferometer-pixelization",
-    "interferometer-mge",
-)
+# The variables that a process is started with: precision, XLA's flags, threads.
+_STARTING = "matrix/execute/local.py"
+_CATALOGUE = "matrix/catalogue/pipelines.py"
 
-# What a cell's numbers depend on in this repository, besides solver/ itself.
-CELL_CODE = (
-    "matrix/pipelines/cell.py",
-    "matrix/records/cell.py",
-    "matrix/records/typed_json.py",
-    "matrix/records/arrays.py",
-    "matrix/records/precision.py",
-    "matrix/ground/machine.py",
-    "matrix/catalogue/releases.py",
-    "matrix/pipelines",
-    "matrix/catalogue/pipelines.py",
-    # The variables that a process is started with: precision, XLA's flags, threads.
-    "matrix/execute/local.py",
-)
 
-# What a check's items depend on in this repository, besides solver/ itself.
-_CHECK_CODE = (
-    "matrix/checks",
-    "matrix/catalogue",
-    "matrix/records/check.py",
-    "matrix/pipelines/cell.py",
-    "matrix/execute/local.py",
-    "matrix/pipelines/kkt.py",
-    "matrix/prepare/change/assertions.py",
-    "matrix/prepare/change/templates",
-)
+def cell_code() -> tuple[str, ...]:
+    """What cells' numbers depend on in this repository, besides solver/ itself."""
+    return (*files_behind("matrix.pipelines.cell"), _STARTING)
+
+
+def _check_code() -> tuple[str, ...]:
+    """What a check's items depend on in this repository, besides solver/ itself."""
+    # Of the modules that start checks the imports lead everywhere: their own folder is enough.
+    inside = files_behind("matrix.checks.inside.check", "matrix.prepare.change.assertions")
+    return (*inside, _STARTING, "matrix/checks", "matrix/catalogue", "matrix/prepare/change/templates")
 
 
 def planned_checks(
@@ -83,7 +64,7 @@ def planned_checks(
     scale
         Which grid of assertions, and which size of our stand-in scripts.
     """
-    shared = (scale, *commits, code_hash(_CHECK_CODE))
+    shared = (scale, *commits, code_hash(_check_code()))
     return tuple(
         PlannedCheck(
             check=name,
@@ -138,7 +119,7 @@ def make_plan(layout: Layout, prepared: Prepared, options: Options, threads: int
         algorithm=options.algorithm,
         checkouts=tuple(_checked_out(checkout) for checkout in prepared.checkouts),
         solver_tree=prepared.solver_tree,
-        code=code_hash(CELL_CODE),
+        code=code_hash(cell_code()),
         environments=environments,
         workspace=workspace,
         constants=_constants(prepared, options.scale),
@@ -152,7 +133,7 @@ def make_plan(layout: Layout, prepared: Prepared, options: Options, threads: int
         libraries=prepared.libraries,
         test_workspace=test_workspace.path,
         float64_run=fullest_run(layout, _cells(prepared, options, "fp64")) if mixed else None,
-        selected=options.only or (() if options.checks else PIPELINES),
+        selected=options.only or (() if options.checks else tuple(PIPELINES)),
         selected_checks=selected_checks(options.only, options.checks, options.with_scripts),
         whole=options.whole,
         whole_checks=options.whole_checks,
@@ -173,7 +154,8 @@ def _constants(prepared: Prepared, scale: str) -> dict[str, Constant]:
 
 
 def _cells(prepared: Prepared, options: Options, precision: str) -> tuple[PlannedCell, ...]:
-    code = code_hash(CELL_CODE)
+    # Of the catalogue only the pipeline's own entry counts: a new one leaves the others' records as they are.
+    code = code_hash(name for name in cell_code() if name != _CATALOGUE)
     # The key is a hash of everything the numbers depend on: a kept record answers only for exactly that.
     shared = (precision, options.scale, prepared.workspace.commit, str(SEED), code)
     return tuple(
@@ -182,9 +164,9 @@ def _cells(prepared: Prepared, options: Options, precision: str) -> tuple[Planne
             precision=precision,
             side=side,
             scale=options.scale,
-            key=digest((pipeline, side, environment.key, *shared)),
+            key=digest((repr(entry), TRANSFORMER, side, environment.key, *shared)),
         )
-        for pipeline in PIPELINES
+        for pipeline, entry in PIPELINES.items()
         for side, environment in prepared.environments.items()
     )
 

@@ -15,29 +15,27 @@ from rich.live import Live
 from rich.text import Text
 
 from matrix.catalogue.checks import CHECKS
+from matrix.catalogue.pipelines import pipeline_named
 from matrix.execute.local import stage_path
-from matrix.execute.reservations import GIB
 from matrix.ground.errors import MatrixError
 from matrix.ground.files import read_text, write_json
+from matrix.ground.machine import GIB
 from matrix.ground.waiting import REFRESH_SECONDS, STILL_SECONDS, clock, doing, repeated
 from matrix.report.ci import folded, in_ci
 from matrix.run.kept import kept_check, kept_record
 from matrix.run.plan import Plan, PlannedCell
 
-# First guesses in seconds, production scale on one CPU core; after the first run the measured times count.
-FIRST_GUESS = {
-    "imaging-delaunay": 170.0,
-    "imaging-pixelization": 170.0,
-    "imaging-mge": 60.0,
-    "interferometer-delaunay": 30.0,
-    "interferometer-pixelization": 30.0,
-    "interferometer-mge": 20.0,
-}
 SMOKE_FRACTION = 0.3
 CELL_TEST = re.compile(r"test_cell\[(?P<cell>[^\]]+)\]")
 # Of a test's report: it failed by a verdict, and not because something broke.
 VERDICT = "verdict"
 CHECK_TEST = re.compile(r"test_check\[gate-\w+-(?P<check>[^\]]+)\]")
+
+
+def first_guess(cell: PlannedCell) -> float:
+    """Seconds that a cell takes on one core of a CPU, before any was measured here."""
+    seconds = pipeline_named(cell.pipeline).cost.seconds
+    return seconds * SMOKE_FRACTION if cell.scale == "smoke" else seconds
 
 
 class Progress:
@@ -221,8 +219,7 @@ class Progress:
         return max([self._took / self._due if self._due else 1.0, *overdue])
 
     def _expected(self, cell: PlannedCell) -> float:
-        guess = FIRST_GUESS[cell.pipeline] * (SMOKE_FRACTION if cell.scale == "smoke" else 1.0)
-        return float(self._durations.get(self._duration_key(cell), guess))
+        return float(self._durations.get(self._duration_key(cell), first_guess(cell)))
 
     def _duration_key(self, cell: PlannedCell) -> str:
         return f"{cell.name}-{cell.scale}"

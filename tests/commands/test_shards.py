@@ -5,12 +5,13 @@ import json
 import pytest
 
 from matrix.catalogue.checks import CHECKS
+from matrix.catalogue.pipelines import PIPELINES
 from matrix.commands.matrix import main, matrix_options
 from matrix.commands.shards import Selection, shard_listing, shard_of
 from matrix.ground.errors import UsageError
-from matrix.prepare.planning import PIPELINES, selected_checks
+from matrix.prepare.planning import selected_checks
 
-WHOLE = Selection(PIPELINES, selected_checks((), (), True))
+WHOLE = Selection(tuple(PIPELINES), selected_checks((), (), True))
 
 
 @pytest.mark.parametrize("count", range(1, len(PIPELINES) + 1))
@@ -27,7 +28,7 @@ def test_all_shards_together_are_the_whole_session(count: int) -> None:
 
 
 def test_longest_pipelines_are_in_different_shards() -> None:
-    assert [shard_of(WHOLE, f"{i}/3").pipelines[0] for i in (1, 2, 3)] == list(PIPELINES[:3])
+    assert [shard_of(WHOLE, f"{i}/3").pipelines[0] for i in (1, 2, 3)] == list(PIPELINES)[:3]
 
 
 def test_checks_of_one_gate_stay_together_beside_the_shortest_pipelines() -> None:

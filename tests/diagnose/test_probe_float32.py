@@ -5,9 +5,9 @@ import pytest
 jax = pytest.importorskip("jax")
 import jax.numpy as jnp  # noqa: E402
 
-from matrix.diagnose.float32.cell import products  # noqa: E402
-from matrix.diagnose.float32.record import Float32Record  # noqa: E402
-from matrix.diagnose.float32.session import float32_table  # noqa: E402
+from matrix.diagnose.probe_float32.cell import products  # noqa: E402
+from matrix.diagnose.probe_float32.record import Float32Record  # noqa: E402
+from matrix.diagnose.probe_float32.session import float32_table  # noqa: E402
 from tests.factory import make_record  # noqa: E402
 
 FINE = 1 + 2.0**-12

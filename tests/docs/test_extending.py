@@ -14,12 +14,37 @@ PAGE = (REPOSITORY_ROOT / "docs" / "extending.md").read_text()
 MOST_LINES = 30
 
 PIPELINE = """
-from matrix.prepare import planning
+import tempfile
+from pathlib import Path
+from matrix.catalogue.pipelines import PIPELINES, pipeline_named
+from matrix.commands.matrix import matrix_options
 from matrix.execute.reservations import peak_bytes
-from matrix.catalogue.pipelines import pipeline_named
-assert "imaging-uniform" in planning.PIPELINES
-assert str(pipeline_named("imaging-uniform").script) == "jax_profiling/jit/imaging/uniform.py"
-assert peak_bytes("imaging-uniform", "production") > 0
+from matrix.gates import judge, judged_in
+from matrix.refresh.artifacts.results import write_results
+from matrix.refresh.artifacts.steps import steps_from
+from matrix.report import write_files
+from matrix.report.progress import first_guess
+from tests.factory import make_plan
+from tests.refresh.artifacts.made_up import complete_record
+from tests.refresh.artifacts.test_steps import probed
+name, like, config = "imaging-uniform", "imaging-pixelization", "local_cpu_fp64"
+folder = Path(tempfile.mkdtemp())
+assert matrix_options(["fp64", "--only", name]).only == (name,)
+assert list(PIPELINES).index(name) < list(PIPELINES).index("imaging-mge")
+assert str(pipeline_named(name).script) == "jax_profiling/jit/imaging/uniform.py"
+assert peak_bytes(name, "production") == peak_bytes(like, "production")
+plan = make_plan(folder, (name,))
+assert first_guess(plan.cells[0]) > 0
+records = {cell.name: complete_record(name, cell.side) for cell in plan.cells}
+verdicts = judge(plan, records, {})
+assert len(verdicts) == len(judged_in("fp64"))
+assert {verdict.outcome.value for verdict in verdicts} == {"pass"}
+assert name in write_files(plan, records, verdicts).read_text()
+steps = steps_from(probed(name))
+assert steps == steps_from(probed(like))
+made = {name: {config: complete_record(name)}}
+names = {path.name for path in write_results(folder, made, {(name, config): steps}).paths}
+assert {config + ".json", "comparison.png", "uniform_likelihood_summary_hst_v2026.7.9.1.json"} <= names
 """
 REPOSITORY = """
 from matrix.ground.layout import MANIFEST

@@ -18,6 +18,7 @@ from matrix.execute.reservations import NoShareError, Share, machine_folder, res
 from matrix.ground.errors import EnvironmentFailure
 from matrix.ground.files import LinkError
 from matrix.ground.machine import usable_cores
+from matrix.run.kept import kept_failure
 from tests.factory import make_plan
 
 TOTAL = psutil.virtual_memory().total
@@ -266,7 +267,7 @@ def test_waiting_counts_against_the_time_of_a_cell(tmp_path: Path, monkeypatch: 
     with pytest.raises(NoShareError, match=f"process {os.getppid()}"):
         local.run_cell(plan, cell)
     assert "waiting for" in local.stage_path(plan, cell).read_text()
-    assert local.kept_failure(plan, cell) is None
+    assert kept_failure(plan, cell) is None
     left: list[float] = []
     monkeypatch.setattr(local, "cell_command", lambda *_: ["true"])
     monkeypatch.setattr(local, "supervise", lambda *_, timeout, **__: left.append(timeout))

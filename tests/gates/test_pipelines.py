@@ -31,7 +31,7 @@ def failed(found: list[Verdict]) -> set[tuple[str, str | None]]:
 
 def test_green_records_pass_every_gate() -> None:
     found = verdicts(make_record())
-    assert len(found) == 19
+    assert [(verdict.gate, verdict.side) for verdict in found] == judged_in("fp64")
     assert {verdict.outcome for verdict in found} == {Outcome.PASS}
 
 

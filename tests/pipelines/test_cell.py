@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -55,32 +54,6 @@ def test_failure_in_the_middle_leaves_its_stage_and_no_record(
     assert "import autolens" in printed.out
     assert "no memory left" in printed.err
     assert not (tmp_path / "record.json").exists()
-
-
-def test_side_needs_no_driver_packages() -> None:
-    """The sides' environments have the autolens stack only: these imports must not ask for more."""
-    blocked = (
-        "pydantic",
-        "psutil",
-        "rich",
-        "filelock",
-        "yaml",
-        "git",
-        "libcst",
-        "tenacity",
-        "unearth",
-        "uv",
-        "pytest",
-    )
-    code = (
-        "import sys\n"
-        f"sys.modules.update(dict.fromkeys({blocked!r}))\n"
-        "import matrix.pipelines.cell, matrix.records.cell\n"
-        "import matrix.pipelines, matrix.prepare.embedded.datasets\n"
-    )
-    root = Path(cell.__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 def test_xla_flags_outlive_a_library_that_replaces_them(

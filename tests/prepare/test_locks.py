@@ -12,6 +12,7 @@ import pytest
 from packaging.version import Version
 
 from matrix.catalogue.releases import KNOWN, pythons_for, stack_of
+from matrix.commands.lock import main
 from matrix.commands.matrix import matrix_options
 from matrix.ground.errors import EnvironmentFailure, UsageError
 from matrix.ground.layout import REPOSITORY_ROOT, Layout, open_layout
@@ -24,7 +25,7 @@ from matrix.prepare.environments import (
     stock_environment,
 )
 from matrix.prepare.interpreters import interpreters
-from matrix.prepare.locking import _for, _pins, machines, main, own_environments, resolve
+from matrix.prepare.locking import _for, _pins, machines, own_environments, resolve
 from matrix.prepare.locks import LOCKS, Lock, Pin, committed, lacking, pins
 from matrix.prepare.packages import build_sources, build_wheel, install_locked
 from tests.index import PASSWORD, Index, served

@@ -1,9 +1,18 @@
 """Which of the kept runs a new one goes on with, and which it is held against."""
 
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
+
+from matrix.catalogue.pipelines import PIPELINES, Pipeline
 from matrix.ground.layout import open_layout
+from matrix.prepare import planning
 from matrix.prepare.planning import fullest_run, kept_run, run_key
+from matrix.records.cell import SIDES
 from tests.factory import make_plan
 from tests.report.made_up import write_run
 
@@ -19,3 +28,25 @@ def test_a_run_goes_on_with_the_newest_and_is_held_against_the_fullest(tmp_path:
     newest, fullest = kept_run(layout, cells), fullest_run(layout, cells)
     assert newest and newest.name == "3-broken-off"
     assert fullest and fullest.name == "2-full"
+
+
+def keys(monkeypatch: pytest.MonkeyPatch, pipelines: Mapping[str, Pipeline]) -> dict[str, str]:
+    monkeypatch.setattr(planning, "PIPELINES", pipelines)
+    environment = SimpleNamespace(key="e")
+    prepared: Any = SimpleNamespace(
+        workspace=SimpleNamespace(commit="0" * 40), environments=dict.fromkeys(SIDES, environment)
+    )
+    options: Any = SimpleNamespace(scale="smoke")
+    return {cell.name: cell.key for cell in planning._cells(prepared, options, "fp64")}
+
+
+def test_a_new_or_changed_pipeline_leaves_the_others_records_as_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = keys(monkeypatch, PIPELINES)
+    assert len(set(before.values())) == len(before) == len(SIDES) * len(PIPELINES)
+    changed = dataclasses.replace(PIPELINES["imaging-mge"], pixel_scale=0.1)
+    new = dataclasses.replace(changed, name="imaging-new", source="new")
+    after = keys(monkeypatch, {**PIPELINES, "imaging-mge": changed, "imaging-new": new})
+    differing = {name for name in after if after[name] != before.get(name)}
+    assert differing == {f"{name}-fp64-{side}" for name in ("imaging-mge", "imaging-new") for side in SIDES}

@@ -12,11 +12,12 @@ from unittest import mock
 import pytest
 from rich.console import Console
 
+from matrix.catalogue.pipelines import PIPELINES
 from matrix.commands import canary
 from matrix.gates import Outcome, Verdict
 from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.ground.yaml_text import parse_yaml
-from matrix.prepare.planning import PIPELINES, selected_checks
+from matrix.prepare.planning import selected_checks
 from matrix.report.ci import annotate, folded
 from tests.actions import GITHUB, Job, Run
 

@@ -69,7 +69,7 @@ def test_plain_lines_say_what_ends_and_why_it_failed(tmp_path: Path) -> None:
 
 
 def test_plain_lines_say_what_still_runs_and_how_much_slower_than_expected(tmp_path: Path) -> None:
-    expected = "FIRST_GUESS = dict.fromkeys(progress.FIRST_GUESS, 1.0)"
+    expected = "first_guess = lambda cell: 1.0"
     setup = f"from matrix.report import progress\nprogress.STILL_SECONDS = 1.0\nprogress.{expected}\n"
     # Here tests run in the process that reports, whose output pytest would hold back.
     lines = output(tmp_path, "--capture=no", seconds=3.5, setup=setup).splitlines()

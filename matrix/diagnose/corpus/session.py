@@ -19,6 +19,7 @@ from matrix.ground.disk import disk_failures
 from matrix.ground.errors import UsageError, exit_code_of
 from matrix.ground.files import write_text
 from matrix.ground.hashing import code_hash, digest, tree_hash
+from matrix.ground.imports import files_behind
 from matrix.ground.waiting import clock
 from matrix.records.cell import Cell, RecordError
 from matrix.run.plan import Plan
@@ -28,12 +29,7 @@ DESCRIPTION = (
     "of the whole prior, and judge its own solvers and ours by upstream's pre-registered rule. Uses "
     "the baseline's environment of the newest run; needs no network."
 )
-# What decides a system besides the library and the data, and what decides a judgement besides the systems.
-MAKING = (
-    *(f"matrix/diagnose/corpus/{name}.py" for name in ("kinds", "making", "points", "recipe")),
-    *(f"matrix/pipelines/{name}.py" for name in ("audit", "conventions", "likelihood", "model")),
-    "matrix/catalogue/pipelines.py",
-)
+# What decides a judgement besides the systems.
 JUDGING = ("matrix/diagnose/corpus", "matrix/diagnose/bench", "solver")
 # Lanes of the lens models of PyAutoArray#571, as upstream has them in one vmap.
 SLAM_LANES = 48
@@ -90,7 +86,8 @@ def _sizes(options: argparse.Namespace) -> dict[str, int]:
 def _folder(plan: Plan, kind: Kind, options: argparse.Namespace) -> Path:
     """Where a kind's systems are kept: another place where anything differs that they come from."""
     data = plan.workspace / pipeline_named(kind.pipeline).dataset
-    where = (plan.environments["baseline"].key, tree_hash(data), code_hash(MAKING), str(plan.seed))
+    making = code_hash(files_behind("matrix.diagnose.corpus.making"))
+    where = (plan.environments["baseline"].key, tree_hash(data), making, str(plan.seed))
     key = digest((*where, *(str(_sizes(options)[name]) for name in ("near", "whole"))))
     return Path(options.root).resolve() / "corpus" / key[:16] / f"{kind.name}-{options.scale}"
 

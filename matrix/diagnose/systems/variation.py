@@ -6,11 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from matrix.catalogue.pipelines import Delaunay, Gaussians, Rectangular, Settings
+from matrix.catalogue.pipelines import Gaussians, Rectangular, Settings, Source
 from matrix.ground.errors import UsageError
 from matrix.records.typed_json import CLOSED
-
-Source = Gaussians | Rectangular | Delaunay
 
 _TYPES: Mapping[str, Callable[[str], Any]] = {
     "mesh": int,

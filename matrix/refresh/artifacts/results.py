@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from matrix.catalogue.pipelines import TRANSFORMER, Pipeline, pipeline_named
+from matrix.catalogue.pipelines import (
+    TRANSFORMER,
+    Data,
+    Delaunay,
+    Gaussians,
+    Pipeline,
+    Rectangular,
+    Source,
+    pipeline_named,
+)
 from matrix.ground.errors import UsageError
 from matrix.ground.files import inside, read_text, write_bytes, write_text
 from matrix.records.cell import Record
@@ -36,17 +45,18 @@ _VERTICES = (("delaunay_vertices", "n_mesh_vertices"), ("edge_zeroed_pixels", "e
 _GAUSSIANS = (("linear_gaussians",) * 2,)
 _MESH = (("mesh_shape",) * 2, ("source_pixels",) * 2)
 _OVERLAY = (("overlay_shape",) * 2, ("edge_n_points",) * 2)
-_Keys = Mapping[str, tuple[tuple[str, str], ...]]
-_CONFIGURATION: _Keys = {
-    "imaging-mge": (*_IMAGING, *_GAUSSIANS),
-    "imaging-pixelization": (*_IMAGING, *_MESH),
-    "imaging-delaunay": (*_IMAGING, *_OVERLAY, ("n_mesh_vertices",) * 2, ("edge_pixels_total",) * 2),
-    "interferometer-mge": (*_INTERFEROMETER, *_GAUSSIANS),
-    "interferometer-pixelization": (*_INTERFEROMETER, *_MESH, *_COEFFICIENT),
-    "interferometer-delaunay": (*_INTERFEROMETER, *_OVERLAY, *_VERTICES, *_COEFFICIENT),
+_Keys = tuple[tuple[str, str], ...]
+_BySource = Mapping[tuple[Data, type[Source]], _Keys]
+_CONFIGURATION: _BySource = {
+    ("imaging", Gaussians): (*_IMAGING, *_GAUSSIANS),
+    ("imaging", Rectangular): (*_IMAGING, *_MESH),
+    ("imaging", Delaunay): (*_IMAGING, *_OVERLAY, ("n_mesh_vertices",) * 2, ("edge_pixels_total",) * 2),
+    ("interferometer", Gaussians): (*_INTERFEROMETER, *_GAUSSIANS),
+    ("interferometer", Rectangular): (*_INTERFEROMETER, *_MESH, *_COEFFICIENT),
+    ("interferometer", Delaunay): (*_INTERFEROMETER, *_OVERLAY, *_VERTICES, *_COEFFICIENT),
 }
 # Imaging alone calls the same facts differently in its summaries.
-_SUMMARY_CONFIGURATION: _Keys = {**_CONFIGURATION, "imaging-delaunay": (*_IMAGING, *_VERTICES)}
+_SUMMARY_CONFIGURATION: _BySource = {**_CONFIGURATION, ("imaging", Delaunay): (*_IMAGING, *_VERTICES)}
 
 
 @dataclass(frozen=True)
@@ -124,7 +134,7 @@ def config_document(record: Record, config: str) -> dict[str, Any]:
     """
     pipeline = pipeline_named(record.cell.pipeline)
     if pipeline.data == "interferometer":
-        more = {"transformer": TRANSFORMER} if pipeline.source == "mge" else {}
+        more = {"transformer": TRANSFORMER} if pipeline.source_type is Gaussians else {}
         return {
             "autolens_version": record.provenance.packages["autolens"],
             "device": device_of(record),
@@ -219,7 +229,7 @@ def _write(folder: Path, name: str, document: dict[str, Any], image: bytes) -> l
     return [text, picture]
 
 
-def _flat_facts(record: Record, pipeline: Pipeline, keys: _Keys, **more: str) -> dict[str, Any]:
+def _flat_facts(record: Record, pipeline: Pipeline, keys: _BySource, **more: str) -> dict[str, Any]:
     """Instrument, values and times side by side, as in summaries and in files of interferometer data.
 
     `more` comes after the model.
@@ -233,7 +243,7 @@ def _flat_facts(record: Record, pipeline: Pipeline, keys: _Keys, **more: str) ->
         "configuration": configuration_of(record, keys),
         "log_likelihood_eager": eager.log_likelihood.values[0],
     }
-    if pipeline.source == "mge":
+    if pipeline.source_type is Gaussians:
         facts["log_likelihood_jit"] = record.evaluations.jit.values[0]
     else:
         facts["figure_of_merit_eager"] = eager.figure_of_merit.values[0]
@@ -245,14 +255,14 @@ def _flat_facts(record: Record, pipeline: Pipeline, keys: _Keys, **more: str) ->
 def _imaging_values(record: Record) -> dict[str, float]:
     evaluations = record.evaluations
     values = {"eager_numpy": evaluations.eager.log_likelihood.values[0]}
-    if not record.cell.pipeline.endswith("-mge"):
+    if pipeline_named(record.cell.pipeline).source_type is not Gaussians:
         values["eager_log_evidence"] = evaluations.eager.figure_of_merit.values[0]
     values["full_pipeline_jit"] = evaluations.jit.values[0]
     values["vmap_first_element"] = evaluations.vmap_equal.values[0]
     return values
 
 
-def configuration_of(record: Record, keys: _Keys = _CONFIGURATION) -> dict[str, Any]:
+def configuration_of(record: Record, keys: _BySource = _CONFIGURATION) -> dict[str, Any]:
     """What sets the size of a record's likelihood, under the workspace's names.
 
     Raises
@@ -261,7 +271,8 @@ def configuration_of(record: Record, keys: _Keys = _CONFIGURATION) -> dict[str, 
         The record lacks one of the facts.
     """
     facts = record.configuration
-    wanted = keys[record.cell.pipeline]
+    pipeline = pipeline_named(record.cell.pipeline)
+    wanted = keys[pipeline.data, pipeline.source_type]
     missing = [key for _, key in wanted if key not in facts]
     if missing:
         raise UsageError(f"the record of {record.cell.name} does not say {', '.join(missing)}: run it again")
@@ -299,7 +310,7 @@ def memory_of(record: Record) -> dict[str, Any]:
 
 
 def _title(pipeline: Pipeline) -> str:
-    source = {"mge": "MGE", "pixelization": "Pixelization", "delaunay": "Delaunay"}[pipeline.source]
+    source = "MGE" if pipeline.source_type is Gaussians else pipeline.source.capitalize()
     return f"{source} {pipeline.data.capitalize()}"
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from matrix.catalogue.pipelines import Data, Delaunay, Gaussians, Rectangular, Source, pipeline_named
 from matrix.diagnose.probe import steps as step
 from matrix.diagnose.probe.record import ProbeRecord
 
@@ -26,11 +27,11 @@ _MGE: _Labels = (
     ("Reconstruction (NNLS)", (step.NNLS,)),
     ("Chi-squared & log likelihood", (step.EVIDENCE, step.DETERMINANTS)),
 )
-_SETUP = {
-    "imaging-pixelization": "Inversion setup (steps 4-8 combined)",
-    "imaging-delaunay": "Inversion setup (steps 5-8 combined)",
-    "interferometer-pixelization": "Inversion setup (steps 4-8 combined)",
-    "interferometer-delaunay": "Inversion setup (steps 5-8 combined, incl. NUFFT)",
+_SETUP: Mapping[tuple[Data, type[Source]], str] = {
+    ("imaging", Rectangular): "Inversion setup (steps 4-8 combined)",
+    ("imaging", Delaunay): "Inversion setup (steps 5-8 combined)",
+    ("interferometer", Rectangular): "Inversion setup (steps 4-8 combined)",
+    ("interferometer", Delaunay): "Inversion setup (steps 5-8 combined, incl. NUFFT)",
 }
 
 
@@ -42,9 +43,10 @@ def steps_from(record: ProbeRecord) -> dict[str, float]:
     these labels are left out. Both ray-tracings of a Delaunay mesh are one step here.
     """
     seconds = {each.step: each.in_program_s for each in record.single.steps}
+    pipeline = pipeline_named(record.cell.pipeline)
     labels: _Labels = _MGE
-    if record.cell.pipeline in _SETUP:
-        setup = (_SETUP[record.cell.pipeline], (step.MESH, step.MAPPING, step.OPERATOR))
+    if pipeline.source_type is not Gaussians:
+        setup = (_SETUP[pipeline.data, pipeline.source_type], (step.MESH, step.MAPPING, step.OPERATOR))
         light = ("Lens light images (pre-PSF)", (step.LIGHT,))
         labels = (("Ray-trace grids", (step.RAY_TRACING,)), light, setup, *_INVERSION)
     found = {label: [seconds[name] for name in names if name in seconds] for label, names in labels}

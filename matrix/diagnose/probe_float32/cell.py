@@ -1,4 +1,4 @@
-"""Run a likelihood in another arithmetic: `python -m matrix.diagnose.float32.cell`, at the baseline."""
+"""Run a likelihood in another arithmetic: `python -m matrix.diagnose.probe_float32.cell`, at the baseline."""
 
 import functools
 import math
@@ -11,7 +11,7 @@ from unittest.mock import patch
 # Before the library, as upstream's scripts do: only so does JAX_ENABLE_X64 decide, and not the library.
 import jax
 
-from matrix.diagnose.float32.record import Float32Record
+from matrix.diagnose.probe_float32.record import Float32Record
 from matrix.diagnose.sides.process import Request, now, precision_facts, provenance_of, side_main
 
 TF32 = ("tf32-assembly", "tf32-solver")

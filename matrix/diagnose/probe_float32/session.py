@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from matrix.diagnose.float32.record import ARITHMETICS, Float32Record
+from matrix.diagnose.probe_float32.record import ARITHMETICS, Float32Record
 from matrix.diagnose.sides.driver import (
     add_common_options,
     deliver,
@@ -36,7 +36,7 @@ def _compare(console: Console, pipeline: str, options: argparse.Namespace) -> No
         run_side(
             console,
             plan,
-            "matrix.diagnose.float32.cell",
+            "matrix.diagnose.probe_float32.cell",
             Cell(pipeline, "fp64", "baseline", options.scale),
             folder / arithmetic,
             Float32Record,

@@ -1,0 +1,42 @@
+"""The page on the architecture names the rooms there are, in the order that the contract holds."""
+
+import re
+import tomllib
+
+from matrix.ground.layout import REPOSITORY_ROOT
+
+PAGE = (REPOSITORY_ROOT / "docs" / "architecture.md").read_text()
+
+
+def rows_of(heading: str) -> list[list[str]]:
+    """The cells of the table below a heading, without its own heads."""
+    section = PAGE.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def rooms_in_order() -> list[set[str]]:
+    return [set(re.findall(r"`(\w+)`", rooms)) for rooms, _ in rows_of("The rooms")]
+
+
+def test_every_room_is_in_the_table() -> None:
+    package = REPOSITORY_ROOT / "matrix"
+    folders = {path.parent.name for path in package.glob("*/__init__.py")}
+    assert set().union(*rooms_in_order()) == folders
+    assert {path.name for path in package.glob("*.py")} == {"__init__.py", "__main__.py"}
+
+
+def test_order_is_that_of_the_contract() -> None:
+    project = tomllib.loads((REPOSITORY_ROOT / "pyproject.toml").read_text())
+    (contract,) = (each for each in project["tool"]["importlinter"]["contracts"] if each["type"] == "layers")
+    layers = [set(re.findall(r"matrix\.(\w+)", layer)) for layer in contract["layers"]]
+    assert rooms_in_order() == layers[::-1]
+
+
+def test_places_to_change_exist() -> None:
+    for _, places in rows_of("Where do I change what"):
+        folder = ""
+        for name in re.findall(r"`([\w/.]+)`", places):
+            found = REPOSITORY_ROOT / (name if "/" in name or name.endswith(".yaml") else f"{folder}/{name}")
+            folder = folder if "/" not in name else name.rpartition("/")[0]
+            assert found.exists(), f"{name} of the line that says {places}"
