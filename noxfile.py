@@ -193,18 +193,6 @@ def sweep(session: nox.Session) -> None:
     _hand_over(session, "matrix.diagnose.sweep.session", failed=JUDGES_NOTHING)
 
 
-@nox.session(name="probe-float32", tags=["measure"])
-def probe_float32(session: nox.Session) -> None:
-    """What float32 does to the baseline's likelihood: nox -s probe-float32 -- PIPELINE..."""
-    _hand_over(session, "matrix.diagnose.probe_float32.session", failed=JUDGES_NOTHING)
-
-
-@nox.session(name="gpu-program", tags=["measure"])
-def gpu_program(session: nox.Session) -> None:
-    """A likelihood compiled for a GPU that need not be there: nox -s gpu-program -- PIPELINE..."""
-    _hand_over(session, "matrix.diagnose.gpu_program.session", failed=JUDGES_NOTHING)
-
-
 @nox.session(tags=["runs"])
 def compare(session: nox.Session) -> None:
     """Two runs side by side: nox -s compare -- RUN_A RUN_B"""

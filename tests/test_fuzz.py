@@ -260,7 +260,7 @@ def test_a_file_that_unpacks_to_more_than_any_picture_is_not_read(
 ) -> None:
     write_arrays(tmp_path / "a.npz", make_arrays("k"))
     assert read_arrays(tmp_path / "a.npz", "k") is not None
-    monkeypatch.setattr("matrix.arrays.LARGEST_BYTES", 1000)
+    monkeypatch.setattr("matrix.records.arrays.LARGEST_BYTES", 1000)
     assert read_arrays(tmp_path / "a.npz", "k") is None
 
 

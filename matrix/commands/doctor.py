@@ -18,7 +18,7 @@ from rich.text import Text
 from matrix.catalogue.pipelines import PIPELINES
 from matrix.execute.reservations import machine_folder, peak_bytes, shares
 from matrix.ground.console import open_console
-from matrix.ground.errors import EnvironmentFailure, MatrixError, exit_code_of
+from matrix.ground.errors import EnvironmentFailure, MatrixError, UsageError, exit_code_of
 from matrix.ground.layout import MANIFEST, Layout, open_layout
 from matrix.ground.machine import GIB, gpu_lines, usable_cores
 from matrix.ground.options import add_root
@@ -28,6 +28,7 @@ from matrix.ground.shell import inherited
 from matrix.prepare.checkout.git import git, list_refs
 from matrix.prepare.jax_build import OLDEST_DRIVER, builds_for
 from matrix.prepare.manifest import Role, load_manifest
+from matrix.refresh.branches.identity import read_identity
 from matrix.run.plan import PlanError, read_plan, run_folders
 
 PYTHON = ((3, 11), (3, 14))
@@ -129,11 +130,11 @@ def git_identity() -> Finding:
             f"install Git {'.'.join(map(str, OLDEST_GIT))} or newer: an older one obeys all your settings"
         )
         return Finding("Git", State.TROUBLE, version, remedy)
-    asked = [git("config", f"user.{name}", check=False) for name in ("name", "email")]
-    if all(answer.stdout.strip() for answer in asked):
-        return Finding("Git", State.GOOD, version)
-    remedy = 'git config --global user.name "..."; git config --global user.email ... (for refresh-artifacts)'
-    return Finding("Git", State.NOTE, f"{version}, no identity", remedy)
+    try:
+        identity = read_identity(Path())
+    except UsageError as error:
+        return Finding("Git", State.NOTE, f"{version}, no identity", str(error))
+    return Finding("Git", State.GOOD, f"{version}, commits are by {identity.name}")
 
 
 def packages() -> Finding:

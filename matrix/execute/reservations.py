@@ -1,7 +1,6 @@
 """Shares of this machine: cells of all runs start when their memory is there, on their own cores and GPU."""
 
 import contextlib
-import logging
 import math
 import os
 import stat
@@ -18,11 +17,10 @@ from filelock import FileLock
 from pydantic import BaseModel, Field, NonNegativeInt, TypeAdapter, ValidationError
 
 from matrix.catalogue.pipelines import PIPELINES, pipeline_named
+from matrix.ground.console import note
 from matrix.ground.errors import EnvironmentFailure
 from matrix.ground.files import inside, read_bytes, write_text
 from matrix.ground.machine import GIB, gpus, usable_cores
-
-log = logging.getLogger(__name__)
 
 LEDGER = "reservations.json"
 POLL_SECONDS = 0.5
@@ -115,7 +113,7 @@ def reserved(
     threads: int,
     gpus: Sequence[str] = (),
     patience: float = math.inf,
-    say: Callable[[str], None] = log.warning,
+    say: Callable[[str], None] = note,
 ) -> Iterator[Share]:
     """Hold `memory` bytes, `threads` cores and, if any are named, one of `gpus`; wait until they are free.
 
@@ -201,7 +199,7 @@ def _living(ledger: Path) -> dict[int, Share]:
     try:
         entries = _LEDGER.validate_json(read_bytes(ledger))
     except ValidationError:
-        log.warning("%s is not a ledger of this program: it counts as empty, and is written anew", ledger)
+        note(f"{ledger} is not a ledger of this program: it counts as empty, and is written anew")
         return {}
     return {pid: share for pid, share in entries.items() if _lives(pid, share.started)}
 

@@ -1,7 +1,6 @@
 """Locks that keep two runs from working on the same folder, and forget runs that died."""
 
 import contextlib
-import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +8,8 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
+from matrix.ground.console import note
 from matrix.ground.errors import EnvironmentFailure
-
-log = logging.getLogger(__name__)
 
 PATIENCE = 3600.0
 _ORPHAN_PATIENCE = 120.0
@@ -40,7 +38,7 @@ def locked(path: Path, what: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        log.warning("another run is working on %s, waiting for it to finish (lock: %s)", what, path)
+        note(f"another run is working on {what}, waiting for it to finish (lock: {path})")
         try:
             lock.acquire(timeout=PATIENCE)
         except Timeout as error:

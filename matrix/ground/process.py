@@ -1,4 +1,4 @@
-"""The only place that starts other programs; what they inherit holds no secret that is not for them."""
+"""Starts other programs; what they inherit holds no secret that is not for them."""
 
 import contextlib
 import ctypes

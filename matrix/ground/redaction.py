@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 HIDDEN = "***"
 
@@ -75,3 +76,18 @@ def secrets_set_aside(keep: Sequence[str] = ()) -> Iterator[None]:
         yield
     finally:
         os.environ.update({name: value for name, value in before.items() if name not in os.environ})
+
+
+def without_folders(text: str, places: Mapping[Path, str]) -> str:
+    """Return a text in which words stand for folders of this machine.
+
+    Parameters
+    ----------
+    places
+        Folder to word. Of two that fit the deeper one counts, and each only where its name ends.
+    """
+    words = {str(place): word for place, word in places.items() if place.is_absolute() and place.name}
+    if not words:
+        return text
+    longest_first = "|".join(re.escape(place) for place in sorted(words, key=len, reverse=True))
+    return re.sub(rf"({longest_first})(?![\w-])", lambda found: words[found[1]], text)

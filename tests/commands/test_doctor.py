@@ -49,7 +49,12 @@ def test_missing_identity_is_noted(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 )
 def test_git_is_new_enough(monkeypatch: pytest.MonkeyPatch, version: str, state: State) -> None:
     monkeypatch.setattr(doctor, "git", lambda *_, **__: SimpleNamespace(stdout=version))
-    assert doctor.git_identity().state is state
+    monkeypatch.setenv("GIT_AUTHOR_NAME", "Ada Person")
+    monkeypatch.setenv("GIT_AUTHOR_EMAIL", "ada@example.org")
+    found = doctor.git_identity()
+    assert found.state is state
+    # As whoever refresh-artifacts would commit, environment variables included.
+    assert ("Ada Person" in found.found) == (state is State.GOOD)
 
 
 @pytest.mark.parametrize(

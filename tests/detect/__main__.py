@@ -23,6 +23,7 @@ from matrix.ground.files import write_json
 from matrix.ground.hashing import code_hash, digest
 from matrix.ground.layout import REPOSITORY_ROOT, Layout, open_layout
 from matrix.ground.options import add_root
+from matrix.ground.redaction import without_folders
 from matrix.prepare.environments import recipe_for, stock_environment
 from tests.detect.catalogue import CLEAN_AGAIN, DEFECTS, NEWEST, Defect, clean_on
 
@@ -259,10 +260,8 @@ def _failed_gates(runs: set[Path]) -> dict[str, str]:
 
 def said_of(message: str, copy: Path, layout: Layout) -> str:
     """A gate's message without folders of this machine: the copy, our runs, and our environments."""
-    ours = layout.root.parent
-    for place, word in ((copy, "."), (layout.root, ".matrix/detect"), (ours, ".matrix")):
-        message = message.replace(str(place), word)
-    return message
+    places = {copy: ".", layout.root: ".matrix/detect", layout.root.parent: ".matrix"}
+    return without_folders(message, places)
 
 
 def _first_failure(output: str) -> str:

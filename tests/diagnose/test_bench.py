@@ -55,7 +55,7 @@ def test_a_folder_that_cannot_be_written_ends_the_command_before_it_measures(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
-    assert main(["--part", "conditions", "--output", str(tmp_path / "file" / "bench.json")]) == 3
+    assert main(["--part", "conditions", "--record", str(tmp_path / "file" / "bench.json")]) == 3
     assert "cannot work in" in capfd.readouterr().err
 
 
@@ -64,7 +64,7 @@ def test_a_wrong_folder_of_systems_leaves_an_older_record_as_it_is(
 ) -> None:
     older = tmp_path / "bench.json"
     older.write_text("an older record")
-    words = ["--part", "systems", "--systems", str(tmp_path / "nowhere"), "--output", str(older)]
+    words = ["--part", "systems", "--systems", str(tmp_path / "nowhere"), "--record", str(older)]
     assert main(words) == 2
     assert "holds no systems" in capfd.readouterr().err
     assert older.read_text() == "an older record"
@@ -135,7 +135,7 @@ def test_the_command_writes_a_record(tmp_path: Path) -> None:
         "9",
         "--repeats",
         "1",
-        "--output",
+        "--record",
         str(output),
     ]
     # A process of its own: jaxnnls fixes its tolerance by the precision it finds when first imported.
@@ -163,7 +163,7 @@ def test_the_command_writes_a_record(tmp_path: Path) -> None:
 def test_the_parts_with_a_bound_end_with_what_breaks_it(tmp_path: Path) -> None:
     output = tmp_path / "bench.json"
     words = ["--part", "families", "--part", "compile", "--match", "batch", "--size", "6", "--repeats", "1"]
-    command = [sys.executable, "-m", "matrix.diagnose.bench.session", *words, "--output", str(output)]
+    command = [sys.executable, "-m", "matrix.diagnose.bench.session", *words, "--record", str(output)]
     done = subprocess.run(command, cwd=REPOSITORY_ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith("slower than jaxnnls")

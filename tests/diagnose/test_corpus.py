@@ -313,6 +313,6 @@ def test_record_table_and_picture(tmp_path: Path) -> None:
 def test_what_cannot_be_done_is_refused(
     words: list[str], says: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    output = ["--root", str(tmp_path), "--output", str(tmp_path / "corpus.json")]
+    output = ["--root", str(tmp_path), "--record", str(tmp_path / "corpus.json")]
     assert main([*words, *output]) == 2
     assert says in capfd.readouterr().err

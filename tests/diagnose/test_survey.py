@@ -160,7 +160,7 @@ def test_the_command_writes_record_and_table_and_goes_on(tmp_path: Path) -> None
         "tol 1e-06",
         "--repeats",
         1,
-        "--output",
+        "--record",
         output,
     ]
     # A process of its own: jaxnnls fixes its tolerance by the precision it finds when first imported.

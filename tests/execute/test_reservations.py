@@ -198,13 +198,13 @@ def test_what_is_held_is_noted_with_the_start_of_its_process(tmp_path: Path) -> 
     ],
 )
 def test_an_empty_or_foreign_ledger_counts_as_empty_and_is_named(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, ledger: bytes
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], ledger: bytes
 ) -> None:
     path = tmp_path / "reservations.json"
     path.write_bytes(ledger)
     with reserved(tmp_path, TOTAL * 2, 1):
         assert list(json.loads(path.read_text())) == [str(os.getpid())]
-    assert str(path) in caplog.text
+    assert str(path) in capsys.readouterr().err
 
 
 def test_a_link_is_no_ledger(tmp_path: Path) -> None:

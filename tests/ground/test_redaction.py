@@ -10,7 +10,14 @@ import pytest
 from matrix.ground import process
 from matrix.ground.errors import EnvironmentFailure, UsageError
 from matrix.ground.machine import usable_cores
-from matrix.ground.redaction import ANY, OF_AN_INDEX, redact, secrets_set_aside, without_secrets
+from matrix.ground.redaction import (
+    ANY,
+    OF_AN_INDEX,
+    redact,
+    secrets_set_aside,
+    without_folders,
+    without_secrets,
+)
 
 SECRETS = {
     "GH_TOKEN": "s3cret-of-the-forge",
@@ -144,3 +151,9 @@ def test_processes_are_started_in_one_place() -> None:
         and "templates" not in path.parts
     }
     assert found == {"process.py", "hpc/unpack.py"}
+
+
+def test_words_stand_for_folders_and_for_nothing_that_begins_alike() -> None:
+    places = {Path("/home/ada"): "~", Path("/home/ada/x/.matrix"): ".matrix", Path("/"): "no"}
+    text = '"/home/ada/x/.matrix/runs/a", /home/ada/y., /home/adam, /home/ada-2, /etc'
+    assert without_folders(text, places) == '".matrix/runs/a", ~/y., /home/adam, /home/ada-2, /etc'

@@ -19,7 +19,7 @@ from matrix.prepare.manifest import (
     override,
 )
 
-REPOSITORY_ROOT = Path(__file__).parent.parent
+REPOSITORY_ROOT = Path(__file__).parents[2]
 SHIPPED = REPOSITORY_ROOT / "repos.yaml"
 REFERENCE = REPOSITORY_ROOT / "docs" / "manifest.md"
 

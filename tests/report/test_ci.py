@@ -107,7 +107,7 @@ def test_secret_is_guarded_by_a_person_and_kept_from_other_peoples_code(path: Pa
         commands = "\n".join(step.get("run", "") for step in job["steps"])
         # These build the environments of the two sides and run what is in them.
         assert not re.search(r"matrix-(fp64|mp)|-m matrix (fp64|mp)|nox", commands)
-        refreshes = re.findall(r"matrix\.refresh.*", commands)
+        refreshes = re.findall(r"matrix\.commands\.refresh_artifacts.*", commands)
         assert refreshes
         assert all("--run-nothing --approved .approved" in words for words in refreshes)
 
@@ -132,7 +132,7 @@ def test_job_that_may_write_issues_runs_nobody_elses_code() -> None:
     jobs = load(REPOSITORY_ROOT / ".github" / "workflows" / "canary.yml")["jobs"]
     assert jobs["tell"]["needs"] == "newest"
     commands = [step["run"] for step in jobs["tell"]["steps"] if "run" in step]
-    assert commands == [LOCKED_INSTALL, "python -m matrix.canary --tell news/canary-news.md"]
+    assert commands == [LOCKED_INSTALL, "python -m matrix.commands.canary --tell news/canary-news.md"]
     with_token = [name for name, job in jobs.items() if "github.token" in json.dumps(job)]
     assert with_token == ["tell"]
 

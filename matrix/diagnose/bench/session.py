@@ -13,6 +13,7 @@ from matrix.diagnose.clock import provenance
 from matrix.diagnose.systems.stored import System, lanes_of, leading, stored_systems, synthetic_system
 from matrix.ground.disk import disk_failures
 from matrix.ground.errors import exit_code_of
+from matrix.ground.options import add_record
 
 SIZES = (20, 40, 70, 100, 150, 200, 300, 400, 800, 1285, 2000, 4000)
 BATCHES = (1, 2, 4, 8, 16)
@@ -96,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--lanes", type=int, default=3)
-    parser.add_argument("--output", type=Path, default=Path("docs/results/bench.json"))
+    add_record(parser, "bench")
     return parser
 
 

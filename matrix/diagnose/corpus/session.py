@@ -20,6 +20,7 @@ from matrix.ground.errors import UsageError, exit_code_of
 from matrix.ground.files import write_text
 from matrix.ground.hashing import code_hash, digest, tree_hash
 from matrix.ground.imports import files_behind
+from matrix.ground.options import add_record
 from matrix.ground.waiting import clock
 from matrix.records.cell import Cell, RecordError
 from matrix.run.plan import Plan
@@ -144,12 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--lanes", type=int, default=3, help="of these in one vmap, to time it (default 3)")
     add("--alone", type=int, default=1, help="of these timed alone as well (default 1)")
     add("--repeats", type=int, default=3, help="timed rounds (default 3)")
-    add(
-        "--output",
-        type=Path,
-        default=Path("docs/results/corpus.json"),
-        help="the record; table and picture beside it",
-    )
+    add_record(parser, "corpus")
     add_common_options(parser)
     return parser
 

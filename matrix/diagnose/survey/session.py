@@ -24,6 +24,7 @@ from matrix.ground.errors import exit_code_of
 from matrix.ground.files import write_text
 from matrix.ground.hashing import tree_hash
 from matrix.ground.layout import SOLVER
+from matrix.ground.options import add_record
 from matrix.ground.waiting import clock, shown
 from matrix.prepare.embedded.generations import GENERATIONS
 
@@ -173,12 +174,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--lanes", type=int, default=3, help="different systems in one vmap (default 3)")
     add("--fresh", action="store_true", help="start over instead of going on with an interrupted survey")
     add("--repeats", type=int, default=3, help="timed rounds (default 3)")
-    add(
-        "--output",
-        type=Path,
-        default=Path("docs/results/survey.json"),
-        help="the record; table and picture beside it",
-    )
+    add_record(parser, "survey")
     return parser
 
 

@@ -1,7 +1,6 @@
 """Local origins that stand in for the repositories where no network is; none for role `profiling`."""
 
 import hashlib
-import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,8 +12,6 @@ from matrix.prepare.checkout.git import git
 from matrix.prepare.checkout.sdist import fetch_sdist, unpack_sdist
 from matrix.prepare.checkout.worktrees import fixed_identity
 from matrix.prepare.manifest import Manifest, Repository, Role
-
-log = logging.getLogger(__name__)
 
 _NOT_CONTENT = shutil.ignore_patterns("__pycache__", "*.pyc")
 
@@ -112,7 +109,6 @@ def _origin(name: str, release: str, key: str, root: Path, fill: Callable[[Path]
     origin = root / "embedded" / release / key[:12] / f"{name}.git"
     with locked(root / "locks" / f"embedded-{name}.lock", f"the embedded {name}"):
         if not origin.is_dir():
-            log.info("making the embedded %s for release %s", name, release)
             aside = origin.parent.with_suffix(f".{name}.new")
             shutil.rmtree(aside, ignore_errors=True)
             aside.mkdir(parents=True)

@@ -1,11 +1,11 @@
 """The private bare repository of each name, filled from a source one commit at a time."""
 
 import hashlib
-import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from matrix.ground.console import note
 from matrix.ground.errors import NetworkError
 from matrix.ground.file_locks import wait_for_orphans
 from matrix.ground.files import write_text
@@ -21,8 +21,6 @@ from matrix.prepare.checkout.git import (
 )
 from matrix.prepare.checkout.reading import has_commit, reading
 from matrix.prepare.checkout.refs import Resolved, find_abbreviated, find_named, is_full_sha, no_such_ref
-
-log = logging.getLogger(__name__)
 
 # Names, once there is one, the objects that an incomplete clone could not give us.
 _INCOMPLETE = Path("info") / "incomplete"
@@ -152,7 +150,6 @@ def _fetched(store: Path, location: str, commit: str) -> bool:
     with reading(store) as repository:
         if has_commit(repository, ref):
             return True
-    log.info("asking %s for %s", redact(location), commit[:12])
     try:
         fetch_commit(store, location, commit, ref)
     except UnknownObjectError:
@@ -171,7 +168,7 @@ def _copy_incomplete(store: Path, clone: Path, commit: str, ref: str) -> None:
 
     Git does not hand out such a commit, so its objects are copied: they are immutable and named by content.
     """
-    log.warning("%s lacks some files of %s; they will be absent from the checkout", clone, commit[:12])
+    note(f"{clone} lacks some files of {commit[:12]}; they will be absent from the checkout")
     with reading(clone) as repository:
         objects = Path(repository.common_dir) / "objects"
     # Loose objects lie in folders named by two digits. A pack's index comes last: it makes the pack visible.

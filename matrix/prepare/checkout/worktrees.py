@@ -1,7 +1,6 @@
 """Working trees at exact commits, made and remade by us, each disposable."""
 
 import contextlib
-import logging
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -9,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from matrix.ground.console import note
 from matrix.ground.disk import disk_failures
 from matrix.ground.errors import EnvironmentFailure, UsageError
 from matrix.ground.file_locks import locked, wait_for_orphans
@@ -25,8 +25,6 @@ from matrix.prepare.checkout.store import (
     store_path,
 )
 from matrix.prepare.manifest import Manifest, Repository, Role
-
-log = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
 
@@ -250,7 +248,7 @@ def _mended(name: str, root: Path, step: Callable[[], _Result]) -> _Result:
         with _store_locked(root, name):
             if not store.exists() or not is_damaged(store):
                 raise
-            log.warning("the store of %s was damaged, it is fetched again", name)
+            note(f"the store of {name} was damaged, it is fetched again")
             discard_store(store)
     return step()
 

@@ -1,12 +1,12 @@
 """One repository of several: a private bare repository and the working tree in which its branch grows."""
 
-import logging
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from matrix.ground.console import note
 from matrix.ground.errors import EnvironmentFailure, UsageError
 from matrix.ground.files import write_text
 from matrix.prepare.checkout.git import git, is_repository
@@ -17,8 +17,6 @@ from matrix.refresh.branches.identity import Identity
 if TYPE_CHECKING:
     from git import Commit as GitCommit
     from git import Repo
-
-log = logging.getLogger(__name__)
 
 _EXCLUDED = "__pycache__/\n*.py[co]\n"
 
@@ -197,7 +195,7 @@ class BranchRepository:
                     f"branch's own base with --ref {self.name}=REF."
                 )
             kept = f"refs/kept/{self.branch}/{self.head[:12]}"
-            log.warning("%s: %s starts anew; what it was is kept as %s", self.name, self.branch, kept)
+            note(f"{self.name}: {self.branch} starts anew; what it was is kept as {kept}")
             git("update-ref", kept, self.head, at=self.bare)
             write_text(self._unfinished, "the branch starts anew\n")
             git("update-ref", ref, self.start, at=self.bare)

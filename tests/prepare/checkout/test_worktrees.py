@@ -1,6 +1,5 @@
 """Working trees: exact, disposable, repaired, deterministic."""
 
-import logging
 import shutil
 import subprocess
 import threading
@@ -237,7 +236,7 @@ class TestCandidate:
             commit_candidate(prepared(upstream, root)[LIBRARY], "feature/x", "no")
 
     def test_another_run_waits_and_says_so(
-        self, upstream: Upstream, root: Path, caplog: pytest.LogCaptureFixture
+        self, upstream: Upstream, root: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         baseline = prepared(upstream, root)[LIBRARY]
         order: list[str] = []
@@ -246,11 +245,13 @@ class TestCandidate:
             with candidate_of(baseline):
                 order.append("second")
 
-        with caplog.at_level(logging.WARNING), candidate_of(baseline):
+        with candidate_of(baseline):
             thread = threading.Thread(target=second)
             thread.start()
-            while "another run is working on" not in caplog.text:
+            said = ""
+            while "note: another run is working on" not in said:
                 time.sleep(0.01)
+                said += capsys.readouterr().err
             order.append("first")
         thread.join()
         assert order == ["first", "second"]
@@ -272,7 +273,7 @@ def test_a_lock_of_a_run_that_was_killed_is_free(tmp_path: Path) -> None:
 
 
 def test_an_incomplete_clone_gives_what_it_has(
-    upstream: Upstream, root: Path, caplog: pytest.LogCaptureFixture
+    upstream: Upstream, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clone = upstream.clone(LIBRARY)
     blob = run_git(clone, "rev-parse", "HEAD:tool.sh")
@@ -280,7 +281,7 @@ def test_an_incomplete_clone_gives_what_it_has(
     run_git(clone, "update-index", "--assume-unchanged", "tool.sh")
     library = prepared(upstream, root)[LIBRARY]
     assert library.absent == ("tool.sh",)
-    assert "lacks some files" in caplog.text
+    assert "lacks some files" in capsys.readouterr().err
     assert (library.path / "package" / "code.py").read_text() == "x = 2\n"
     assert not (library.path / "tool.sh").exists()
     before = fingerprint(root / "checkouts")
@@ -290,7 +291,7 @@ def test_an_incomplete_clone_gives_what_it_has(
     assert prepared(upstream, root)[LIBRARY] == library
     manifest = override(upstream.manifest, refs={LIBRARY: "feature/fast"})
     assert prepare(manifest, resolve_source(manifest), root)[LIBRARY].absent == ("tool.sh",)
-    assert "damaged" not in caplog.text
+    assert "damaged" not in capsys.readouterr().err
     with candidate_of(library) as candidate:
         (candidate.path / "package" / "code.py").write_text("x = 3\n")
         commit = commit_candidate(candidate, "feature/x", "edit").commit

@@ -1,1 +1,0 @@
-"""A likelihood compiled for a GPU that need not be there."""

@@ -1,1 +1,0 @@
-"""What float32 does to the baseline's likelihood."""
