@@ -1,8 +1,9 @@
-"""Sentences of README and docs, and those that are too long to be read aloud: `python -m tests.docs.prose`."""
+"""Sentences of README and docs, and those too long to be read aloud: `python -m tests.docs.prose`."""
 
+import argparse
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import syntok.segmenter
@@ -48,8 +49,9 @@ def _spoken(token: Token) -> str:
     )
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Name every sentence that is too long; 1 if there is one."""
+    argparse.ArgumentParser(prog="python -m tests.docs.prose", description=__doc__).parse_args(arguments)
     found = [(page, sentence) for page in pages() for sentence in too_long(page.read_text(encoding="utf-8"))]
     for page, sentence in found:
         print(f"{page.relative_to(ROOT)}: {words(sentence)} words, at most {LONGEST}: {sentence}")

@@ -22,6 +22,7 @@ from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.hpc.profile import load_profile
 from matrix.records.cell import Record
 from matrix.run.plan import SIDES
+from run import nox_words
 from tests.docs.commands import (
     PAGES,
     Command,
@@ -53,8 +54,8 @@ def calls_of(command: Command) -> list[list[str]]:
     """The modules of this project that a command starts, each with its words."""
     words = command.words
     if words[1:2] == ["run.py"]:
-        words = ["nox", "-s", *words[2:]]
-    if Path(words[0]).name == "nox" and words[1:2] == ["-s"]:
+        words = ["nox", *nox_words(words[2:])]
+    if Path(words[0]).name == "nox" and words[1:2] in (["-s"], ["--session"]):
         split = words.index("--") if "--" in words else len(words)
         names, rest = words[2:split], words[split + 1 :]
         unknown = [name for name in names if name not in SESSIONS]
@@ -100,7 +101,7 @@ def test_other_program_is_known_to_a_shell(command: Command) -> None:
     program = Path(command.words[0]).name
     if re.fullmatch(r"python3\.\d+", program):
         program = "python3"
-    if program in ("nox", "pip"):
+    if program in ("nox", "pip", "pre-commit"):
         return
     known = subprocess.run(["bash", "-c", f"type {program}"], capture_output=True, check=False)
     assert known.returncode == 0
@@ -197,7 +198,8 @@ def test_links_inside_the_project_lead_somewhere(page: Path) -> None:
         path = page.parent / target if target else page
         if target.startswith("../../actions/"):
             # GitHub's own page of a workflow.
-            path = REPOSITORY_ROOT / ".github" / target.removeprefix("../../actions/").removesuffix("/badge.svg")
+            workflow = target.removeprefix("../../actions/").removesuffix("/badge.svg")
+            path = REPOSITORY_ROOT / ".github" / workflow
         assert path.exists(), f"{target} is not there"
         if anchor:
             headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)

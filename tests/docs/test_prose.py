@@ -11,7 +11,7 @@ pytest.importorskip("markdown_it", reason="the extra docs-tests is not installed
 from tests.docs.prose import LONGEST, README_LONGEST, ROOT, pages, sentences, too_long, words
 
 GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
-NEEDED = ("Lane", "Cholesky equivalent", "Production scale", "Certified", "Embedded", "Shape", "Side", "Drift")
+NEEDED = ("Lane", "Cholesky equivalent", "Production scale", "Certified", "Embedded", "Shape", "Side")
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
@@ -24,7 +24,8 @@ def test_sentence_that_is_too_long_is_noticed() -> None:
     assert too_long(f"{fine}. {fine}.\n\n| a | {fine}. |\n|---|---|\n") == []
     assert too_long(f"One. {fine} more.") == [f"{fine} more."]
     assert too_long(f"| head | {fine} more |\n|---|---|\n") == [f"{fine} more"]
-    assert too_long(f"```text\n{fine} more\n```\n<!-- made: begin -->\n{fine} more\n<!-- made: end -->\n") == []
+    assert too_long(f"```text\n{fine} more\n```\n") == []
+    assert too_long(f"<!-- made: begin -->\n{fine} more\n<!-- made: end -->\n") == []
 
 
 def test_abbreviations_and_numbers_end_no_sentence() -> None:
