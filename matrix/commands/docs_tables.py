@@ -87,21 +87,25 @@ def _main_run_in_full() -> str:
 
 
 def _pipelines(run: MainRun) -> str:
+    timed = ("baseline, ms", "candidate, ms", "speed-up") if _is_timed(run) else ()
     return markdown_table(
-        ("pipeline", "log evidence", "drift", "baseline, ms", "candidate, ms", "speed-up", "gates"),
+        ("pipeline", "log evidence", "drift", *timed, "gates"),
         [
             (
                 one.pipeline,
                 f"{one.evidence:.6f}",
                 "none recorded" if one.drift is None else f"{one.drift:.1e}",
-                f"{one.baseline_ms:.1f}",
-                f"{one.candidate_ms:.1f}",
-                one.speed.said,
+                *((f"{one.baseline_ms:.1f}", f"{one.candidate_ms:.1f}", one.speed.said) if timed else ()),
                 ", ".join(f"{count} {outcome}" for outcome, count in one.gates.items()),
             )
             for one in run.pipelines
         ],
     )
+
+
+def _is_timed(run: MainRun) -> bool:
+    """Whether times mean anything."""
+    return run.scale == "production"
 
 
 def _judged(run: MainRun) -> str:
@@ -111,13 +115,18 @@ def _judged(run: MainRun) -> str:
 
 def _conditions(run: MainRun) -> str:
     facts = run.versions["candidate"]
+    times = (
+        "Milliseconds are of the whole likelihood, per lane of a batch of different lanes: medians of "
+        f"{min(one.calls for one in run.pipelines)} calls. "
+        "The interval of a speed-up lies between the extreme calls."
+        if _is_timed(run)
+        else "Times of this scale mean nothing, so none are shown."
+    )
     return (
         f"Release {run.release}, source {run.source}, {run.precision}, {run.scale} scale. "
         f"Python {facts['Python']}, JAX {facts.get('jax', '?')}. "
         f"{'; '.join(run.machines)}. {run.created[:10]}. "
-        "Milliseconds are of the whole likelihood, per lane of a batch of different lanes: medians of "
-        f"{min(one.calls for one in run.pipelines)} calls. "
-        "The interval of a speed-up lies between the extreme calls."
+        f"{times}"
     )
 
 

@@ -49,6 +49,19 @@ def test_record_holds_what_the_run_s_records_hold(tmp_path: Path) -> None:
     assert read_main_run(tmp_path / "kept.json") == kept
 
 
+@pytest.mark.parametrize(("scale", "shown"), [("production", True), ("smoke", False)])
+def test_times_are_shown_where_they_mean_something(
+    scale: str, shown: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(tmp_path / "run", pipelines=PIPELINES)
+    kept = main_run_of(load_run(tmp_path / "run")).model_copy(update={"scale": scale})
+    write_main_run(tmp_path / "matrix-fp64.json", kept)
+    monkeypatch.setattr(docs_tables, "RESULTS", tmp_path)
+    table = TABLES["main-run"]()
+    assert ("speed-up" in table) is shown
+    assert ("Times of this scale mean nothing" in table) is not shown
+
+
 def test_run_that_lacks_a_record_is_refused(tmp_path: Path) -> None:
     write_run(tmp_path / "run", [make_record(side="baseline")], pipelines=PIPELINES)
     with pytest.raises(UsageError, match="lacks imaging-pixelization-fp64-candidate"):

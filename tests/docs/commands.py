@@ -17,7 +17,7 @@ from markdown_it.token import Token
 
 from matrix.ground.layout import REPOSITORY_ROOT
 
-PAGES = (REPOSITORY_ROOT / "README.md", *sorted((REPOSITORY_ROOT / "docs").glob("*.md")))
+PAGES = (*sorted(REPOSITORY_ROOT.glob("*.md")), *sorted((REPOSITORY_ROOT / "docs").rglob("[!_]*.md")))
 SHELL = "sh"
 # Words that stand for a reader's own, where not every text will do.
 PLACEHOLDERS = {"PIPELINE": "interferometer-pixelization"}

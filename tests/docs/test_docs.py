@@ -21,6 +21,7 @@ from matrix.ground.errors import UsageError
 from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.hpc.profile import load_profile
 from matrix.records.cell import SIDES, Record
+from run import nox_words
 from tests.docs.commands import (
     PAGES,
     Command,
@@ -52,8 +53,8 @@ def calls_of(command: Command) -> list[list[str]]:
     """The modules of this project that a command starts, each with its words."""
     words = command.words
     if words[1:2] == ["run.py"]:
-        words = ["nox", "-s", *words[2:]]
-    if Path(words[0]).name == "nox" and words[1:2] == ["-s"]:
+        words = ["nox", *nox_words(words[2:])]
+    if Path(words[0]).name == "nox" and words[1:2] in (["-s"], ["--session"]):
         split = words.index("--") if "--" in words else len(words)
         names, rest = words[2:split], words[split + 1 :]
         unknown = [name for name in names if name not in SESSIONS]
@@ -99,7 +100,7 @@ def test_other_program_is_known_to_a_shell(command: Command) -> None:
     program = Path(command.words[0]).name
     if re.fullmatch(r"python3\.\d+", program):
         program = "python3"
-    if program in ("nox", "pip"):
+    if program in ("nox", "pip", "pre-commit"):
         return
     known = subprocess.run(["bash", "-c", f"type {program}"], capture_output=True, check=False)
     assert known.returncode == 0
@@ -183,9 +184,10 @@ def test_every_option_that_is_named_exists() -> None:
     assert len(named) > 20
 
 
-def test_every_session_is_in_the_readme() -> None:
-    shown = {word for span in spans(NAMED["README.md"]) for word in re.split(r"[ ,]", span)}
+def test_every_session_is_on_its_page_and_in_a_group() -> None:
+    shown = {word for span in spans(NAMED["sessions.md"]) for word in re.split(r"[ ,]", span)}
     assert set(SESSIONS) - shown == set()
+    assert [name for name, session in SESSIONS.items() if len(session.tags) != 1] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -193,6 +195,10 @@ def test_links_inside_the_project_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8"))
     for target, anchor in targets:
         path = page.parent / target if target else page
+        if target.startswith("../../actions/"):
+            # GitHub's own page of a workflow.
+            workflow = target.removeprefix("../../actions/").removesuffix("/badge.svg")
+            path = REPOSITORY_ROOT / ".github" / workflow
         assert path.exists(), f"{target} is not there"
         if anchor:
             headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
