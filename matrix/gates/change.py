@@ -9,8 +9,8 @@ from matrix.catalogue.checks import CHECKS, ON_DEMAND
 from matrix.checks.inside.systems import TARGET_KAPPA
 from matrix.checks.inside.watch import REPLACED
 from matrix.gates.pipelines import KKT_CERTIFIED, relative
-from matrix.gates.scripts import listed, scripts_apart
-from matrix.gates.verdict import CHANGE, Blame, Outcome, Verdict
+from matrix.gates.scripts import scripts_apart
+from matrix.gates.verdict import CHANGE, Blame, Outcome, Verdict, listed
 from matrix.records.cell import Record
 from matrix.records.check import CheckRecord, Item
 from matrix.run.plan import SIDES, Plan, Side

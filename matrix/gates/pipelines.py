@@ -5,7 +5,8 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from matrix.gates.verdict import Blame, Outcome, Verdict
+from matrix.gates.comparable import differences_beside_the_change, faults_within
+from matrix.gates.verdict import Blame, Outcome, Verdict, listed
 from matrix.records.cell import VENDORED, Evaluation, LaneSolve, Record
 from matrix.run.plan import SIDES, Constant, Plan, Side
 
@@ -266,10 +267,7 @@ def mixed_precision(evidence: Evidence, side: Side, record: Record) -> Verdict:
 
 
 def solver(evidence: Evidence, side: Side, record: Record) -> Verdict:
-    """The solves really made are optimal by the KKT conditions, checked by us, whatever solver made them.
-
-    The candidate's are made by the solver that was vendored.
-    """
+    """The solves really made are optimal by the KKT conditions, checked by us, whatever solver made them."""
     furthest_lane = max(record.nnls, key=lambda lane: _nan_last(lane.kkt_residual))
     worst = furthest_lane.kkt_residual
     tolerance = KKT_CERTIFIED if record.solver.name == VENDORED else KKT_ANSWERED
@@ -281,25 +279,27 @@ def solver(evidence: Evidence, side: Side, record: Record) -> Verdict:
         "kkt_residual": worst,
         "tolerance": tolerance,
     }
-    complaints = [*_who_solved(evidence, side, record), *_what_is_said(record)]
+    complaints = list(_what_is_said(record))
     if not worst <= tolerance:
         complaints.append(f"KKT residual {worst:.1e} > {tolerance:.0e}: {_not_optimal(furthest_lane)}")
     if audited > AUDIT_AGREES:
         complaints.append(f"the audited program's evidence is {audited:.1e} away from the timed one's")
-    message = "; ".join(complaints) or _how_it_went(record, worst, _asked_for(evidence, side))
+    message = "; ".join(complaints) or _how_it_went(record, worst, tolerance, _asked_for(evidence, side))
     return _verdict("solver", evidence, side, not complaints, message, numbers)
 
 
-def _who_solved(evidence: Evidence, side: Side, record: Record) -> Iterator[str]:
-    """What is wrong about who solved: on the candidate this run would then prove nothing of the change."""
-    if side != "candidate":
-        return
-    if record.solver.name != VENDORED and _asked_for(evidence, side) in (None, VENDORED_VALUE):
-        yield f"it was solved by {record.solver.name}, not by {VENDORED}"
+def _who_solved(evidence: Evidence, record: Record) -> Iterator[str]:
+    """What is wrong about who solved: with another side's solver a run proves nothing of the change."""
+    side, used = record.cell.side, record.solver.name
+    asked = _asked_for(evidence, side)
+    if side == "candidate" and used != VENDORED and asked in (None, VENDORED_VALUE):
+        yield f"{side}: it was solved by {used}, not by {VENDORED}"
+    if side == "baseline" and used == VENDORED and asked != VENDORED_VALUE:
+        yield f"{side}: it was solved by {VENDORED}, which is the candidate's solver"
     # Another configuration can hide the one that was vendored.
-    used = record.solver.options.get("algorithm")
-    if evidence.algorithm not in (None, used):
-        yield f"it was solved by {used}, not by {evidence.algorithm} as asked for"
+    algorithm = record.solver.options.get("algorithm")
+    if side == "candidate" and evidence.algorithm not in (None, algorithm):
+        yield f"{side}: it was solved by {algorithm}, not by {evidence.algorithm} as asked for"
 
 
 def _asked_for(evidence: Evidence, side: Side) -> str | None:
@@ -320,13 +320,17 @@ def _what_is_said(record: Record) -> Iterator[str]:
         yield f"lanes {stopped} report that they did not converge"
 
 
-def _how_it_went(record: Record, worst: float, asked: str | None) -> str:
+def _how_it_went(record: Record, worst: float, tolerance: float, asked: str | None) -> str:
     fell_back = [index for index, lane in enumerate(record.nnls) if lane.converged is None]
     rest = f"; lanes {fell_back} were not certified, their answers are the fallback's" if fell_back else ""
     used = record.solver.options.get("solver", record.solver.name)
     if asked not in (None, used):
         rest += f"; {asked} was asked for, which the library does not use here"
-    return f"K={record.nnls[0].size}, KKT residual {worst:.1e}, by {record.solver.said}{rest}"
+    whose = "the vendored solver" if tolerance == KKT_CERTIFIED else "the library's own solver"
+    return (
+        f"K={record.nnls[0].size}, KKT residual {worst:.1e} (of {whose} at most {tolerance:.0e} is asked), "
+        f"by {record.solver.said}{rest}"
+    )
 
 
 def _nan_last(residual: float) -> float:
@@ -349,6 +353,19 @@ def _not_optimal(lane: LaneSolve) -> str:
         else "far more than rounding, as after an early stop, a clipped answer or a wrong sign"
     )
     return f"the answer is not the optimum, {violated} ({cause})"
+
+
+def comparable(evidence: Evidence, baseline: Record, candidate: Record) -> Verdict:
+    """Both sides are alike but for the change, and each is what it claims to be."""
+    complaints = differences_beside_the_change(baseline, candidate)
+    for record in (baseline, candidate):
+        complaints += [*_who_solved(evidence, record), *faults_within(record)]
+    message = listed(complaints) or (
+        f"software, data, lanes, settings and machine are alike; solved by {baseline.solver.said} and by "
+        f"{candidate.solver.said}"
+    )
+    numbers = {"differences": float(len(complaints))}
+    return _verdict("comparable", evidence, None, not complaints, message, numbers)
 
 
 def candidate_vs_baseline(evidence: Evidence, baseline: Record, candidate: Record) -> Verdict:
@@ -386,7 +403,10 @@ SIDE_GATES: dict[str, SideGate] = {
     "mixed_precision": mixed_precision,
     "solver": solver,
 }
-PAIR_GATES: dict[str, PairGate] = {"candidate_vs_baseline": candidate_vs_baseline}
+PAIR_GATES: dict[str, PairGate] = {
+    "comparable": comparable,
+    "candidate_vs_baseline": candidate_vs_baseline,
+}
 
 
 def paths(record: Record) -> dict[str, Evaluation]:

@@ -289,9 +289,9 @@ class Provenance:
     datasets
         SHA-256 of each data file read, by its path in the workspace.
     packages
-        Version by distribution name.
+        Version of every installed distribution, by its name in lower case with hyphens.
     variables
-        The environment variables that steer threads, precision and XLA.
+        The environment variables that steer the library, threads, precision and XLA.
     accelerators
         Per GPU what nvidia-smi says of it: name, driver, memory, clocks as found. Empty without one, and in
         records made before this was noted.
