@@ -100,6 +100,9 @@ def _of_times(record: Record) -> Iterator[str]:
             yield f"a time of {path} is {wrong[0]} s, which is no time"
     if timings.jit.steady_s == timings.vmap.steady_s:
         yield "the batch's times are the single call's, to the last digit"
+    for path, timing, lanes in (("jit", timings.jit, 1), ("vmap", timings.vmap, timings.batch)):
+        if timing.lanes not in (None, lanes):
+            yield f"the program timed as {path} gave {timing.lanes} values a call, not {lanes}"
 
 
 def _seconds(timing: Timing) -> tuple[float, ...]:

@@ -113,7 +113,10 @@ class Evaluations:
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """Wall-clock seconds of one compiled program; `steady_s` are the repeats after the first call."""
+    """Wall-clock seconds of one compiled program; `steady_s` are the repeats after the first call.
+
+    `lanes` is how many values a call gave; None in records made before this was noted.
+    """
 
     __pydantic_config__ = CLOSED
 
@@ -121,6 +124,7 @@ class Timing:
     compile_s: float
     first_call_s: float
     steady_s: tuple[float, ...]
+    lanes: int | None = None
 
     @property
     def median_s(self) -> float:

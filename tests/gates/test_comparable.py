@@ -122,6 +122,14 @@ def _timings(**changes: Any) -> Timings:
             "a time of vmap is nan",
         ),
         (
+            make_record(timings=_timings(vmap=Timing(0.5, 1.0, 1.0, (1.0,), lanes=1))),
+            "the program timed as vmap gave 1 values a call, not 3",
+        ),
+        (
+            make_record(timings=_timings(jit=Timing(0.5, 1.0, 1.0, (1.0,), lanes=3))),
+            "the program timed as jit gave 3 values a call, not 1",
+        ),
+        (
             make_record(timings=_timings(vmap=make_record().timings.jit)),
             "are the single call's, to the last digit",
         ),

@@ -16,7 +16,7 @@ from matrix.report.html.page import write_html
 from matrix.report.junit import write_junit
 from matrix.report.rows import caption, convergence_of, ending, iterations_of, table_rows
 from matrix.run.plan import Plan
-from tests.factory import EVIDENCE, evaluation, make_plan, make_record
+from tests.factory import EVIDENCE, LANES, evaluation, make_plan, make_record
 
 BOTH = ("imaging-pixelization", "imaging-delaunay")
 
@@ -145,6 +145,30 @@ def test_no_reason_breaks_the_report_or_its_files(tmp_path: Path) -> None:
     assert failure is not None
     assert "drift [/x] of [bold]1[/bold] \\x1b[31m \\x00 \\ud800 × → <a> & |" in failure.attrib["message"]
     assert "[/x]" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_junit_tells_pass_fail_and_not_run_apart(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path, BOTH)
+    drifted = make_record(evaluations={"lanes_eager": evaluation(*LANES[:2], math.inf)})
+    records = {
+        plan.cell(BOTH[0], record.cell.side).name: record
+        for record in (make_record(side="baseline"), drifted)
+    }
+    verdicts = judge(plan, records, {})
+    write_junit(plan, verdicts)
+    cases = ElementTree.parse(tmp_path / "junit.xml").findall(".//testcase")
+    said = {
+        case.attrib["name"]: "fail"
+        if case.find("failure") is not None
+        else "not run"
+        if case.find("skipped") is not None
+        else "pass"
+        for case in cases
+    }
+    assert said == {
+        "-".join(filter(None, (v.pipeline, "fp64", v.side, v.gate))): v.outcome.value for v in verdicts
+    }
+    assert set(said.values()) == {"pass", "fail", "not run"}
 
 
 def test_an_empty_selection_is_no_pass(tmp_path: Path) -> None:
