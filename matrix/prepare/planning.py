@@ -5,9 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from matrix.catalogue import pipelines as catalogue
 from matrix.catalogue.checks import ALL_CHECKS, CHECKS, ON_DEMAND
 from matrix.execute.reservations import usable_cores, workers_that_fit
-from matrix.ground.hashing import code_hash, digest
+from matrix.ground.hashing import digest, file_hash
+from matrix.ground.imports import definitions_in, files_behind
 from matrix.ground.layout import Layout
 from matrix.prepare.checkout import Checkout
 from matrix.prepare.constants import read_constant
@@ -40,32 +42,24 @@ PIPELINES = (
     "interferometer-mge",
 )
 
-# What a cell's numbers depend on in this repository, besides solver/ itself.
-CELL_CODE = (
-    "matrix/pipelines/cell.py",
-    "matrix/records/cell.py",
-    "matrix/records/typed_json.py",
-    "matrix/records/arrays.py",
-    "matrix/records/precision.py",
-    "matrix/ground/machine.py",
-    "matrix/catalogue/releases.py",
-    "matrix/pipelines",
-    "matrix/catalogue/pipelines.py",
-    # The variables that a process is started with: precision, XLA's flags, threads.
-    "matrix/execute/local.py",
-)
+# What runs a cell, and what its process is started with; besides solver/ itself, which a side's key knows.
+_CELL = ("matrix.pipelines.cell", "matrix.execute.variables")
+# What makes the checks.
+_CHECKS = ("matrix.checks.run",)
 
-# What a check's items depend on in this repository, besides solver/ itself.
-_CHECK_CODE = (
-    "matrix/checks",
-    "matrix/catalogue",
-    "matrix/records/check.py",
-    "matrix/pipelines/cell.py",
-    "matrix/execute/local.py",
-    "matrix/pipelines/kkt.py",
-    "matrix/prepare/change/assertions.py",
-    "matrix/prepare/change/templates",
-)
+
+def cell_codes() -> dict[str, str]:
+    """Digest of what each pipeline's numbers depend on here, of the settings its own alone."""
+    table = Path(catalogue.__file__)
+    files = [path for path in files_behind(_CELL) if path != table]
+    shared = (file_hash(files), definitions_in(table, "PIPELINES"))
+    return {name: digest((*shared, repr(pipeline))) for name, pipeline in catalogue.PIPELINES.items()}
+
+
+def program_code() -> str:
+    """Digest of this repository's part in the numbers of all pipelines."""
+    codes = cell_codes()
+    return digest(codes[name] for name in PIPELINES)
 
 
 def planned_checks(
@@ -85,7 +79,7 @@ def planned_checks(
     scale
         Which grid of assertions, and which size of our stand-in scripts.
     """
-    shared = (scale, *commits, code_hash(_CHECK_CODE))
+    shared = (scale, *commits, file_hash(files_behind(_CHECKS)))
     return tuple(
         PlannedCheck(
             check=name,
@@ -135,7 +129,7 @@ def make_plan(layout: Layout, prepared: Prepared, options: Options) -> Plan:
         algorithm=options.algorithm,
         checkouts=tuple(_checked_out(checkout) for checkout in prepared.checkouts),
         solver_tree=prepared.solver_tree,
-        code=code_hash(CELL_CODE),
+        code=program_code(),
         environments=environments,
         workspace=workspace,
         constants=_constants(prepared, options.scale),
@@ -170,16 +164,16 @@ def _constants(prepared: Prepared, scale: str) -> dict[str, Constant]:
 
 
 def _cells(prepared: Prepared, options: Options, precision: str) -> tuple[PlannedCell, ...]:
-    code = code_hash(CELL_CODE)
+    codes = cell_codes()
     # The key is a hash of everything the numbers depend on: a kept record answers only for exactly that.
-    shared = (precision, options.scale, prepared.workspace.commit, str(SEED), code)
+    shared = (precision, options.scale, prepared.workspace.commit, str(SEED))
     return tuple(
         PlannedCell(
             pipeline=pipeline,
             precision=precision,
             side=side,
             scale=options.scale,
-            key=digest((pipeline, side, environment.key, *shared)),
+            key=digest((pipeline, side, environment.key, codes[pipeline], *shared)),
         )
         for pipeline in PIPELINES
         for side, environment in prepared.environments.items()

@@ -361,7 +361,7 @@ DEFECTS = (
         "precision",
         "precision",
         (
-            Edit("matrix/execute/local.py", '"JAX_ENABLE_X64": "False"', '"JAX_ENABLE_X64": "True"'),
+            Edit("matrix/execute/variables.py", '"JAX_ENABLE_X64": "False"', '"JAX_ENABLE_X64": "True"'),
             Edit(
                 CELL,
                 '    importlib.import_module("jax")\n    importlib.import_module("autolens")',

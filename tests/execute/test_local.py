@@ -11,8 +11,6 @@ import pytest
 
 from matrix.execute.local import (
     CellFailure,
-    cell_environment,
-    cell_variables,
     kept_failure,
     kept_record,
     read_failure,
@@ -20,6 +18,7 @@ from matrix.execute.local import (
     run_cell,
     stage_path,
 )
+from matrix.execute.variables import cell_environment, cell_variables
 from matrix.ground.errors import EnvironmentFailure
 from matrix.records.cell import Record, write_record
 from matrix.run.plan import SIDES, Plan, PlannedEnvironment

@@ -97,4 +97,4 @@ def test_the_code_is_by_the_tolerance_that_was_asked_for() -> None:
     assert 1e-9 < worst < 1e-2
     for factor, certified in ((0.9, False), (1.1, True)):
         result = solver.solve_nnls_certified(problem.Q, problem.q, solver_tol=factor * worst, **limits)
-        assert (result.code == ResultCode.CERTIFIED) is certified
+        assert bool(result.code == ResultCode.CERTIFIED) is certified
