@@ -137,7 +137,10 @@ def relative(value: float, reference: float) -> float:
 
 
 def finished(evidence: Evidence, side: Side, record: Record) -> Verdict:
-    """The cell left a record of exactly what was planned, from the kind of device that was planned."""
+    """The cell left a record of exactly what was planned, from the kind of device that was planned.
+
+    Exists for a process that ends with 0 and leaves nothing, and a GPU run that fell back to the CPU.
+    """
     planned = (evidence.pipeline, evidence.precision, side)
     device = record.provenance.device_platform
     complaints = []
@@ -157,6 +160,8 @@ def precision(evidence: Evidence, side: Side, record: Record) -> Verdict:
     """JAX really computed in float64: flag, dtypes that came back, values that are no float32 numbers.
 
     And the library's mixed precision was on if and only if it was asked for.
+
+    Exists for a run in float32, whose evidences are within the constants' tolerance.
     """
     complaints = []
     if not record.precision.x64_enabled:
@@ -181,7 +186,10 @@ def precision(evidence: Evidence, side: Side, record: Record) -> Verdict:
 
 
 def finite(evidence: Evidence, side: Side, record: Record) -> Verdict:
-    """No path returned nan or an infinity."""
+    """No path returned nan or an infinity.
+
+    Exists for a nan of one lane that a comparison with nan lets through.
+    """
     bad = [
         path for path, evaluation in paths(record).items() if not all(map(math.isfinite, evaluation.values))
     ]
@@ -190,7 +198,10 @@ def finite(evidence: Evidence, side: Side, record: Record) -> Verdict:
 
 
 def constant(evidence: Evidence, side: Side, record: Record) -> Verdict:
-    """Every path reproduces the recorded constant."""
+    """Every path reproduces the recorded constant.
+
+    Exists for a solve that moves every path alike, as a wrong sign of q.
+    """
     recorded = evidence.constant
     if recorded.value is None:
         outcome = Outcome.FAIL if recorded.required else Outcome.NOT_RUN
@@ -220,7 +231,10 @@ def constant(evidence: Evidence, side: Side, record: Record) -> Verdict:
 
 
 def jit_vs_eager(evidence: Evidence, side: Side, record: Record) -> Verdict:
-    """The compiled likelihood agrees with the NumPy one at the prior medians."""
+    """The compiled likelihood agrees with the NumPy one at the prior medians.
+
+    Exists for a compiled likelihood that computes something else than the library's own NumPy path.
+    """
     eager = record.evaluations.eager.figure_of_merit.values
     return _agreement(
         "jit_vs_eager", evidence, side, record.evaluations.jit.values, eager, evidence.tolerance
@@ -228,7 +242,10 @@ def jit_vs_eager(evidence: Evidence, side: Side, record: Record) -> Verdict:
 
 
 def vmap_vs_jit(evidence: Evidence, side: Side, record: Record) -> Verdict:
-    """Each lane of a batch gives what the compiled likelihood gives for it alone."""
+    """Each lane of a batch gives what the compiled likelihood gives for it alone.
+
+    Exists for a batch whose lanes leak into each other, or that a loop's early end cuts short.
+    """
     evaluations = record.evaluations
     jit = (*evaluations.jit.values * len(evaluations.vmap_equal.values), *evaluations.lanes_jit.values)
     vmap = (*evaluations.vmap_equal.values, *evaluations.vmap_lanes.values)
@@ -236,13 +253,19 @@ def vmap_vs_jit(evidence: Evidence, side: Side, record: Record) -> Verdict:
 
 
 def lanes_agree(evidence: Evidence, side: Side, record: Record) -> Verdict:
-    """Lanes with equal parameters give equal answers."""
+    """Lanes with equal parameters give equal answers.
+
+    Exists for an answer that depends on the place in the batch.
+    """
     lanes = record.evaluations.vmap_equal.values
     return _agreement("lanes_agree", evidence, side, lanes, lanes[:1] * len(lanes), LANES_AGREE)
 
 
 def parity(evidence: Evidence, side: Side, record: Record) -> Verdict:
-    """JIT and vmap reproduce the exact active set of the NumPy path, far below the constants' tolerance."""
+    """JIT and vmap reproduce the exact active set of the NumPy path, far below the constants' tolerance.
+
+    Exists for a clipped or loosely converged solution, which the constants' tolerance lets through.
+    """
     evaluations = record.evaluations
     exact = evaluations.eager.figure_of_merit.values
     answers = (*evaluations.jit.values, *evaluations.vmap_equal.values, *evaluations.vmap_lanes.values)
@@ -251,7 +274,10 @@ def parity(evidence: Evidence, side: Side, record: Record) -> Verdict:
 
 
 def mixed_precision(evidence: Evidence, side: Side, record: Record) -> Verdict:
-    """Mixed precision moves no path further from float64 than its tolerance; says where it moves nothing."""
+    """Mixed precision moves no path further from float64 than its tolerance; says where it moves nothing.
+
+    Exists for a mixed-precision run that moves the science, or that changes nothing unnoticed.
+    """
     reference = evidence.float64.get(side)
     if reference is None:
         reason = "no fp64 record of the same software is kept: run the fp64 matrix first"
@@ -267,7 +293,10 @@ def mixed_precision(evidence: Evidence, side: Side, record: Record) -> Verdict:
 
 
 def solver(evidence: Evidence, side: Side, record: Record) -> Verdict:
-    """The solves really made are optimal by the KKT conditions, checked by us, whatever solver made them."""
+    """The solves really made are optimal by the KKT conditions, checked by us, whatever solver made them.
+
+    Exists for a solver that says it converged and did not, be it by float32, an early stop or a wrong sign.
+    """
     furthest_lane = max(record.nnls, key=lambda lane: _nan_last(lane.kkt_residual))
     worst = furthest_lane.kkt_residual
     tolerance = KKT_CERTIFIED if record.solver.name == VENDORED else KKT_ANSWERED
@@ -356,7 +385,10 @@ def _not_optimal(lane: LaneSolve) -> str:
 
 
 def comparable(evidence: Evidence, baseline: Record, candidate: Record) -> Verdict:
-    """Both sides are alike but for the change, and each is what it claims to be."""
+    """Both sides are alike but for the change, and each is what it claims to be.
+
+    Exists for a ratio that something else than the change made, as another JAX or machine.
+    """
     complaints = differences_beside_the_change(baseline, candidate)
     for record in (baseline, candidate):
         complaints += [*_who_solved(evidence, record), *faults_within(record)]
@@ -369,7 +401,10 @@ def comparable(evidence: Evidence, baseline: Record, candidate: Record) -> Verdi
 
 
 def candidate_vs_baseline(evidence: Evidence, baseline: Record, candidate: Record) -> Verdict:
-    """Path by path, the candidate gives the baseline's evidence, from the same linear systems."""
+    """Path by path, the candidate gives the baseline's evidence, from the same linear systems.
+
+    Exists for another linear system handed to the solver, whose right answer hides in the evidence.
+    """
     apart = differences(candidate, baseline)
     worst = max(apart, key=lambda path: apart[path])
     system = _systems_apart(candidate, baseline)

@@ -1,6 +1,7 @@
 """Every gate fails for its own reason, and for no other, on every pipeline alike."""
 
 import dataclasses
+import inspect
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,18 @@ from typing import Any
 import pytest
 
 from matrix.catalogue.pipelines import PIPELINES
-from matrix.gates import PAIR_GATES, SIDE_GATES, Blame, Outcome, Verdict, judge, judged_in
+from matrix.gates import (
+    CHANGE_GATES,
+    PAIR_GATES,
+    SIDE_GATES,
+    Blame,
+    Outcome,
+    Verdict,
+    change_gate_name,
+    judge,
+    judged_in,
+)
+from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.records.cell import VENDORED, EagerEvaluation, PrecisionFacts, Record, Solver
 from matrix.run.plan import SIDES, Constant, Side, Tolerances
 from tests.factory import EVIDENCE, LANES, NORMS, evaluation, make_plan, make_record, solves
@@ -355,3 +367,23 @@ def test_each_precision_has_its_own_gates() -> None:
     assert "parity" in dict(judged_in("fp64"))
     assert "parity" not in dict(judged_in("mp"))
     assert "mixed_precision" not in dict(judged_in("fp64"))
+
+
+def _purposes() -> dict[str, str]:
+    """What each gate exists for, by the name that its row in the docs begins with."""
+    gates: dict[str, Any] = {f"`{name}`": gate for name, gate in {**SIDE_GATES, **PAIR_GATES}.items()}
+    gates |= {change_gate_name(key): gate for key, (_, gate) in CHANGE_GATES.items()}
+    found = {}
+    for name, gate in gates.items():
+        *_, last = (inspect.getdoc(gate) or "").split("\n\n")
+        found[name] = " ".join(last.split())
+    return found
+
+
+def test_every_gate_states_the_defect_it_exists_for_and_the_docs_show_it() -> None:
+    rows = (REPOSITORY_ROOT / "docs" / "gates.md").read_text(encoding="utf-8").splitlines()
+    for name, purpose in _purposes().items():
+        assert purpose.startswith("Exists for "), name
+        start = name.partition(":")[0] if name.startswith("definition") else name
+        (row,) = [line for line in rows if line.startswith(f"| {start}")]
+        assert f" | {purpose.removeprefix('Exists for ').removesuffix('.')} | " in row, name
