@@ -150,6 +150,10 @@ def test_a_record_that_is_not_what_it_claims_is_refused(record: Record, words: s
     assert found.startswith(record.cell.side)
 
 
+def test_systems_that_differ_in_one_norm_alone_are_different() -> None:
+    assert faults_within(make_record(nnls=solves(norms=((50.0, 7.0), (51.0, 7.0), (51.0, 7.1))))) == []
+
+
 @pytest.mark.parametrize("side", ["baseline", "candidate"])
 def test_green_records_have_no_fault(side: str) -> None:
     assert faults_within(make_record(side=side)) == []

@@ -127,6 +127,18 @@ def test_every_gate_sees_its_defect_on_every_pipeline_and_either_side(
     )
 
 
+@pytest.mark.parametrize("side", SIDES)
+def test_a_record_that_is_not_what_it_claims_is_comparable_to_none(verdicts: Judge, side: Side) -> None:
+    pair = {name: make_record(side=name) for name in SIDES}
+    pair[side] = dataclasses.replace(
+        pair[side], timings=dataclasses.replace(pair[side].timings, vmap=pair[side].timings.jit)
+    )
+    found = verdicts(pair["candidate"], pair["baseline"])
+    assert failed(found) == {("comparable", None)}
+    message = next(verdict.message for verdict in found if verdict.outcome is Outcome.FAIL)
+    assert message.startswith(f"{side}: the batch's times are the single call's")
+
+
 def test_every_gate_has_its_defect_here() -> None:
     # What mixed precision moves is told from an fp64 run: below.
     assert {*SPOILT, "mixed_precision"} == {*SIDE_GATES, *PAIR_GATES}
