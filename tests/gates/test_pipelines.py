@@ -21,9 +21,10 @@ from matrix.gates import (
     judge,
     judged_in,
 )
+from matrix.gates.pipelines import SOLVER_SETTING
 from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.records.cell import VENDORED, EagerEvaluation, PrecisionFacts, Record, Solver
-from matrix.run.plan import SIDES, Constant, Side, Tolerances
+from matrix.run.plan import SIDES, Constant, PlannedEnvironment, Side, Tolerances
 from tests.factory import EVIDENCE, LANES, NORMS, evaluation, make_plan, make_record, solves
 
 FLOAT32 = 24746.37890625
@@ -226,6 +227,32 @@ def test_answer_of_the_library_s_own_solver_is_judged_too(
     lanes = solves(0.0, 0.0, residual)
     found = verdicts(make_record(), make_record(side="baseline", nnls=lanes))
     assert failed(found) == red
+
+
+def test_each_side_s_row_says_what_is_asked_of_its_own_solver(verdicts: Judge) -> None:
+    baseline = make_record(side="baseline", nnls=solves(0.0, 0.0, 1.2e-5), solver=Solver("pdip", {}))
+    rows = {v.side: v for v in verdicts(make_record(), baseline) if v.gate == "solver"}
+    assert {row.outcome for row in rows.values()} == {Outcome.PASS}
+    own = "K=1285, KKT residual 1.2e-05 (of the library's own solver at most 1e-03 is asked), by pdip"
+    assert (rows["baseline"].message, rows["baseline"].numbers["tolerance"]) == (own, 1e-3)
+    assert "KKT residual 1.0e-15 (of the vendored solver at most 1e-09 is asked)" in rows["candidate"].message
+    assert rows["candidate"].numbers["tolerance"] == 1e-9
+
+
+@pytest.mark.parametrize(("asked", "said"), [("pdip", False), ("certified", True)])
+def test_a_solver_asked_for_and_not_used_is_said(verdicts: Judge, asked: str, said: bool) -> None:
+    environments = {
+        side: PlannedEnvironment(
+            python=Path("python"), pythonpath=(), key=side, settings={SOLVER_SETTING: asked}
+        )
+        for side in SIDES
+    }
+    used = Solver("pdip", {"solver": "pdip"}, ("solver",))
+    pair = [make_record(side=side, solver=used) for side in ("candidate", "baseline")]
+    rows = [v for v in verdicts(*pair, environments=environments) if v.gate == "solver"]
+    words = "certified was asked for, which the library does not use here"
+    assert [words in row.message for row in rows] == [said, said]
+    assert all(("asked for" in row.message) is said for row in rows)
 
 
 @pytest.mark.parametrize(
