@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from matrix.execute.local import failure_reason, log_tail, side_variables, supervise
+from matrix.execute.local import failure_reason, log_tail, supervise
 from matrix.execute.reservations import Share
+from matrix.execute.variables import side_variables
 from matrix.ground.files import write_text
 from matrix.records.cell import RecordError
 from matrix.records.check import CheckRecord, Item, read_check, write_check

@@ -1,7 +1,5 @@
 """Runs one cell in a process of its own on this machine."""
 
-import json
-import os
 import re
 import shutil
 import signal
@@ -11,14 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matrix.execute.reservations import Share, own_share, peak_bytes
+from matrix.execute.variables import cell_environment
 from matrix.ground import process
 from matrix.ground.disk import check_space
 from matrix.ground.files import read_text, write_json, write_text
-from matrix.ground.layout import REPOSITORY_ROOT
-from matrix.ground.settings import nested
-from matrix.ground.shell import inherited
-from matrix.pipelines.cell import SETTINGS_VARIABLE
-from matrix.records.cell import Record, Side
+from matrix.records.cell import Record
 from matrix.run.kept import kept_record, write_failure
 from matrix.run.plan import Plan, PlannedCell
 
@@ -26,16 +21,6 @@ LOG_TAIL_LINES = 25
 _ERROR = re.compile(r"error: |[\w.]*(?:Error|Exception|Interrupt|Exit)(?::|$)")
 # What begins the reason of a process that did not end by itself.
 KILLED = "killed"
-
-# Constant folding off is what autoconf itself would set. Without the thread flag XLA's FFT can wait for
-# ever on its own thread pool on a busy machine (PyAutoFit#1530: 8 of 8 hung, 8 of 8 passed with it).
-XLA_FLAGS = "--xla_disable_hlo_passes=constant_folding --xla_cpu_multi_thread_eigen=false"
-
-# A smoke run is there to be over soon, and nobody reads its times: most of it is compiling.
-SMOKE_XLA_FLAGS = f"{XLA_FLAGS} --xla_backend_optimization_level=0"
-
-# On a GPU the CPU stays usable beside it, since the Delaunay triangulation is a callback to the host.
-PLATFORM_VARIABLES = {"cpu": {"JAX_PLATFORM_NAME": "cpu"}, "gpu": {"JAX_PLATFORMS": "cuda,cpu"}}
 
 
 @dataclass(frozen=True)
@@ -93,56 +78,6 @@ def cell_command(plan: Plan, cell: PlannedCell) -> list[str]:
     }
     words = [str(word) for pair in options.items() for word in pair]
     return [str(plan.environments[cell.side].python), "-m", "matrix.pipelines.cell", *words]
-
-
-def cell_environment(plan: Plan, cell: PlannedCell) -> dict[str, str]:
-    """The complete environment of a cell's process."""
-    return {**inherited(), **cell_variables(plan, cell)}
-
-
-def cell_variables(plan: Plan, cell: PlannedCell) -> dict[str, str]:
-    """What of a cell's environment we set, whatever the caller's shell holds."""
-    variables = _own_variables(plan, cell.side, plan.cell_folder(cell), (REPOSITORY_ROOT,))
-    return {**variables, "XLA_FLAGS": SMOKE_XLA_FLAGS} if cell.scale == "smoke" else variables
-
-
-def side_variables(plan: Plan, side: Side, folder: Path, also_import: tuple[Path, ...]) -> dict[str, str]:
-    """The complete environment of a process of `side`; nothing that steers JAX or PyAuto leaks in.
-
-    Parameters
-    ----------
-    plan, side
-        Whose Python it is.
-    folder
-        Where the process may keep its own caches.
-    also_import
-        Folders to import from beside the side's packages.
-    """
-    return {**inherited(), **_own_variables(plan, side, folder, also_import)}
-
-
-def _own_variables(plan: Plan, side: Side, folder: Path, also_import: tuple[Path, ...]) -> dict[str, str]:
-    environment = plan.environments[side]
-    threads = str(plan.threads)
-    return {
-        "PYTHONPATH": os.pathsep.join(str(path) for path in (*environment.pythonpath, *also_import)),
-        SETTINGS_VARIABLE: json.dumps(nested(environment.settings)),
-        "PYTHONUNBUFFERED": "1",
-        # Not beside the sources, which may be a checkout; kept, since compiling the stack takes seconds.
-        "PYTHONPYCACHEPREFIX": str(plan.cache / "bytecode"),
-        "JAX_ENABLE_X64": "True",
-        # The NumPy path's memo of earlier solutions: with it, values depend on what was evaluated before.
-        "AUTOARRAY_NNLS_WARM_START": "0",
-        **PLATFORM_VARIABLES[plan.platform],
-        "XLA_FLAGS": XLA_FLAGS,
-        "NUMBA_CACHE_DIR": str(plan.cache / "numba" / environment.key),
-        "MPLCONFIGDIR": str(folder / "matplotlib"),
-        "MPLBACKEND": "Agg",
-        "OMP_NUM_THREADS": threads,
-        "OPENBLAS_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
-        "NUMBA_NUM_THREADS": threads,
-    }
 
 
 def supervise(

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from matrix.catalogue.checks import CHECKS, ON_DEMAND, TARGET_KAPPA
 from matrix.gates.pipelines import KKT_CERTIFIED, relative
-from matrix.gates.scripts import listed, scripts_apart
-from matrix.gates.verdict import CHANGE, Blame, Outcome, Verdict
+from matrix.gates.scripts import scripts_apart
+from matrix.gates.verdict import CHANGE, Blame, Outcome, Verdict, listed
 from matrix.records.cell import REPLACED, SIDES, Record, Side
 from matrix.records.check import CheckRecord, Item
 from matrix.run.plan import Plan
@@ -98,7 +98,10 @@ def _without_record(gate: str, check: str, side: Side, evidence: ChangeEvidence)
 
 
 def constants(evidence: ChangeEvidence) -> Verdict:
-    """Gate 1: the candidate reproduces every recorded evidence in this run's precision."""
+    """Gate 1: the candidate reproduces every recorded evidence in this run's precision.
+
+    Exists for a change that moves one of the six published evidences.
+    """
     plan = evidence.plan
     tolerance = plan.tolerances.evidence
     found = {
@@ -129,7 +132,10 @@ def constants(evidence: ChangeEvidence) -> Verdict:
 
 
 def vmap_targets(evidence: ChangeEvidence) -> Verdict:
-    """Gate 2: time per call of the batched likelihood, on an A100-class GPU at production scale."""
+    """Gate 2: time per call of the batched likelihood, on an A100-class GPU at production scale.
+
+    Exists for a change that is right and too slow to be of use.
+    """
     numbers: dict[str, float] = {}
     said, slow, missing = [], [], []
     devices = set()
@@ -167,7 +173,10 @@ def _headline(pipeline: str) -> str:
 
 
 def assertions(evidence: ChangeEvidence) -> Verdict:
-    """Gate 3: the assertion matrix, and the test workspace's own script as it stands."""
+    """Gate 3: the assertion matrix, and the test workspace's own script as it stands.
+
+    Exists for a wrong answer or gradient where no likelihood leads.
+    """
     items = evidence.items("assertions", "candidate") or {}
     wrong = {name: fault for name, item in items.items() if (fault := assertion_fault(item))}
     script = scripts_apart(
@@ -227,7 +236,10 @@ def assertion_fault(item: Item) -> str:
 
 
 def library_tests(evidence: ChangeEvidence) -> Verdict:
-    """Gate 4: no library test fails on the candidate but not at baseline, and the solver's own pass."""
+    """Gate 4: no library test fails on the candidate but not at baseline, and the solver's own pass.
+
+    Exists for a call site that breaks what the library promises elsewhere.
+    """
     before = evidence.items("library-tests", "baseline") or {}
     after = evidence.items("library-tests", "candidate") or {}
     ours = [name for name, item in after.items() if name.startswith(OURS) and item.outcome == "passed"]
@@ -269,7 +281,10 @@ def library_tests(evidence: ChangeEvidence) -> Verdict:
 
 
 def independence(evidence: ChangeEvidence) -> Verdict:
-    """Gate 5: without jaxnnls the library runs, compiles and differentiates, under the setting it has."""
+    """Gate 5: without jaxnnls the library runs, compiles and differentiates, under the setting it has.
+
+    Exists for a library that falls back to jaxnnls in silence.
+    """
     record = evidence.checks["independence-candidate"]
     residual = [item for item in record.items if item.name.startswith("residual: ")]
     complaints = [
@@ -305,7 +320,10 @@ def independence(evidence: ChangeEvidence) -> Verdict:
 
 
 def gradients(evidence: ChangeEvidence) -> Verdict:
-    """Gate 6: gradients are finite, and not trivially so, on the ill-conditioned case."""
+    """Gate 6: gradients are finite, and not trivially so, on the ill-conditioned case.
+
+    Exists for a gradient of nan, or of zero, where a system is nearly singular.
+    """
     items = evidence.items("gradients", "candidate") or {}
     faults = []
     for name, item in items.items():
@@ -332,7 +350,10 @@ def gradients(evidence: ChangeEvidence) -> Verdict:
 
 
 def done(evidence: ChangeEvidence) -> Verdict:
-    """Definition of done: no JAX script of the workspaces regresses against the baseline."""
+    """Definition of done: no JAX script of the workspaces regresses against the baseline.
+
+    Exists for a user's script that breaks, or prints another number.
+    """
     scripts = scripts_apart(
         evidence.items("scripts", "baseline") or {}, evidence.items("scripts", "candidate") or {}
     )

@@ -5,7 +5,8 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from matrix.gates.verdict import Blame, Outcome, Verdict
+from matrix.gates.comparable import differences_beside_the_change, faults_within
+from matrix.gates.verdict import Blame, Outcome, Verdict, listed
 from matrix.records.cell import SIDES, VENDORED, Evaluation, LaneSolve, Record, Side
 from matrix.run.plan import Constant, Plan
 
@@ -136,7 +137,10 @@ def relative(value: float, reference: float) -> float:
 
 
 def finished(evidence: Evidence, side: Side, record: Record) -> Verdict:
-    """The cell left a record of exactly what was planned, from the kind of device that was planned."""
+    """The cell left a record of exactly what was planned, from the kind of device that was planned.
+
+    Exists for a process that ends with 0 and leaves nothing, and a GPU run that fell back to the CPU.
+    """
     planned = (evidence.pipeline, evidence.precision, side)
     device = record.provenance.device_platform
     complaints = []
@@ -156,6 +160,8 @@ def precision(evidence: Evidence, side: Side, record: Record) -> Verdict:
     """JAX really computed in float64: flag, dtypes that came back, values that are no float32 numbers.
 
     And the library's mixed precision was on if and only if it was asked for.
+
+    Exists for a run in float32, whose evidences are within the constants' tolerance.
     """
     complaints = []
     if not record.precision.x64_enabled:
@@ -180,7 +186,10 @@ def precision(evidence: Evidence, side: Side, record: Record) -> Verdict:
 
 
 def finite(evidence: Evidence, side: Side, record: Record) -> Verdict:
-    """No path returned nan or an infinity."""
+    """No path returned nan or an infinity.
+
+    Exists for a nan of one lane that a comparison with nan lets through.
+    """
     bad = [
         path for path, evaluation in paths(record).items() if not all(map(math.isfinite, evaluation.values))
     ]
@@ -189,7 +198,10 @@ def finite(evidence: Evidence, side: Side, record: Record) -> Verdict:
 
 
 def constant(evidence: Evidence, side: Side, record: Record) -> Verdict:
-    """Every path reproduces the recorded constant."""
+    """Every path reproduces the recorded constant.
+
+    Exists for a solve that moves every path alike, as a wrong sign of q.
+    """
     recorded = evidence.constant
     if recorded.value is None:
         outcome = Outcome.FAIL if recorded.required else Outcome.NOT_RUN
@@ -219,7 +231,10 @@ def constant(evidence: Evidence, side: Side, record: Record) -> Verdict:
 
 
 def jit_vs_eager(evidence: Evidence, side: Side, record: Record) -> Verdict:
-    """The compiled likelihood agrees with the NumPy one at the prior medians."""
+    """The compiled likelihood agrees with the NumPy one at the prior medians.
+
+    Exists for a compiled likelihood that computes something else than the library's own NumPy path.
+    """
     eager = record.evaluations.eager.figure_of_merit.values
     return _agreement(
         "jit_vs_eager", evidence, side, record.evaluations.jit.values, eager, evidence.tolerance
@@ -227,7 +242,10 @@ def jit_vs_eager(evidence: Evidence, side: Side, record: Record) -> Verdict:
 
 
 def vmap_vs_jit(evidence: Evidence, side: Side, record: Record) -> Verdict:
-    """Each lane of a batch gives what the compiled likelihood gives for it alone."""
+    """Each lane of a batch gives what the compiled likelihood gives for it alone.
+
+    Exists for a batch whose lanes leak into each other, or that a loop's early end cuts short.
+    """
     evaluations = record.evaluations
     jit = (*evaluations.jit.values * len(evaluations.vmap_equal.values), *evaluations.lanes_jit.values)
     vmap = (*evaluations.vmap_equal.values, *evaluations.vmap_lanes.values)
@@ -235,13 +253,19 @@ def vmap_vs_jit(evidence: Evidence, side: Side, record: Record) -> Verdict:
 
 
 def lanes_agree(evidence: Evidence, side: Side, record: Record) -> Verdict:
-    """Lanes with equal parameters give equal answers."""
+    """Lanes with equal parameters give equal answers.
+
+    Exists for an answer that depends on the place in the batch.
+    """
     lanes = record.evaluations.vmap_equal.values
     return _agreement("lanes_agree", evidence, side, lanes, lanes[:1] * len(lanes), LANES_AGREE)
 
 
 def parity(evidence: Evidence, side: Side, record: Record) -> Verdict:
-    """JIT and vmap reproduce the exact active set of the NumPy path, far below the constants' tolerance."""
+    """JIT and vmap reproduce the exact active set of the NumPy path, far below the constants' tolerance.
+
+    Exists for a clipped or loosely converged solution, which the constants' tolerance lets through.
+    """
     evaluations = record.evaluations
     exact = evaluations.eager.figure_of_merit.values
     answers = (*evaluations.jit.values, *evaluations.vmap_equal.values, *evaluations.vmap_lanes.values)
@@ -250,7 +274,10 @@ def parity(evidence: Evidence, side: Side, record: Record) -> Verdict:
 
 
 def mixed_precision(evidence: Evidence, side: Side, record: Record) -> Verdict:
-    """Mixed precision moves no path further from float64 than its tolerance; says where it moves nothing."""
+    """Mixed precision moves no path further from float64 than its tolerance; says where it moves nothing.
+
+    Exists for a mixed-precision run that moves the science, or that changes nothing unnoticed.
+    """
     reference = evidence.float64.get(side)
     if reference is None:
         reason = "no fp64 record of the same software is kept: run the fp64 matrix first"
@@ -268,7 +295,7 @@ def mixed_precision(evidence: Evidence, side: Side, record: Record) -> Verdict:
 def solver(evidence: Evidence, side: Side, record: Record) -> Verdict:
     """The solves really made are optimal by the KKT conditions, checked by us, whatever solver made them.
 
-    The candidate's are made by the solver that was vendored.
+    Exists for a solver that says it converged and did not, be it by float32, an early stop or a wrong sign.
     """
     furthest_lane = max(record.nnls, key=lambda lane: _nan_last(lane.kkt_residual))
     worst = furthest_lane.kkt_residual
@@ -281,25 +308,27 @@ def solver(evidence: Evidence, side: Side, record: Record) -> Verdict:
         "kkt_residual": worst,
         "tolerance": tolerance,
     }
-    complaints = [*_who_solved(evidence, side, record), *_what_is_said(record)]
+    complaints = list(_what_is_said(record))
     if not worst <= tolerance:
         complaints.append(f"KKT residual {worst:.1e} > {tolerance:.0e}: {_not_optimal(furthest_lane)}")
     if audited > AUDIT_AGREES:
         complaints.append(f"the audited program's evidence is {audited:.1e} away from the timed one's")
-    message = "; ".join(complaints) or _how_it_went(record, worst, _asked_for(evidence, side))
+    message = "; ".join(complaints) or _how_it_went(record, worst, tolerance, _asked_for(evidence, side))
     return _verdict("solver", evidence, side, not complaints, message, numbers)
 
 
-def _who_solved(evidence: Evidence, side: Side, record: Record) -> Iterator[str]:
-    """What is wrong about who solved: on the candidate this run would then prove nothing of the change."""
-    if side != "candidate":
-        return
-    if record.solver.name != VENDORED and _asked_for(evidence, side) in (None, VENDORED_VALUE):
-        yield f"it was solved by {record.solver.name}, not by {VENDORED}"
+def _who_solved(evidence: Evidence, record: Record) -> Iterator[str]:
+    """What is wrong about who solved: with another side's solver a run proves nothing of the change."""
+    side, used = record.cell.side, record.solver.name
+    asked = _asked_for(evidence, side)
+    if side == "candidate" and used != VENDORED and asked in (None, VENDORED_VALUE):
+        yield f"{side}: it was solved by {used}, not by {VENDORED}"
+    if side == "baseline" and used == VENDORED and asked != VENDORED_VALUE:
+        yield f"{side}: it was solved by {VENDORED}, which is the candidate's solver"
     # Another configuration can hide the one that was vendored.
-    used = record.solver.options.get("algorithm")
-    if evidence.algorithm not in (None, used):
-        yield f"it was solved by {used}, not by {evidence.algorithm} as asked for"
+    algorithm = record.solver.options.get("algorithm")
+    if side == "candidate" and evidence.algorithm not in (None, algorithm):
+        yield f"{side}: it was solved by {algorithm}, not by {evidence.algorithm} as asked for"
 
 
 def _asked_for(evidence: Evidence, side: Side) -> str | None:
@@ -320,13 +349,17 @@ def _what_is_said(record: Record) -> Iterator[str]:
         yield f"lanes {stopped} report that they did not converge"
 
 
-def _how_it_went(record: Record, worst: float, asked: str | None) -> str:
+def _how_it_went(record: Record, worst: float, tolerance: float, asked: str | None) -> str:
     fell_back = [index for index, lane in enumerate(record.nnls) if lane.converged is None]
     rest = f"; lanes {fell_back} were not certified, their answers are the fallback's" if fell_back else ""
     used = record.solver.options.get("solver", record.solver.name)
     if asked not in (None, used):
         rest += f"; {asked} was asked for, which the library does not use here"
-    return f"K={record.nnls[0].size}, KKT residual {worst:.1e}, by {record.solver.said}{rest}"
+    whose = "the vendored solver" if tolerance == KKT_CERTIFIED else "the library's own solver"
+    return (
+        f"K={record.nnls[0].size}, KKT residual {worst:.1e} (of {whose} at most {tolerance:.0e} is asked), "
+        f"by {record.solver.said}{rest}"
+    )
 
 
 def _nan_last(residual: float) -> float:
@@ -351,8 +384,27 @@ def _not_optimal(lane: LaneSolve) -> str:
     return f"the answer is not the optimum, {violated} ({cause})"
 
 
+def comparable(evidence: Evidence, baseline: Record, candidate: Record) -> Verdict:
+    """Both sides are alike but for the change, and each is what it claims to be.
+
+    Exists for a ratio that something else than the change made, as another JAX or machine.
+    """
+    complaints = differences_beside_the_change(baseline, candidate)
+    for record in (baseline, candidate):
+        complaints += [*_who_solved(evidence, record), *faults_within(record)]
+    message = listed(complaints) or (
+        f"software, data, lanes, settings and machine are alike; solved by {baseline.solver.said} and by "
+        f"{candidate.solver.said}"
+    )
+    numbers = {"differences": float(len(complaints))}
+    return _verdict("comparable", evidence, None, not complaints, message, numbers)
+
+
 def candidate_vs_baseline(evidence: Evidence, baseline: Record, candidate: Record) -> Verdict:
-    """Path by path, the candidate gives the baseline's evidence, from the same linear systems."""
+    """Path by path, the candidate gives the baseline's evidence, from the same linear systems.
+
+    Exists for another linear system handed to the solver, whose right answer hides in the evidence.
+    """
     apart = differences(candidate, baseline)
     worst = max(apart, key=lambda path: apart[path])
     system = _systems_apart(candidate, baseline)
@@ -386,7 +438,10 @@ SIDE_GATES: dict[str, SideGate] = {
     "mixed_precision": mixed_precision,
     "solver": solver,
 }
-PAIR_GATES: dict[str, PairGate] = {"candidate_vs_baseline": candidate_vs_baseline}
+PAIR_GATES: dict[str, PairGate] = {
+    "comparable": comparable,
+    "candidate_vs_baseline": candidate_vs_baseline,
+}
 
 
 def paths(record: Record) -> dict[str, Evaluation]:

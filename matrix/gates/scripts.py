@@ -1,13 +1,13 @@
 """Scripts run on both sides: what fails where, and whether the numbers they print are the same."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from matrix.gates.pipelines import relative
+from matrix.gates.verdict import listed
 from matrix.records.check import Item
 
 SCRIPT_NUMBERS_AGREE = 1e-4
-_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,3 @@ def _numbers_apart(was: Mapping[str, float], now: Mapping[str, float]) -> tuple[
         if label in now
     }
     return lost, apart
-
-
-def listed(words: Sequence[str]) -> str:
-    """The first few, and how many more there are."""
-    more = f" and {len(words) - _NAMED} more" if len(words) > _NAMED else ""
-    return "; ".join(words[:_NAMED]) + more

@@ -2,12 +2,14 @@
 
 import dataclasses
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from matrix.records.cell import Side
 
 CHANGE = "the change"
+# More findings than this are counted, not named.
+_NAMED = 5
 
 
 class Outcome(enum.StrEnum):
@@ -48,3 +50,9 @@ class Verdict:
     message: str
     numbers: Mapping[str, float] = dataclasses.field(default_factory=dict)
     blame: Blame = Blame.NONE
+
+
+def listed(words: Sequence[str]) -> str:
+    """The first few, and how many more there are."""
+    more = f" and {len(words) - _NAMED} more" if len(words) > _NAMED else ""
+    return "; ".join(words[:_NAMED]) + more

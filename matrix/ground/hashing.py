@@ -21,6 +21,15 @@ def code_hash(names: Iterable[str]) -> str:
     )
 
 
+def file_hash(paths: Iterable[Path]) -> str:
+    """SHA-256 over files of this repository: where they are in it, and their bytes."""
+    return digest(
+        word
+        for path in paths
+        for word in (str(path.relative_to(REPOSITORY_ROOT)), hashlib.sha256(path.read_bytes()).hexdigest())
+    )
+
+
 def tree_hash(folder: Path) -> str:
     """SHA-256 over the relative paths and bytes of all files below `folder`, Git's own aside."""
     digest = hashlib.sha256()

@@ -15,7 +15,11 @@ from matrix.ground.process import run
 GIB = 1024**3
 SMI_SECONDS = 30.0
 _UUID = re.compile(r"(GPU|MIG)-[\w-]+")
-_NUMERICAL = ("CUDA_VISIBLE_DEVICES", "JAX_", "MKL_", "NPROC", "NUMBA_", "OMP_", "OPENBLAS_", "XLA_")
+_NUMERICAL = (
+    *("AUTOARRAY_", "PYAUTO_", "JAX_", "XLA_", "TF_", "NVIDIA_TF32_OVERRIDE", "CUDA_VISIBLE_DEVICES"),
+    *("BLIS_", "GOMP_", "GOTO_", "KMP_", "MKL_", "NPROC", "NUMBA_", "OMP_", "OPENBLAS_", "VECLIB_"),
+    *("GLIBC_TUNABLES", "LD_PRELOAD", "MALLOC_"),
+)
 _GPU_FACTS = (
     *("name", "driver_version", "memory.total", "memory.used", "power.limit"),
     *("clocks.current.sm", "clocks.max.sm", "clocks.current.memory", "clocks.max.memory"),
@@ -54,7 +58,7 @@ def gpus() -> tuple[str, ...]:
 
 
 def numerical_variables() -> dict[str, str]:
-    """What the environment tells JAX, XLA, BLAS and numba, their threads and flags among it."""
+    """What the environment tells the library, JAX, BLAS and numba: flags, threads, memory."""
     return {name: os.environ[name] for name in sorted(os.environ) if name.startswith(_NUMERICAL)}
 
 

@@ -77,10 +77,11 @@ def timed(
         A call came back before its result was there.
     """
     result, first_call_s = _clocked(program, parameters)
+    lanes = sum(leaf.size for leaf in jax.tree_util.tree_leaves(result))
     steady: list[float] = []
     while len(steady) < repeats or (sum(steady) < seconds and len(steady) < _MOST_REPEATS):
         steady.append(_clocked(program, parameters)[1])
-    return result, Timing(program.lower_s, program.compile_s, first_call_s, tuple(steady))
+    return result, Timing(program.lower_s, program.compile_s, first_call_s, tuple(steady), lanes)
 
 
 def _clocked(program: Program, parameters: Any) -> tuple[Any, float]:

@@ -5,6 +5,7 @@ import importlib
 import importlib.metadata
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,22 +16,6 @@ import jax
 from matrix.catalogue.pipelines import Pipeline
 from matrix.ground.machine import accelerators, cpu_model, numerical_variables, usable_cores
 from matrix.records.cell import Provenance
-
-_DISTRIBUTIONS = (
-    "autolens",
-    "autogalaxy",
-    "autofit",
-    "autoarray",
-    "autoconf",
-    "autonerves",
-    "jax",
-    "jaxlib",
-    "jaxnnls",
-    "numpy",
-    "scipy",
-    "numba",
-    "astropy",
-)
 
 
 def provenance_from(
@@ -73,13 +58,13 @@ def _checksums(pipeline: Pipeline, workspace: Path) -> dict[str, str]:
 
 
 def _versions() -> dict[str, str]:
-    versions = {}
-    for name in _DISTRIBUTIONS:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
+    """Every distribution that this process can import from; of two of one name the first, as in an import."""
+    versions: dict[str, str] = {}
+    for distribution in importlib.metadata.distributions():
+        # What an interrupted installation left behind has no name.
+        if name := distribution.metadata["Name"]:
+            versions.setdefault(re.sub("[-_.]+", "-", name).lower(), distribution.version)
+    return dict(sorted(versions.items()))
 
 
 def _importable(name: str) -> bool:

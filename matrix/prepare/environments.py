@@ -36,12 +36,11 @@ _BLOCKER = (
 )
 
 DESCRIBE = """
-import importlib.metadata as m, importlib.util as u, json, platform, sys
-names = "autolens autogalaxy autoarray autofit autoconf autonerves jax jaxlib jaxnnls".split()
+import importlib.metadata, json, platform, re
 found = {}
-for name in names:
-    try: found[name] = m.version(name)
-    except m.PackageNotFoundError: pass
+for one in importlib.metadata.distributions():
+    name = one.metadata["Name"]
+    if name: found.setdefault(re.sub("[-_.]+", "-", name).lower(), one.version)
 print(json.dumps({"python": platform.python_version(), "packages": found}))
 """
 
@@ -194,10 +193,14 @@ def side_environment(
 
 
 def packages_of(python: Path) -> dict[str, str]:
-    """Versions of the stack's packages that an interpreter has."""
-    found = described(run([python, "-c", DESCRIBE], env=inherited()).stdout, python)["packages"]
+    """Version of every package that an interpreter has, by its name in lower case with hyphens."""
+    found = _description(python)["packages"]
     assert isinstance(found, dict)
     return found
+
+
+def _description(python: Path) -> dict[str, object]:
+    return described(run([python, "-c", DESCRIBE], env=inherited()).stdout, python)
 
 
 def described(said: str, python: Path | str) -> dict[str, object]:
@@ -257,11 +260,12 @@ def _is_as_made(ready: Path, python: Path) -> bool:
 
 
 def _fingerprint(folder: Path) -> str:
-    """Of what differs between the sides, as it lies in an environment: the library, and what is replaced."""
+    """Of an environment as it lies there: what differs between the sides, and the versions of all others."""
     packages = next(folder.glob("lib/python*/site-packages"), folder)
     names = (LIBRARY_PACKAGE, REPLACED)
     found = [packages / name for name in names if (packages / name).is_dir()]
-    return digest(word for package in found for word in (package.name, tree_hash(package)))
+    versions = sorted(path.name for path in packages.glob("*.dist-info"))
+    return digest((*versions, *(word for package in found for word in (package.name, tree_hash(package)))))
 
 
 def _prepared(
@@ -269,7 +273,9 @@ def _prepared(
 ) -> SideEnvironment:
     if not os.access(base_python, os.X_OK):
         raise UsageError(f"--base-python {base_python}: no such interpreter, or it may not be executed.")
-    key = _key(side, recipe, str(base_python), library_hash)
+    # What is installed there is the person's to change: records of before then answer for neither side.
+    description = _description(base_python)
+    key = _key(side, recipe, f"{base_python} {json.dumps(description, sort_keys=True)}", library_hash)
     folder = layout.environments / f"{side}-{key}"
     with FileLock(layout.locks / f"environment-{side}-{key}.lock"):
         if not _is_as_made(folder / "ready.json", base_python):
@@ -280,7 +286,8 @@ def _prepared(
                 write_blocker(folder)
             made = {"base_python": str(base_python), "key": key, "packages": _fingerprint(folder)}
             write_json(folder / "ready.json", made)
-    packages = packages_of(base_python)
+    packages = description["packages"]
+    assert isinstance(packages, dict)
     if packages.get("autolens") != recipe.release:
         raise UsageError(
             f"--base-python {base_python} holds autolens {packages.get('autolens', 'not at all')}, "

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from matrix.catalogue import pipelines as catalogue
 from matrix.catalogue.checks import ALL_CHECKS, CHECKS, ON_DEMAND
-from matrix.catalogue.pipelines import PIPELINES, TRANSFORMER
-from matrix.ground.hashing import code_hash, digest
-from matrix.ground.imports import files_behind
+from matrix.catalogue.pipelines import PIPELINES
+from matrix.ground.hashing import digest, file_hash
+from matrix.ground.imports import definitions_in, files_behind
 from matrix.ground.layout import Layout
 from matrix.prepare.checkout import Checkout
 from matrix.prepare.constants import read_constant
@@ -30,21 +31,24 @@ from matrix.run.plan import (
 
 SEED = 20260511
 
-# The variables that a process is started with: precision, XLA's flags, threads.
-_STARTING = "matrix/execute/local.py"
-_CATALOGUE = "matrix/catalogue/pipelines.py"
+# What runs a cell, and what its process is started with; besides solver/ itself, which a side's key knows.
+_CELL = ("matrix.pipelines.cell", "matrix.execute.variables")
+# What makes the checks.
+_CHECKS = ("matrix.checks.run",)
 
 
-def cell_code() -> tuple[str, ...]:
-    """What cells' numbers depend on in this repository, besides solver/ itself."""
-    return (*files_behind("matrix.pipelines.cell"), _STARTING)
+def cell_codes() -> dict[str, str]:
+    """Digest of what each pipeline's numbers depend on here, of the settings its own alone."""
+    table = Path(catalogue.__file__)
+    files = [path for path in files_behind(_CELL) if path != table]
+    shared = (file_hash(files), definitions_in(table, "PIPELINES"))
+    return {name: digest((*shared, repr(pipeline))) for name, pipeline in catalogue.PIPELINES.items()}
 
 
-def _check_code() -> tuple[str, ...]:
-    """What a check's items depend on in this repository, besides solver/ itself."""
-    # Of the modules that start checks the imports lead everywhere: their own folder is enough.
-    inside = files_behind("matrix.checks.inside.check", "matrix.prepare.change.assertions")
-    return (*inside, _STARTING, "matrix/checks", "matrix/catalogue", "matrix/prepare/change/templates")
+def program_code() -> str:
+    """Digest of this repository's part in the numbers of all pipelines."""
+    codes = cell_codes()
+    return digest(codes[name] for name in PIPELINES)
 
 
 def planned_checks(
@@ -64,7 +68,7 @@ def planned_checks(
     scale
         Which grid of assertions, and which size of our stand-in scripts.
     """
-    shared = (scale, *commits, code_hash(_check_code()))
+    shared = (scale, *commits, file_hash(files_behind(_CHECKS)))
     return tuple(
         PlannedCheck(
             check=name,
@@ -119,7 +123,7 @@ def make_plan(layout: Layout, prepared: Prepared, options: Options, threads: int
         algorithm=options.algorithm,
         checkouts=tuple(_checked_out(checkout) for checkout in prepared.checkouts),
         solver_tree=prepared.solver_tree,
-        code=code_hash(cell_code()),
+        code=program_code(),
         environments=environments,
         workspace=workspace,
         constants=_constants(prepared, options.scale),
@@ -154,19 +158,18 @@ def _constants(prepared: Prepared, scale: str) -> dict[str, Constant]:
 
 
 def _cells(prepared: Prepared, options: Options, precision: str) -> tuple[PlannedCell, ...]:
-    # Of the catalogue only the pipeline's own entry counts: a new one leaves the others' records as they are.
-    code = code_hash(name for name in cell_code() if name != _CATALOGUE)
+    codes = cell_codes()
     # The key is a hash of everything the numbers depend on: a kept record answers only for exactly that.
-    shared = (precision, options.scale, prepared.workspace.commit, str(SEED), code)
+    shared = (precision, options.scale, prepared.workspace.commit, str(SEED))
     return tuple(
         PlannedCell(
             pipeline=pipeline,
             precision=precision,
             side=side,
             scale=options.scale,
-            key=digest((repr(entry), TRANSFORMER, side, environment.key, *shared)),
+            key=digest((pipeline, side, environment.key, codes[pipeline], *shared)),
         )
-        for pipeline, entry in PIPELINES.items()
+        for pipeline in PIPELINES
         for side, environment in prepared.environments.items()
     )
 

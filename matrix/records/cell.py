@@ -115,7 +115,10 @@ class Evaluations:
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """Wall-clock seconds of one compiled program; `steady_s` are the repeats after the first call."""
+    """Wall-clock seconds of one compiled program; `steady_s` are the repeats after the first call.
+
+    `lanes` is how many values a call gave; None in records made before this was noted.
+    """
 
     __pydantic_config__ = CLOSED
 
@@ -123,6 +126,7 @@ class Timing:
     compile_s: float
     first_call_s: float
     steady_s: tuple[float, ...]
+    lanes: int | None = None
 
     @property
     def median_s(self) -> float:
@@ -291,9 +295,9 @@ class Provenance:
     datasets
         SHA-256 of each data file read, by its path in the workspace.
     packages
-        Version by distribution name.
+        Version of every installed distribution, by its name in lower case with hyphens.
     variables
-        The environment variables that steer threads, precision and XLA.
+        The environment variables that steer the library, threads, precision and XLA.
     accelerators
         Per GPU what nvidia-smi says of it: name, driver, memory, clocks as found. Empty without one, and in
         records made before this was noted.

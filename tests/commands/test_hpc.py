@@ -109,6 +109,19 @@ def test_a_push_that_selects_no_cell_is_refused(tmp_path: Path, words: list[str]
         cli._push(step)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("outcome", Outcome)
+def test_every_job_must_pass_wherever_it_stands_among_others(outcome: Outcome, place: int) -> None:
+    """One passed job is not enough, nor are all but one."""
+    ends = [Outcome.PASSED] * 3
+    ends[place] = outcome
+    statuses = [
+        Status(cell=str(n), job=str(n), outcome=end, reason="", tail="") for n, end in enumerate(ends)
+    ]
+    code = cli._judge(SimpleNamespace(console=Console()), statuses)  # type: ignore[arg-type]
+    assert code == (0 if outcome is Outcome.PASSED else 1 if outcome.broken else 3)
+
+
 def test_a_run_without_cells_is_not_passed() -> None:
     step = SimpleNamespace(console=Console())
     with pytest.raises(UsageError, match="has no cell"):

@@ -18,6 +18,9 @@ OLDER, NEWEST = "2026.7.9.1", KNOWN[0]
 MEASURE = "matrix/pipelines/measure.py"
 CELL = "matrix/pipelines/cell.py"
 CONSTANTS = "matrix/prepare/embedded/generations.py"
+ENVIRONMENTS = "matrix/prepare/environments.py"
+GATES = "matrix/gates/pipelines.py"
+RESULTS = "matrix/refresh/artifacts/results.py"
 PIPELINE = ("--only", "interferometer-mge")
 
 
@@ -57,7 +60,8 @@ class Defect:
     Attributes
     ----------
     area
-        solver, call site, config, dependency, precision, constants, artifacts or harness.
+        solver, call site, config, dependency, precision, constants, artifacts, harness, audit, gates, report,
+        merge or hpc.
     gate
         What must catch it: a gate of a pipeline, the first words of a gate of the change, or "tests".
     run
@@ -104,6 +108,7 @@ def clean_on(release: str) -> Defect:
 
 _RESULT = "result = _right_solve(options, limits, Q, q); return result._replace"
 _CALL = "            data_vector,\n            target_kappa="
+_LANES = "    lanes = [medians, *(likelihood.vector_from_unit(unit) for unit in lanes_unit[1:])]\n"
 _JIT = "            jit=evaluation_of(jit),\n"
 
 DEFECTS = (
@@ -356,7 +361,7 @@ DEFECTS = (
         "precision",
         "precision",
         (
-            Edit("matrix/execute/local.py", '"JAX_ENABLE_X64": "False"', '"JAX_ENABLE_X64": "True"'),
+            Edit("matrix/execute/variables.py", '"JAX_ENABLE_X64": "False"', '"JAX_ENABLE_X64": "True"'),
             Edit(
                 CELL,
                 '    importlib.import_module("jax")\n    importlib.import_module("autolens")',
@@ -528,5 +533,309 @@ DEFECTS = (
             ),
         ),
         ("tests/gates/test_pipelines.py",),
+    ),
+    Defect(
+        "calls a solve certified by a tolerance of its own, whatever was asked for",
+        "solver",
+        "tests",
+        (
+            Edit(
+                API,
+                "seen.certificate.worst <= 1e-9, ResultCode.CERTIFIED",
+                "seen.certificate.worst <= limits.solver_tol, ResultCode.CERTIFIED",
+            ),
+        ),
+        ("tests/solver/test_certificate.py",),
+    ),
+    Defect(
+        "keeps jaxnnls in setup_colab.py though it looks there",
+        "dependency",
+        "tests",
+        (
+            Edit(
+                "matrix/prepare/change/dependencies.py",
+                '    if DISTRIBUTION not in text.lower() or name.endswith("setup_colab.py"):\n',
+                "    if DISTRIBUTION not in text.lower():\n",
+            ),
+        ),
+        ("tests/prepare/change/test_companion.py",),
+    ),
+    Defect(
+        "gives every lane the medians and says that they are different",
+        "harness",
+        "comparable",
+        (Edit(MEASURE, "    lanes = [medians] * LANES\n", _LANES),),
+    ),
+    Defect(
+        "draws every lane at the same point",
+        "harness",
+        "comparable",
+        (
+            Edit(
+                MEASURE,
+                "return ((0.5,) * parameters,) * lanes\n",
+                "return ((0.5,) * parameters, *(tuple(map(float, draw)) for draw in draws))\n",
+            ),
+        ),
+    ),
+    Defect(
+        "notes the single call's time as the batch's",
+        "harness",
+        "comparable",
+        (
+            Edit(
+                MEASURE,
+                "Timings(eager_s, jit_timing, jit_timing, LANES)",
+                "Timings(eager_s, jit_timing, vmap_timing, LANES)",
+            ),
+        ),
+    ),
+    Defect(
+        "times the single call once more in the batch's place",
+        "harness",
+        "comparable",
+        (
+            Edit(
+                MEASURE,
+                "    vmap_lanes = batched(batch)\n"
+                "    _, vmap_timing = timed(single, likelihood.parameters(medians), repeats, steady_s)\n",
+                "    vmap_lanes, vmap_timing = timed(batched, batch, repeats, steady_s)\n",
+            ),
+        ),
+    ),
+    Defect(
+        "draws other lanes on the candidate",
+        "harness",
+        "comparable",
+        (
+            Edit(
+                MEASURE,
+                '    seed += cell.side == "candidate"\n    lanes_unit = lanes_from(',
+                "    lanes_unit = lanes_from(",
+            ),
+        ),
+    ),
+    Defect(
+        "lets the candidate's XLA have other flags",
+        "harness",
+        "comparable",
+        (
+            Edit(
+                CELL,
+                '    if "candidate" in sys.argv:\n'
+                '        os.environ["XLA_FLAGS"] += " --xla_cpu_enable_fast_math=false"\n'
+                '    flags = os.environ.get("XLA_FLAGS")\n',
+                '    flags = os.environ.get("XLA_FLAGS")\n',
+            ),
+        ),
+    ),
+    Defect(
+        "keeps a side's environment though a package in it has another version",
+        "harness",
+        "tests",
+        (
+            Edit(
+                ENVIRONMENTS,
+                "    key = _key(side, recipe, str(base_python), library_hash)\n",
+                '    key = _key(side, recipe, f"{base_python} {json.dumps(description, sort_keys=True)}", '
+                "library_hash)\n",
+            ),
+        ),
+        ("tests/prepare/test_environments.py",),
+    ),
+    Defect(
+        "takes the size of an unknown for the unknown",
+        "audit",
+        "tests",
+        (
+            Edit(
+                "matrix/pipelines/kkt.py",
+                "    size = np.abs(x / scale)\n",
+                "    size = x / scale\n",
+            ),
+        ),
+        ("tests/pipelines/test_kkt.py",),
+    ),
+    Defect(
+        "leaves the gradient of positive unknowns out of the residual",
+        "audit",
+        "tests",
+        (
+            Edit(
+                "matrix/pipelines/kkt.py",
+                "np.minimum(np.abs(size), np.maximum(gradient, 0.0))",
+                "np.minimum(np.abs(size), np.abs(gradient))",
+            ),
+        ),
+        ("tests/pipelines/test_kkt.py",),
+    ),
+    Defect(
+        "audits the first lane in place of each",
+        "audit",
+        "comparable",
+        (
+            Edit(
+                MEASURE,
+                "    firsts = (np.stack([all_[0]] * LANES) for all_ in (systems, vectors, answers))\n"
+                "    systems, vectors, answers = firsts\n"
+                "    lanes = lane_solves(",
+                "    lanes = lane_solves(",
+            ),
+        ),
+    ),
+    Defect(
+        "leaves a gate out for one pipeline",
+        "gates",
+        "tests",
+        (
+            Edit(
+                GATES,
+                "    verdicts = [\n"
+                "        apply(gate, side, evidence)\n"
+                "        for gate, side in judged_in(evidence.precision)\n"
+                '        if (gate, evidence.pipeline) != ("constant", "imaging-delaunay")\n'
+                "    ]\n",
+                "    verdicts = [apply(gate, side, evidence) "
+                "for gate, side in judged_in(evidence.precision)]\n",
+            ),
+        ),
+        ("tests/gates/test_pipelines.py",),
+    ),
+    Defect(
+        "compares only the packages that both sides have",
+        "gates",
+        "tests",
+        (
+            Edit(
+                "matrix/gates/comparable.py",
+                "    apart = [name for name in theirs if name in ours and ours[name] != theirs[name]]\n",
+                "    apart = [name for name in dict.fromkeys((*theirs, *ours)) "
+                "if ours.get(name) != theirs.get(name)]\n",
+            ),
+        ),
+        ("tests/gates/test_comparable.py",),
+    ),
+    Defect(
+        "judges a side by the other's record",
+        "gates",
+        "tests",
+        (
+            Edit(
+                GATES,
+                '    record = evidence.records.get("baseline")\n    if record is not None:\n',
+                "    record = evidence.records.get(side)\n    if record is not None:\n",
+            ),
+        ),
+        ("tests/gates/test_pipelines.py",),
+    ),
+    Defect(
+        "shows each side's time in the other's column",
+        "report",
+        "tests",
+        (
+            Edit(
+                "matrix/report/rows.py",
+                "            _milliseconds(candidate),\n            _milliseconds(baseline),\n",
+                "            _milliseconds(baseline),\n            _milliseconds(candidate),\n",
+            ),
+        ),
+        ("tests/report/test_report.py",),
+    ),
+    Defect(
+        "shows the single call's time as one lane's in the summary",
+        "report",
+        "tests",
+        (
+            Edit(
+                "matrix/report/summary.py",
+                'f"{timings.jit.median_s * 1e3:.1f}",\n            f"{record.memory',
+                'f"{timings.vmap_lane_s * 1e3:.1f}",\n            f"{record.memory',
+            ),
+        ),
+        ("tests/report/test_report.py",),
+    ),
+    Defect(
+        "writes what was not run as passed into junit.xml",
+        "report",
+        "tests",
+        (
+            Edit(
+                "matrix/report/junit.py",
+                "        case Outcome.NOT_RUN if not verdict.message:\n",
+                "        case Outcome.NOT_RUN:\n",
+            ),
+        ),
+        ("tests/report/test_report.py",),
+    ),
+    Defect(
+        "says of every result file that it is not of mixed precision",
+        "artifacts",
+        "tests",
+        (
+            Edit(
+                RESULTS,
+                '"use_mixed_precision": False,\n        "autolens',
+                '"use_mixed_precision": record.precision.mixed,\n        "autolens',
+            ),
+            Edit(
+                RESULTS,
+                '"use_mixed_precision": False,\n        "configuration',
+                '"use_mixed_precision": record.precision.mixed,\n        "configuration',
+            ),
+        ),
+        ("tests/refresh/artifacts/test_results.py",),
+    ),
+    Defect(
+        "writes a batch's time as one lane's",
+        "artifacts",
+        "tests",
+        (Edit(RESULTS, '"per_call": timings.vmap.median_s', '"per_call": timings.vmap_lane_s'),),
+        ("tests/refresh/artifacts/test_results.py",),
+    ),
+    Defect(
+        "merges the two sides of a pipeline from two places",
+        "merge",
+        "tests",
+        (Edit("matrix/commands/report.py", "        if len(homes) > 2:\n", "        if len(homes) > 1:\n"),),
+        ("tests/commands/test_report.py",),
+    ),
+    Defect(
+        "merges runs that were planned with other constants",
+        "merge",
+        "tests",
+        (
+            Edit(
+                "matrix/commands/report.py",
+                "",
+                '        "constants": {name: constant.value for name, constant in plan.constants.items()},\n',
+            ),
+        ),
+        ("tests/commands/test_report.py",),
+    ),
+    Defect(
+        "takes one passed job for all",
+        "hpc",
+        "tests",
+        (
+            Edit(
+                "matrix/commands/hpc.py",
+                "    passed = any(status.outcome is Outcome.PASSED for status in statuses)\n",
+                "    passed = all(status.outcome is Outcome.PASSED for status in statuses)\n",
+            ),
+        ),
+        ("tests/commands/test_hpc.py",),
+    ),
+    Defect(
+        "takes a job that Slurm calls completed for passed without its record",
+        "hpc",
+        "tests",
+        (
+            Edit(
+                "matrix/execute/slurm_outcomes.py",
+                "        if record_fault is not None and failure is not None:\n",
+                "        if record_fault is not None:\n",
+            ),
+        ),
+        ("tests/hpc/test_outcomes.py",),
     ),
 )

@@ -21,7 +21,10 @@ from tests.detect.catalogue import DEFECTS, NEWEST, Defect, clean_on
 from tests.detect.planted import take_over_baseline
 from tests.factory import make_plan, make_record
 
-AREAS = {"solver", "call site", "config", "dependency", "precision", "constants", "artifacts", "harness"}
+AREAS = {
+    *("solver", "call site", "config", "dependency", "precision", "constants", "artifacts", "harness"),
+    *("audit", "gates", "report", "merge", "hpc"),
+}
 QUICK = [defect for defect in DEFECTS if defect.gate == "tests"]
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from matrix.execute.local import CellFailure, cell_environment, cell_variables, run_cell, stage_path
+from matrix.execute.local import CellFailure, run_cell, stage_path
+from matrix.execute.variables import cell_environment, cell_variables
 from matrix.ground.errors import EnvironmentFailure
 from matrix.records.cell import SIDES, Record, write_record
 from matrix.run.kept import kept_failure, kept_record, read_failure, record_fault

@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from matrix.commands.matrix import matrix_options
-from matrix.execute.local import cell_variables, software
+from matrix.execute.local import software
+from matrix.execute.variables import cell_variables
 from matrix.gates import judge
 from matrix.gates.judging import Run
 from matrix.ground.errors import MatrixError, UsageError

@@ -50,6 +50,20 @@ def test_zero_where_it_should_grow_is_seen(problem: tuple[np.ndarray, np.ndarray
     assert kkt_residuals(Q, q, np.zeros_like(x))[1] > 1e-2
 
 
+def test_residuals_are_those_of_the_documented_formula() -> None:
+    """Q = diag(4, 1, 1), q = (4, 2, -1): scaled, y = (2x₀, x₁, x₂) and g = y - (2, 2, -1), with c = 2."""
+    Q, q = np.diag([4.0, 1.0, 1.0]), np.array([4.0, 2.0, -1.0])
+    residuals = {
+        (1.0, 2.0, 0.0): (0.0, 0.0, 0.0),
+        (0.5, 2.0, 0.0): (0.0, 0.5, 0.5),
+        (1.0, 2.0, 0.5): (0.0, 0.0, 0.25),
+        (1.5, 2.0, 0.0): (0.0, 0.0, 0.5),
+        (1.0, 2.0, -0.5): (0.25, 0.0, 0.25),
+    }
+    for x, expected in residuals.items():
+        assert kkt_residuals(Q, q, np.array(x))[:3] == pytest.approx(expected), x
+
+
 def test_residuals_do_not_depend_on_units(problem: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     Q, q, x = problem
     x = x + 1e-4

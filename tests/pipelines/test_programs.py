@@ -29,8 +29,15 @@ def test_program_is_repeated_and_measured() -> None:
     assert float(result) == 14.0
     assert len(timing.steady_s) == 4
     assert timing.compile_s > 0.0
+    assert timing.lanes == 1
     memory = program.memory()
     assert memory is None or memory.argument_bytes == argument.nbytes
+
+
+def test_how_many_lanes_the_timed_program_gave_is_noted() -> None:
+    argument = jax.numpy.ones((3, 4))
+    _, timing = timed(compiled(jax.vmap(jax.numpy.sum), argument), argument, repeats=1, seconds=0.0)
+    assert timing.lanes == 3
 
 
 def test_fast_program_fills_the_time(monkeypatch: pytest.MonkeyPatch) -> None:

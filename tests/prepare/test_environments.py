@@ -110,6 +110,39 @@ def test_prepared_environment_of_another_release_is_refused(
         side_environment(layout, Recipe(RELEASE), "baseline", library, python)
 
 
+def test_another_version_of_a_package_is_another_environment_on_both_sides(
+    layout: Layout, library: Path, tmp_path: Path
+) -> None:
+    """Else one side's records would be kept while the other is measured with what is newer."""
+    python = interpreter(tmp_path, RELEASE)
+
+    def keys() -> list[str]:
+        return [
+            side_environment(layout, Recipe(RELEASE), side, library, python).key
+            for side in ("baseline", "candidate")
+        ]
+
+    before = keys()
+    assert keys() == before
+    (tmp_path / "site" / "jaxnnls-1.0.1.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: jaxnnls\nVersion: 1.0.2\n"
+    )
+    assert not set(before) & set(keys())
+
+
+def test_lock_of_other_versions_is_another_environment() -> None:
+    recipes = [Recipe(RELEASE, lock=Lock(f"jax=={version}\n", "", "")) for version in ("0.9.2", "0.11.2")]
+    assert len({environments._key("baseline", recipe, "3.12.1", "") for recipe in recipes}) == 2
+
+
+def test_package_installed_by_hand_makes_a_kept_environment_untrue(tmp_path: Path) -> None:
+    packages = tmp_path / "lib" / "python3.12" / "site-packages"
+    (packages / "jax-0.9.2.dist-info").mkdir(parents=True)
+    before = environments._fingerprint(tmp_path)
+    (packages / "jax-0.9.2.dist-info").rename(packages / "jax-0.11.2.dist-info")
+    assert environments._fingerprint(tmp_path) != before
+
+
 def test_missing_interpreter_is_refused(layout: Layout, library: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such interpreter"):
         side_environment(layout, Recipe(RELEASE), "baseline", library, tmp_path / "nothing")

@@ -150,3 +150,9 @@ def test_damaged_text_is_refused(text: str) -> None:
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"nothing\.json"):
         read_record(tmp_path / "nothing.json")
+
+
+def test_time_per_lane_is_the_batch_s_and_the_median_of_the_repeats() -> None:
+    jit, vmap = Timing(0.1, 0.2, 9.0, (1.0, 5.0, 2.0)), Timing(0.3, 0.4, 90.0, (60.0, 30.0, 33.0))
+    timings = Timings(1.9, jit, vmap, 3)
+    assert (timings.jit.median_s, timings.vmap.median_s, timings.vmap_lane_s) == (2.0, 33.0, 11.0)

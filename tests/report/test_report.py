@@ -16,19 +16,26 @@ from matrix.report.html.page import write_html
 from matrix.report.junit import write_junit
 from matrix.report.rows import caption, convergence_of, ending, iterations_of, table_rows
 from matrix.run.plan import Plan
-from tests.factory import EVIDENCE, evaluation, make_plan, make_record
+from tests.factory import EVIDENCE, LANES, evaluation, make_plan, make_record
 
 BOTH = ("imaging-pixelization", "imaging-delaunay")
 
 GATES = len(judged_in("fp64"))
 
 
+def _timings(seconds: float) -> Timings:
+    """A batch of three that takes `seconds` per lane, and a single call that takes twice as long."""
+    jit, vmap = (
+        Timing(1.0, 1.0, 1.0, (2.0 * whole, whole, 3.0 * whole)) for whole in (seconds, 1.5 * seconds)
+    )
+    return Timings(1.0, jit, vmap, 3)
+
+
 def report(tmp_path: Path, **evaluations: Evaluation) -> tuple[Plan, str]:
     """Write the report of one pipeline that ran, twice as fast as before, and one that did not."""
     plan = make_plan(tmp_path, BOTH, residual_dependencies=("jaxnnls==1.0.1 (autoconf)",))
-    slow, fast = Timing(1.0, 1.0, 1.0, (6.0, 3.0, 9.0)), Timing(1.0, 1.0, 1.0, (3.0, 1.5, 4.5))
-    baseline = make_record(side="baseline", timings=Timings(1.0, slow, slow, 3))
-    candidate = make_record(timings=Timings(1.0, fast, fast, 3), evaluations=evaluations)
+    baseline = make_record(side="baseline", timings=_timings(2.0))
+    candidate = make_record(timings=_timings(1.0), evaluations=evaluations)
     records: dict[str, Record] = {record.cell.name: record for record in (baseline, candidate)}
     stream = io.StringIO()
     write_report(Console(file=stream, width=160), plan, records, judge(plan, records, {}))
@@ -42,8 +49,8 @@ def line_of(text: str, word: str) -> str:
 def test_table_holds_evidence_drift_times_ratio_and_verdict(tmp_path: Path) -> None:
     _, text = report(tmp_path)
     line = line_of(text, "imaging-pixelization")
-    for part in ("24746.105672", "0.0e+00", "2000.0", "1000.0", "2.00×", f"pass ({GATES} gates)"):
-        assert part in line
+    cells = [cell.strip() for cell in line.strip("│ ").split("│")]
+    assert cells[1:] == ["24746.105672", "0.0e+00", "2000.0", "1000.0", "2.00×", f"pass ({GATES} gates)"]
     assert "not run" in line_of(text, "imaging-delaunay")
     assert f"UNFINISHED: {GATES} pass, {GATES} not run" in text
 
@@ -60,7 +67,7 @@ def test_summary_holds_gates_times_and_provenance(tmp_path: Path) -> None:
     plan, _ = report(tmp_path)
     summary = (plan.folder / "summary.md").read_text()
     assert "| imaging-pixelization | parity | candidate | ✓ pass |" in summary
-    times = "| imaging-pixelization-fp64-candidate | 1.0 | 1.0 | 3000.0 | 1.0 | 1000.0 | 3.00 |"
+    times = "| imaging-pixelization-fp64-candidate | 1.0 | 1.0 | 2000.0 | 1.0 | 1000.0 | 3.00 |"
     assert f"{times} autoarray.inversion.nnls | 1285 | 2/2/2 |" in summary
     assert "`0000000000000000000000000000000000000000`" in summary
     assert "some CPU" in summary
@@ -153,6 +160,30 @@ def test_no_reason_breaks_the_report_or_its_files(tmp_path: Path) -> None:
     assert failure is not None
     assert "drift [/x] of [bold]1[/bold] \\x1b[31m \\x00 \\ud800 × → <a> & |" in failure.attrib["message"]
     assert "[/x]" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_junit_tells_pass_fail_and_not_run_apart(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path, BOTH)
+    drifted = make_record(evaluations={"lanes_eager": evaluation(*LANES[:2], math.inf)})
+    records = {
+        plan.cell(BOTH[0], record.cell.side).name: record
+        for record in (make_record(side="baseline"), drifted)
+    }
+    verdicts = judge(plan, records, {})
+    write_junit(plan, verdicts)
+    cases = ElementTree.parse(tmp_path / "junit.xml").findall(".//testcase")
+    said = {
+        case.attrib["name"]: "fail"
+        if case.find("failure") is not None
+        else "not run"
+        if case.find("skipped") is not None
+        else "pass"
+        for case in cases
+    }
+    assert said == {
+        "-".join(filter(None, (v.pipeline, "fp64", v.side, v.gate))): v.outcome.value for v in verdicts
+    }
+    assert set(said.values()) == {"pass", "fail", "not run"}
 
 
 def test_an_empty_selection_is_no_pass(tmp_path: Path) -> None:

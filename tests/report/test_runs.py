@@ -53,13 +53,15 @@ def test_copied_run_is_read_where_it_lies_now(tmp_path: Path) -> None:
 def test_comparison_shows_difference_ratio_and_changed_gates(tmp_path: Path) -> None:
     write_run(tmp_path / "a")
     faster = make_record(
-        timings=Timings(10.5, FAST, FAST, 3), evaluations={"jit": evaluation(EVIDENCE * 1.001)}
+        timings=Timings(10.5, make_record().timings.jit, FAST, 3),
+        evaluations={"jit": evaluation(EVIDENCE * 1.001)},
     )
     write_run(tmp_path / "b", [make_record(side="baseline"), faster], release="2026.5.8.2")
     found = compare(load_run(tmp_path / "a"), load_run(tmp_path / "b"), across_machines=False)
     rows = {row[0]: row[1:] for row in found.rows}
     assert rows["imaging-pixelization-fp64-candidate"][2:] == ("1.0e-03", "750.0", "375.0", "2.00×")
     assert rows["imaging-pixelization-fp64-baseline"][2] == "0.0e+00"
+    assert rows["imaging-pixelization-fp64-candidate"][:2] == ("24746.105672", f"{EVIDENCE * 1.001:.6f}")
     assert ("imaging-pixelization constant candidate", "pass", "fail") in found.changes
     assert found.settings == (("release", "2026.7.9.1", "2026.5.8.2"),)
     page = write_comparison(found).read_text()

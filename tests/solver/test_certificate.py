@@ -87,3 +87,14 @@ def test_the_gap_bounds_the_error_of_the_objective() -> None:
         # The bound holds for a dual >= 0; what the dual lacks counts with the optimum's own weight.
         slack = float(seen.gap + seen.dual * 160)
         assert objective(problem.Q, problem.q, x) - best <= slack * abs(problem.q @ x)
+
+
+def test_the_code_is_by_the_tolerance_that_was_asked_for() -> None:
+    """The same answer is certified at a tolerance just above its residual, and not at one just below."""
+    problem = lens_like(np.random.default_rng(74))
+    limits = {"algorithm": "pdip", "max_iter": 8}
+    worst = float(solver.solve_nnls_certified(problem.Q, problem.q, **limits).certificate.worst)
+    assert 1e-9 < worst < 1e-2
+    for factor, certified in ((0.9, False), (1.1, True)):
+        result = solver.solve_nnls_certified(problem.Q, problem.q, solver_tol=factor * worst, **limits)
+        assert bool(result.code == ResultCode.CERTIFIED) is certified

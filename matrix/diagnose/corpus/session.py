@@ -18,7 +18,7 @@ from matrix.ground.console import open_console
 from matrix.ground.disk import disk_failures
 from matrix.ground.errors import UsageError, exit_code_of
 from matrix.ground.files import write_text
-from matrix.ground.hashing import code_hash, digest, tree_hash
+from matrix.ground.hashing import code_hash, digest, file_hash, tree_hash
 from matrix.ground.imports import files_behind
 from matrix.ground.options import add_record
 from matrix.ground.waiting import clock
@@ -87,7 +87,7 @@ def _sizes(options: argparse.Namespace) -> dict[str, int]:
 def _folder(plan: Plan, kind: Kind, options: argparse.Namespace) -> Path:
     """Where a kind's systems are kept: another place where anything differs that they come from."""
     data = plan.workspace / pipeline_named(kind.pipeline).dataset
-    making = code_hash(files_behind("matrix.diagnose.corpus.making"))
+    making = file_hash(files_behind(["matrix.diagnose.corpus.making"]))
     where = (plan.environments["baseline"].key, tree_hash(data), making, str(plan.seed))
     key = digest((*where, *(str(_sizes(options)[name]) for name in ("near", "whole"))))
     return Path(options.root).resolve() / "corpus" / key[:16] / f"{kind.name}-{options.scale}"

@@ -10,8 +10,9 @@ from rich.console import Console
 
 from matrix.catalogue.pipelines import PIPELINES
 from matrix.diagnose.sides.record import Diagnosis, read_diagnosis
-from matrix.execute.local import XLA_FLAGS, exit_reason, log_tail, side_variables, software, supervise
+from matrix.execute.local import exit_reason, log_tail, software, supervise
 from matrix.execute.reservations import own_share, peak_bytes
+from matrix.execute.variables import XLA_FLAGS, side_variables
 from matrix.ground.console import open_console
 from matrix.ground.disk import disk_failures
 from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from matrix.gates import CHANGE, Outcome, Verdict, change_gate_name, judging
 from matrix.ground.errors import UsageError
-from matrix.ground.hashing import code_hash, tree_hash
-from matrix.prepare.planning import cell_code
+from matrix.ground.hashing import tree_hash
+from matrix.prepare.planning import program_code
 from matrix.run.plan import Plan, PlanError, read_plan, run_folders
 
 
@@ -84,7 +84,7 @@ def unfinished_run(runs: Path, wanted: str | None, solver: Path) -> Plan | None:
 def _can_go_on(plan: Plan, solver: Path) -> bool:
     """Whether what the run was begun with is still there: kept and new records must belong together."""
     needed = [plan.workspace, *plan.libraries.values(), *(made.python for made in plan.environments.values())]
-    unchanged = plan.solver_tree == tree_hash(solver) and plan.code == code_hash(cell_code())
+    unchanged = plan.solver_tree == tree_hash(solver) and plan.code == program_code()
     return _is_of_the_right_kind(plan) and unchanged and all(path.exists() for path in needed)
 
 

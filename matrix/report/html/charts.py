@@ -182,7 +182,7 @@ def convergence_chart(plan: Plan, records: Mapping[str, Record], verdicts: Seque
     tolerances = {
         verdict.pipeline: verdict.numbers["tolerance"]
         for verdict in verdicts
-        if verdict.gate == "solver" and "tolerance" in verdict.numbers
+        if (verdict.gate, verdict.side) == ("solver", "candidate") and "tolerance" in verdict.numbers
     }
     rows = -(-len(plan.pipelines) // _COLUMNS)
     with rc_context({**_STYLE, "svg.hashsalt": "convergence"}):

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from matrix.execute.local import cell_command, cell_variables
+from matrix.execute.local import cell_command
+from matrix.execute.variables import cell_variables
 from matrix.gates import CHANGE, Outcome, Verdict
 from matrix.ground.errors import MatrixError
 from matrix.ground.layout import MANIFEST

@@ -30,7 +30,7 @@ FACTS = {
 def complete_record(pipeline: str, side: str = "candidate", **changes: Any) -> Record:
     """A record that says everything a result file lists."""
     record = make_record(pipeline, side, configuration=FACTS, **changes)
-    packages = {"autolens": "2026.7.9.1", "jax": "0.10.2"}
+    packages = {**record.provenance.packages, "autolens": "2026.7.9.1"}
     return dataclasses.replace(record, provenance=dataclasses.replace(record.provenance, packages=packages))
 
 

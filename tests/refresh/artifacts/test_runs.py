@@ -9,9 +9,9 @@ import pytest
 from matrix.gates import change_gate_name
 from matrix.ground.errors import UsageError
 from matrix.ground.files import write_json
-from matrix.ground.hashing import code_hash, tree_hash
+from matrix.ground.hashing import tree_hash
 from matrix.ground.layout import SOLVER
-from matrix.prepare.planning import cell_code
+from matrix.prepare.planning import program_code
 from matrix.records.cell import SIDES, PrecisionFacts, write_record
 from matrix.refresh.artifacts.runs import newest_run, unfinished_run
 from matrix.run.plan import Plan, PlannedCheck, PlannedEnvironment
@@ -117,7 +117,7 @@ def run_that_can_go_on(folder: Path, **changes: Any) -> Plan:
     environment = PlannedEnvironment(python=Path(sys.executable), pythonpath=(), key="key")
     facts = {
         "solver_tree": tree_hash(SOLVER),
-        "code": code_hash(cell_code()),
+        "code": program_code(),
         "environments": dict.fromkeys(SIDES, environment),
     }
     return run_on_disk(folder, **{**facts, **changes})

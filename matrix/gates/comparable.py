@@ -1,0 +1,119 @@
+"""Whether both sides' records differ by the change alone, and are of what they claim to be of."""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+
+from matrix.records.cell import REPLACED, VENDORED, Record, Timing
+
+# What the change itself may move: the library that it is made in, and what it replaces.
+CHANGED_PACKAGES = (VENDORED.partition(".")[0], REPLACED)
+# Each side keeps its own compiled functions, and a process may be given another GPU of the same model.
+OWN_VARIABLES = ("CUDA_VISIBLE_DEVICES", "NUMBA_CACHE_DIR")
+# Lanes closer than rounding are one lane measured several times.
+LANES_APART = 1e-12
+
+_Facts = Mapping[str, object]
+
+
+def differences_beside_the_change(baseline: Record, candidate: Record) -> list[str]:
+    """What is not equal on both sides though the change does not touch it, with both values."""
+    ours, theirs = _facts(candidate), _facts(baseline)
+    apart = [name for name in dict.fromkeys((*theirs, *ours)) if ours.get(name) != theirs.get(name)]
+    return [
+        f"{name} is {_shown(theirs, name)} on the baseline, {_shown(ours, name)} on the candidate"
+        for name in apart
+    ]
+
+
+def faults_within(record: Record) -> list[str]:
+    """What makes a record no measurement of what it is said to measure, whatever the other side's holds."""
+    side = record.cell.side
+    return [f"{side}: {fault}" for fault in (*_of_lanes(record), *_of_times(record), *_of_replaced(record))]
+
+
+def _facts(record: Record) -> _Facts:
+    """What both sides must have alike, by the name that people read."""
+    facts = record.provenance
+    return {
+        **_named("package", facts.packages, CHANGED_PACKAGES),
+        "Python": facts.python,
+        **_named("dataset", facts.datasets),
+        "seed": facts.seed,
+        "number of lanes": record.timings.batch,
+        "lanes": facts.lanes_unit,
+        "K": tuple(lane.size for lane in record.nnls),
+        "scale": record.cell.scale,
+        "precision": record.cell.precision,
+        **_named("likelihood", record.configuration),
+        **_named("variable", facts.variables, OWN_VARIABLES),
+        "processor": facts.cpu,
+        "cores of the machine": facts.cores,
+        "cores of the cell": len(facts.affinity),
+        "system": facts.platform,
+        "device": f"{facts.device_platform} {facts.device_kind}",
+        "GPUs": tuple((gpu.get("name"), gpu.get("driver_version")) for gpu in facts.accelerators),
+    }
+
+
+def _named(kind: str, found: Mapping[str, object], left_out: tuple[str, ...] = ()) -> _Facts:
+    return {f"{kind} {name}": value for name, value in found.items() if name not in left_out}
+
+
+def _shown(facts: _Facts, name: str) -> str:
+    return str(facts[name]) if name in facts else "none"
+
+
+def _of_lanes(record: Record) -> Iterator[str]:
+    """Lanes said to be different are: as points of the priors, as linear systems, and as evidences."""
+    points, values = record.provenance.lanes_unit, record.evaluations.vmap_lanes.values
+    counts = {
+        "drawn": len(points),
+        "timed": record.timings.batch,
+        "evaluated": len(values),
+        "solved": len(record.nnls),
+    }
+    if len(set(counts.values())) > 1:
+        said = ", ".join(f"{count} {word}" for word, count in counts.items())
+        yield f"the numbers of lanes are not equal: {said}"
+    systems = [(lane.matrix_norm, lane.vector_norm) for lane in record.nnls]
+    alike = {
+        "are drawn at the same point": [a == b for a, b in itertools.combinations(points, 2)],
+        "hand the solver the same system": [a == b for a, b in itertools.combinations(systems, 2)],
+        "have the same evidence": [
+            math.isclose(a, b, rel_tol=LANES_APART) for a, b in itertools.combinations(values, 2)
+        ],
+    }
+    yield from (f"different lanes {words}" for words, pairs in alike.items() if any(pairs))
+    if not record.provenance.datasets:
+        yield "it names no data file that it read"
+
+
+def _of_times(record: Record) -> Iterator[str]:
+    """Times are positive, and those of two programs are not one program's."""
+    timings = record.timings
+    found = {"eager": (timings.eager_s,), "jit": _seconds(timings.jit), "vmap": _seconds(timings.vmap)}
+    for path, seconds in found.items():
+        wrong = [second for second in seconds if not 0.0 < second < math.inf]
+        if wrong:
+            yield f"a time of {path} is {wrong[0]} s, which is no time"
+    if timings.jit.steady_s == timings.vmap.steady_s:
+        yield "the batch's times are the single call's, to the last digit"
+    for path, timing, lanes in (("jit", timings.jit, 1), ("vmap", timings.vmap, timings.batch)):
+        if timing.lanes not in (None, lanes):
+            yield f"the program timed as {path} gave {timing.lanes} values a call, not {lanes}"
+
+
+def _seconds(timing: Timing) -> tuple[float, ...]:
+    return (timing.lower_s, timing.compile_s, timing.first_call_s, *timing.steady_s)
+
+
+def _of_replaced(record: Record) -> Iterator[str]:
+    """The package that the change replaces can be imported where it belongs, and nowhere else."""
+    facts = record.provenance
+    installed = REPLACED in facts.packages
+    if record.cell.side == "candidate" and facts.jaxnnls_importable:
+        yield f"{REPLACED} can be imported, which the change replaces"
+    if record.cell.side == "baseline" and facts.jaxnnls_importable != installed:
+        words = ("installed", "cannot be imported") if installed else ("not installed", "can be imported")
+        yield f"{REPLACED} is {words[0]} and {words[1]}"
