@@ -1,7 +1,7 @@
 """The plan of a run: its cells and checks, the keys of all that they depend on, and kept runs of the same."""
 
 import datetime
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from matrix.run.plan import (
     PlannedCell,
     PlannedCheck,
     PlannedEnvironment,
+    PlannedPair,
     Side,
     Tolerances,
     platform_of,
@@ -66,6 +67,35 @@ _CHECK_CODE = (
     "matrix/prepare/change/assertions.py",
     "matrix/prepare/change/templates",
 )
+
+
+# What a pair's times depend on in this repository, beside what its cells do.
+_PAIR_CODE = ("matrix/records/pair.py", "matrix/records/ratio.py", "matrix/execute/pairs.py")
+
+
+def planned_pairs(cells: Sequence[PlannedCell], seconds: float) -> tuple[PlannedPair, ...]:
+    """The pair of each pipeline; none where it is given no time.
+
+    Parameters
+    ----------
+    cells
+        Both sides of each pipeline.
+    seconds
+        For the rounds of each pair of processes.
+    """
+    code = code_hash(_PAIR_CODE)
+    sides = {(cell.pipeline, cell.side): cell for cell in cells}
+    return tuple(
+        PlannedPair(
+            pipeline=cell.pipeline,
+            precision=cell.precision,
+            scale=cell.scale,
+            key=digest((cell.key, sides[cell.pipeline, "candidate"].key, str(seconds), code)),
+            seconds=seconds,
+        )
+        for cell in cells
+        if cell.side == "baseline" and seconds > 0
+    )
 
 
 def planned_checks(
@@ -145,6 +175,7 @@ def make_plan(layout: Layout, prepared: Prepared, options: Options) -> Plan:
         ),
         residual_dependencies=prepared.residual_dependencies,
         cells=cells,
+        pairs=planned_pairs(cells, options.pair_seconds),
         checks=planned_checks(environments, prepared.libraries, commits, options.scale),
         libraries=prepared.libraries,
         test_workspace=test_workspace.path,
