@@ -2,27 +2,31 @@
 
 import math
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from matrix.execute.pairs import timed_in_turn
+from matrix.gates import Outcome, time
+from matrix.plan import PlannedPair
 from matrix.records.pair import (
     BATCH,
     CONTROL,
     SINGLE,
     SOLVE,
-    TIMED,
     FreshPair,
     PairRecord,
     TimedProcess,
     needs_another,
 )
-from matrix.records.ratio import LEAST_ROUNDS, NARROW
+from matrix.records.ratio import LEAST_ROUNDS
+from tests.factory import make_plan
 
-SEEDS = 60
+SEEDS = 40
 LIMIT = 60.0
 BASE = {SINGLE: 0.15, BATCH: 0.4, SOLVE: 0.12, CONTROL: 0.11}
 # How far apart in log time two processes of the same program lie, as a standard deviation of each.
@@ -122,3 +126,71 @@ def test_a_side_against_itself_is_no_news(family: Callable[[np.random.Generator]
             assert ratio is not None
             outside[timed] += not ratio.low <= 1.0 <= ratio.high
     assert max(outside.values()) <= SEEDS // 20, outside
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_slowdown_of_a_tenth_is_never_a_pass(
+    family: Callable[[np.random.Generator], Slowdown], tmp_path: Path
+) -> None:
+    """It fails in nearly every run; where the noise is too much, it is inconclusive."""
+    outcomes = Counter(_judged(family, seed, 1.10, tmp_path) for seed in range(SEEDS))
+    assert outcomes[Outcome.PASS] == 0, outcomes
+    assert outcomes[Outcome.FAIL] >= SEEDS * 0.9, outcomes
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_slowdown_within_the_limit_is_no_failure(
+    family: Callable[[np.random.Generator], Slowdown], tmp_path: Path
+) -> None:
+    """3 % are less than the gate's 5 %: a pass, or too near to it to tell."""
+    outcomes = Counter(_judged(family, seed, 1.03, tmp_path) for seed in range(SEEDS))
+    assert outcomes[Outcome.FAIL] <= SEEDS // 20, outcomes
+
+
+def _judged(
+    family: Callable[[np.random.Generator], Slowdown], seed: int, slower: float, folder: Path
+) -> Outcome:
+    record = pair_of(family, seed, math.log(slower), LAYOUT)
+    pair = PlannedPair(pipeline="imaging-mge", precision="fp64", scale="production", key="key", seconds=LIMIT)
+    plan = make_plan(folder, ("imaging-mge",), pairs=(pair,))
+    return time(plan, "imaging-mge", record).outcome
+
+
+def test_a_neighbour_that_knows_one_side_is_noise() -> None:
+    """What slows the control of one side alone is not the change: no ratio is shown."""
+    machine = Machine(quiet(np.random.default_rng(1)))
+    baseline, candidate = Side(machine), Disturbed(machine)
+    rounds = timed_in_turn(baseline, candidate, LIMIT, random.Random(1), machine.clock)
+    process = TimedProcess({SINGLE: 9.0, BATCH: 10.0}, {}, 2**30, "a solver", "cpu", "some CPU", (0,))
+    pairs = (FreshPair(process, process, rounds, machine.now),)
+    record = PairRecord("imaging-mge", "fp64", "production", "key", 3, LIMIT, pairs, "", "")
+    assert str(record.finding(BATCH)).startswith("inconclusive: noisy, the control")
+
+
+class Disturbed(Side):
+    """A process that something else slows down by a third whatever it computes."""
+
+    def _one(self, timed: str) -> float:
+        took = super()._one(timed) * 1.3
+        self.machine.now += took
+        return took
+
+
+def test_only_one_side_computes_and_the_order_is_a_b_b_a() -> None:
+    """Sides are asked one after the other; within two rounds each is first once, drawn by lot."""
+    machine = Machine(heavy_tails(np.random.default_rng(3)))
+    rounds = timed_in_turn(Side(machine), Side(machine), LIMIT, random.Random(3), machine.clock)
+    firsts = [each.first for each in rounds[CONTROL]]
+    assert len(firsts) >= 8
+    assert all(a != b for a, b in zip(firsts[0::2], firsts[1::2], strict=False))
+    assert len(set(firsts[0::2])) == 2
+
+
+def test_rounds_end_when_the_ratio_is_known_or_the_time_is_spent() -> None:
+    """A quiet machine needs the least rounds; a short limit gives too few, and the finding says so."""
+    machine = Machine(lambda now: 0.0)
+    rounds = timed_in_turn(Side(machine), Side(machine), LIMIT, random.Random(0), machine.clock)
+    assert {len(found) for found in rounds.values()} == {LEAST_ROUNDS}
+    machine = Machine(lambda now: 0.0)
+    rounds = timed_in_turn(Side(machine), Side(machine), 1.0, random.Random(0), machine.clock)
+    assert {len(found) for found in rounds.values()} == {1}
