@@ -142,7 +142,7 @@ def run_pair(plan: Plan, pair: PlannedPair) -> PairRecord | PairFailure:
     folder.mkdir(parents=True)
 
     def say(words: str) -> None:
-        write_text(folder / "stage", f"{words}\n")
+        write_text(plan.pair_stage(pair), f"{words}\n")
 
     # All there is of the machine: no other cell or check of ours computes meanwhile.
     whole = psutil.virtual_memory().total

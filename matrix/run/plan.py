@@ -249,6 +249,10 @@ class Plan(_Frozen):
         """Where the pair's processes work and leave their logs."""
         return inside(self.folder, "pairs", pair.name)
 
+    def pair_stage(self, pair: PlannedPair) -> Path:
+        """Where a pair writes what it is doing."""
+        return self.pair_folder(pair) / "stage"
+
     def pair_path(self, pair: PlannedPair) -> Path:
         """Where the pair's record is, once it has been timed."""
         return inside(self.folder, "pairs", f"{pair.name}.json")
