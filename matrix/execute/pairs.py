@@ -46,11 +46,14 @@ from matrix.records.pair import (
 )
 from matrix.records.ratio import LEAST_ROUNDS, NARROW, ratio_of
 
-# A side calls a program in a row until it has computed for so long, since shorter times are lost in switching.
+# A side calls a program in a row until it has computed for so long: shorter times are lost in switching.
 BLOCK_SECONDS = 0.1
 _MOST_CALLS = 50
 # Two processes share one GPU; by default JAX takes three quarters of its memory for the first.
 _GPU_VARIABLES = {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.45"}
+
+
+EACH_ITSELF: Mapping[Side, Side] = {side: side for side in SIDES}
 
 
 class PairError(MatrixError):
@@ -132,8 +135,18 @@ def kept_pair_failure(plan: Plan, pair: PlannedPair) -> str | None:
     return read_failure(plan.pair_folder(pair))
 
 
-def run_pair(plan: Plan, pair: PlannedPair) -> PairRecord | PairFailure:
-    """Time `pair` unless its record is kept; return the record, or why there is none."""
+def run_pair(
+    plan: Plan, pair: PlannedPair, players: Mapping[Side, Side] | None = None
+) -> PairRecord | PairFailure:
+    """Time `pair` unless its record is kept; return the record, or why there is none.
+
+    Parameters
+    ----------
+    plan, pair
+        What to time, and where its record goes.
+    players
+        Which side's software plays each side; each its own where nothing is said.
+    """
     record = kept_pair(plan, pair)
     if record is not None:
         return record
@@ -148,7 +161,7 @@ def run_pair(plan: Plan, pair: PlannedPair) -> PairRecord | PairFailure:
     whole = psutil.virtual_memory().total
     with own_share(whole, plan.threads, plan.platform, plan.cell_timeout, say) as share:
         try:
-            record = _timed(plan, pair, share, say)
+            record = _timed(plan, pair, share, say, players or EACH_ITSELF)
         except MatrixError as error:
             check_space(folder, str(error))
             reason = str(error).partition("\n")[0]
@@ -159,11 +172,13 @@ def run_pair(plan: Plan, pair: PlannedPair) -> PairRecord | PairFailure:
     return record
 
 
-def _timed(plan: Plan, pair: PlannedPair, share: Share, say: Callable[[str], None]) -> PairRecord:
+def _timed(
+    plan: Plan, pair: PlannedPair, share: Share, say: Callable[[str], None], players: Mapping[Side, Side]
+) -> PairRecord:
     started = _now()
-    found = [_fresh(plan, pair, share, 1, say)]
+    found = [_fresh(plan, pair, share, 1, say, players)]
     if needs_another(found[0][0]):
-        found.append(_fresh(plan, pair, share, 2, say))
+        found.append(_fresh(plan, pair, share, 2, say, players))
     return PairRecord(
         pipeline=pair.pipeline,
         precision=_of(Precision, pair.precision),
@@ -184,14 +199,19 @@ def _of(words: Any, word: str) -> Any:
 
 
 def _fresh(
-    plan: Plan, pair: PlannedPair, share: Share, number: int, say: Callable[[str], None]
+    plan: Plan,
+    pair: PlannedPair,
+    share: Share,
+    number: int,
+    say: Callable[[str], None],
+    players: Mapping[Side, Side],
 ) -> tuple[FreshPair, int]:
     """Time one pair of fresh processes; with it the lanes of a batch."""
     say(f"start pair {number} of processes")
     with contextlib.ExitStack() as stack:
         # They compile beside each other where there are cores enough, and are timed on the same.
         served = {
-            side: stack.enter_context(_process(plan, pair, side, number, share, cores))
+            side: stack.enter_context(_process(plan, pair, players[side], f"{side}-{number}", share, cores))
             for side, cores in zip(SIDES, _apart(share), strict=True)
         }
         facts = {side: process.answer() for side, process in served.items()}
@@ -279,11 +299,11 @@ def _known(rounds: list[Round]) -> bool:
 
 @contextlib.contextmanager
 def _process(
-    plan: Plan, pair: PlannedPair, side: Side, number: int, share: Share, cores: list[int]
+    plan: Plan, pair: PlannedPair, side: Side, name: str, share: Share, cores: list[int]
 ) -> Iterator[Served]:
-    work = plan.pair_folder(pair) / f"{side}-{number}"
+    work = plan.pair_folder(pair) / name
     work.mkdir()
-    log = plan.pair_folder(pair) / f"{side}-{number}.txt"
+    log = plan.pair_folder(pair) / f"{name}.txt"
     options = {
         "--pipeline": pair.pipeline,
         "--precision": pair.precision,

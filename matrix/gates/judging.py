@@ -29,10 +29,11 @@ def judge_run(plan: Plan) -> Run:
     """Read what the run kept and judge every gate."""
     records = {cell.name: record for cell in plan.cells if (record := kept_record(plan, cell)) is not None}
     failures = {cell.name: reason for cell in plan.cells if (reason := kept_failure(plan, cell)) is not None}
-    pairs = {pair.pipeline: record for pair in plan.pairs if (record := kept_pair(plan, pair)) is not None}
+    timed = {pair.pipeline: kept_pair(plan, pair) for pair in plan.pairs}
+    pairs = {pipeline: record for pipeline, record in timed.items() if record is not None}
     verdicts = judge(plan, records, failures, float64_records(plan))
     verdicts += [_time(plan, pipeline, pairs) for pipeline in plan.pipelines]
-    verdicts += judge_change(_change_evidence(plan, records, verdicts))
+    verdicts += judge_change(_change_evidence(plan, records, verdicts, pairs))
     return Run(plan, records, tuple(verdicts), pairs)
 
 
@@ -42,7 +43,10 @@ def _time(plan: Plan, pipeline: str, pairs: Mapping[str, PairRecord]) -> Verdict
 
 
 def _change_evidence(
-    plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]
+    plan: Plan,
+    records: Mapping[str, Record],
+    verdicts: Sequence[Verdict],
+    pairs: Mapping[str, PairRecord],
 ) -> ChangeEvidence:
     """What the run kept of its checks, with the records and verdicts of its cells."""
     checks = {check.name: record for check in plan.checks if (record := kept_check(plan, check)) is not None}
@@ -51,4 +55,4 @@ def _change_evidence(
         for check in plan.checks
         if check.name not in checks and (reason := kept_check_failure(plan, check)) is not None
     }
-    return ChangeEvidence(plan, checks, failures, records, verdicts)
+    return ChangeEvidence(plan, checks, failures, records, verdicts, pairs)

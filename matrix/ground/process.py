@@ -182,7 +182,7 @@ def _in_child(cores: Sequence[int]) -> None:
         os.sched_setaffinity(0, cores)
 
 
-def _kill_group(process: "subprocess.Popen[bytes]") -> None:
+def _kill_group(process: "subprocess.Popen[bytes] | subprocess.Popen[str]") -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -1,10 +1,11 @@
-"""One side of a pair: `python -m matrix.pipelines.serve` compiles a pipeline's programs and runs them when told.
+"""One side of a pair: `python -m matrix.pipelines.serve` compiles a pipeline's programs, runs them when told.
 
-It is told by a line on standard input, a program's name and how many calls, and answers by a line on standard output,
-the seconds of each. Between the two it waits for the next line and computes nothing.
+It is told by a line on standard input, a program's name and how many calls, and answers by a line on standard
+output, the seconds of each. Between the two it waits for the next line and computes nothing.
 """
 
 import argparse
+import functools
 import json
 import os
 import sys
@@ -84,7 +85,8 @@ def programs(options: argparse.Namespace) -> tuple[dict[str, Call], dict[str, An
         "cpu": cpu_model(),
         "lanes": LANES,
     }
-    return {name: lambda it=it: it[0](it[1]) for name, it in timed.items()}, facts
+    calls: dict[str, Call] = {name: functools.partial(program, on) for name, (program, on) in timed.items()}
+    return calls, facts
 
 
 def serve(calls: Mapping[str, Call], facts: Mapping[str, Any], asked: IO[str], answers: IO[str]) -> None:

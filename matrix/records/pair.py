@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -144,7 +145,7 @@ class PairRecord:
     def _faults(self, timed: str, ratio: Ratio | None, known: int) -> Iterator[str]:
         if ratio is None or known < len(self.pairs):
             fewest = min(len(pair.rounds[timed]) for pair in self.pairs)
-            yield f"{fewest} rounds in {self.limit_s:.0f} s, at least {LEAST_ROUNDS} are needed: --pair-seconds"
+            yield f"{fewest} rounds in {self.limit_s:.0f} s, {LEAST_ROUNDS} are needed: --pair-seconds"
         controls = [pair.ratio(CONTROL) for pair in self.pairs]
         for control in controls:
             if control is None or not _touches(control, 1.0, CONTROL_MARGIN):
@@ -161,11 +162,24 @@ class PairRecord:
 
     def seconds(self, timed: str, side: Side) -> float:
         """Median seconds of a side per call, per lane where a batch was timed; over all rounds."""
-        times = sorted(getattr(each, side) for pair in self.pairs for each in pair.rounds[timed])
-        return float(times[len(times) // 2]) / (self.lanes if timed == BATCH else 1)
+        times = [getattr(each, side) for pair in self.pairs for each in pair.rounds[timed]]
+        return float(statistics.median(times)) / (self.lanes if timed == BATCH else 1)
+
+    def compile_s(self, side: Side) -> float:
+        """Mean seconds in which a side compiled the likelihood alone and in a batch, together."""
+        return statistics.fmean(
+            sum(process.compile_s[name] for name in (SINGLE, BATCH)) for process in self._of(side)
+        )
+
+    def peak_bytes(self, side: Side) -> float:
+        """Mean peak resident memory of a side's processes."""
+        return statistics.fmean(process.peak_rss_bytes for process in self._of(side))
+
+    def _of(self, side: Side) -> list[TimedProcess]:
+        return [pair.baseline if side == "baseline" else pair.candidate for pair in self.pairs]
 
     def compiling(self) -> Ratio:
-        """Of the seconds to compile; its ends are the lowest and the highest of all programs and processes."""
+        """Of the seconds to compile; its ends are the lowest and highest of all programs and processes."""
         return _spread(
             [
                 pair.baseline.compile_s[program] / pair.candidate.compile_s[program]
@@ -176,9 +190,7 @@ class PairRecord:
 
     def memory(self) -> Ratio:
         """Of the peak resident memory; its ends are the lowest and the highest of all processes."""
-        return _spread(
-            [pair.baseline.peak_rss_bytes / pair.candidate.peak_rss_bytes for pair in self.pairs]
-        )
+        return _spread([pair.baseline.peak_rss_bytes / pair.candidate.peak_rss_bytes for pair in self.pairs])
 
 
 def near_a_limit(ratio: Ratio) -> bool:
@@ -202,7 +214,9 @@ def read_pair(path: Path) -> PairRecord:
     """
     record = typed_json.read(path, PairRecord, SCHEMA, VERSION)
     if not _is_whole(record):
-        raise RecordError(f"{path} contradicts itself: a pair lacks rounds or has an impossible time. Make it again.")
+        raise RecordError(
+            f"{path} contradicts itself: a pair lacks rounds or has an impossible time. Make it again."
+        )
     return record
 
 

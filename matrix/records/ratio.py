@@ -36,6 +36,10 @@ class Ratio:
         """Half the interval's width in log ratio: 0.02 is as good as 2 %."""
         return math.log(self.high / self.low) / 2.0
 
+    def holds(self, value: float) -> bool:
+        """Whether a value lies within the interval."""
+        return self.low <= value <= self.high
+
     def __str__(self) -> str:
         return f"{self.value:.2f}× ({self.low:.2f}–{self.high:.2f})"
 

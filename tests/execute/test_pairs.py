@@ -66,7 +66,7 @@ class Side:
 
 
 def quiet(lot: np.random.Generator) -> Slowdown:
-    return lambda now: float(lot.normal(0.0, 0.003))
+    return lambda _: float(lot.normal(0.0, 0.003))
 
 
 def drift(lot: np.random.Generator) -> Slowdown:
@@ -93,19 +93,23 @@ def bursts(lot: np.random.Generator) -> Slowdown:
 
 
 def heavy_tails(lot: np.random.Generator) -> Slowdown:
-    return lambda now: float(min(0.01 * abs(lot.standard_t(1.5)), 3.0))
+    return lambda _: float(min(0.01 * abs(lot.standard_t(1.5)), 3.0))
 
 
 FAMILIES = [quiet, drift, waves, bursts, heavy_tails]
 
 
-def pair_of(make: Callable[[np.random.Generator], Slowdown], seed: int, slower: float, layout: float) -> PairRecord:
+def pair_of(
+    make: Callable[[np.random.Generator], Slowdown], seed: int, slower: float, layout: float
+) -> PairRecord:
     """Time a pair as the runner does: once more with fresh processes where the first is near a limit."""
     lot = np.random.default_rng(seed)
     found: list[FreshPair] = []
     while not found or (len(found) == 1 and needs_another(found[0])):
         machine = Machine(make(lot))
-        baseline, candidate = (Side(machine, float(lot.normal(0.0, layout)) if layout else 0.0) for _ in range(2))
+        baseline, candidate = (
+            Side(machine, float(lot.normal(0.0, layout)) if layout else 0.0) for _ in range(2)
+        )
         candidate.slower += slower
         order = random.Random(int(lot.integers(2**31)))
         rounds = timed_in_turn(baseline, candidate, LIMIT, order, machine.clock)
@@ -116,7 +120,9 @@ def pair_of(make: Callable[[np.random.Generator], Slowdown], seed: int, slower: 
 
 @pytest.mark.parametrize("layout", [0.0, LAYOUT], ids=["same layout", "layout effect"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_side_against_itself_is_no_news(family: Callable[[np.random.Generator], Slowdown], layout: float) -> None:
+def test_a_side_against_itself_is_no_news(
+    family: Callable[[np.random.Generator], Slowdown], layout: float
+) -> None:
     """1 is inside the interval in at least 19 of 20 runs, of the likelihood alone and of the batch."""
     outside = {SINGLE: 0, BATCH: 0}
     for seed in range(SEEDS):
@@ -188,9 +194,9 @@ def test_only_one_side_computes_and_the_order_is_a_b_b_a() -> None:
 
 def test_rounds_end_when_the_ratio_is_known_or_the_time_is_spent() -> None:
     """A quiet machine needs the least rounds; a short limit gives too few, and the finding says so."""
-    machine = Machine(lambda now: 0.0)
+    machine = Machine(lambda _: 0.0)
     rounds = timed_in_turn(Side(machine), Side(machine), LIMIT, random.Random(0), machine.clock)
     assert {len(found) for found in rounds.values()} == {LEAST_ROUNDS}
-    machine = Machine(lambda now: 0.0)
+    machine = Machine(lambda _: 0.0)
     rounds = timed_in_turn(Side(machine), Side(machine), 1.0, random.Random(0), machine.clock)
     assert {len(found) for found in rounds.values()} == {1}
