@@ -1,4 +1,4 @@
-"""`nox -s null -- RUN PIPELINE`: times a side against itself, again and again: 1 should be inside the interval."""
+"""`nox -s null -- RUN PIPELINE`: a side against itself, again and again: 1 should be inside the interval."""
 
 import argparse
 import sys

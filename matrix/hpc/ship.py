@@ -23,8 +23,15 @@ from matrix.prepare.environments import (
     described,
     write_blocker,
 )
-from matrix.prepare.planning import kept_run, new_run, run_key
-from matrix.run.plan import Plan, PlannedEnvironment, Side, Word
+from matrix.errors import UsageError
+from matrix.hashing import code_hash, digest
+from matrix.hpc.profile import Profile
+from matrix.hpc.remote import Remote
+from matrix.layout import REPOSITORY_ROOT, Layout
+from matrix.plan import Plan, PlannedEnvironment, Side, Word
+from matrix.planning import kept_run, new_run, planned_pairs, run_key
+from matrix.process import run
+from matrix.shell import inherited
 
 CODE = ("matrix", "solver")
 CODE_EXCLUDED = ("__pycache__", "/prepare/embedded")
@@ -111,6 +118,7 @@ def relocated(plan: Plan, profile: Profile, stack: Mapping[str, object], layout:
         cell.model_copy(update={"key": digest((cell.key, environments[cell.side].key))})
         for cell in plan.cells
     )
+    seconds = plan.pairs[0].seconds if plan.pairs else 0.0
     folder = kept_run(layout, cells) or new_run(layout, cells)
     return plan.model_copy(
         update={
@@ -121,6 +129,7 @@ def relocated(plan: Plan, profile: Profile, stack: Mapping[str, object], layout:
             "environments": environments,
             "workspace": Path(places.workspace),
             "cells": cells,
+            "pairs": planned_pairs(cells, seconds),
             # The scheduler's limit counts there, and its word is wanted.
             "cell_timeout": profile.time * 60.0 + 600.0,
             "threads": profile.cpus,

@@ -8,9 +8,9 @@ from matrix.records.pair import BATCH, CONTROL, SINGLE, SOLVE, PairRecord
 
 HEADINGS = ("pipeline", "alone", "in a batch", "solve alone", "control", "compile", "peak memory")
 CAPTION = (
-    "baseline → candidate, and how many times as fast the candidate is with the 95 % interval, from both "
-    "sides in turn on the same cores; per lane in a batch. Compile and memory: in brackets the lowest and the "
-    "highest of all programs and processes"
+    "baseline → candidate, and how many times as fast the candidate is with its 95 % interval, from both "
+    "sides in turn on the same cores; per lane in a batch. Compile and memory: in brackets the lowest "
+    "and the highest of all programs and processes"
 )
 NOT_TIMED = "inconclusive: not timed in turn"
 
