@@ -141,6 +141,12 @@ def pack(session: nox.Session) -> None:
 
 
 @nox.session
+def null(session: nox.Session) -> None:
+    """How often a side timed against itself comes out faster or slower: nox -s null -- RUN PIPELINE."""
+    _hand_over(session, "matrix.execute.null")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """The solver against jaxnnls, interleaved in one process, in ratios and Cholesky equivalents."""
     _install_solver(session, "bench")

@@ -159,7 +159,9 @@ def run_pair(
 
     # All there is of the machine: no other cell or check of ours computes meanwhile.
     whole = psutil.virtual_memory().total
-    with own_share(whole, plan.threads, plan.platform, plan.cell_timeout, say) as share:
+    # It comes after all cells of this run, each of which may take its time.
+    patience = plan.cell_timeout * len(plan.cells)
+    with own_share(whole, plan.threads, plan.platform, patience, say) as share:
         try:
             record = _timed(plan, pair, share, say, players or EACH_ITSELF)
         except MatrixError as error:
