@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from matrix.gates import Verdict, differences
-from matrix.options import add_root
-from matrix.plan import SIDES
+from matrix.ground.console import open_console
+from matrix.ground.errors import UsageError, exit_code_of
+from matrix.ground.options import add_root
 from matrix.report.html.rendering import write_page
 from matrix.report.pairs import candidate_ratio
 from matrix.report.rows import MISSING

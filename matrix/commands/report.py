@@ -15,13 +15,14 @@ from matrix.checks.run import kept_check, kept_check_failure
 from matrix.commands.flow import conclude
 from matrix.execute.local import record_fault
 from matrix.execute.pairs import kept_pair, kept_pair_failure
-from matrix.files import inside
-from matrix.flow import conclude
-from matrix.judging import judge_run
-from matrix.layout import open_layout
-from matrix.options import add_root
-from matrix.plan import SIDES, Plan, PlannedCell, PlannedCheck, plan_path, read_plan
-from matrix.planning import run_key
+from matrix.gates.judging import judge_run
+from matrix.ground.console import open_console
+from matrix.ground.errors import UsageError, exit_code_of
+from matrix.ground.files import inside
+from matrix.ground.layout import open_layout
+from matrix.ground.options import add_root
+from matrix.prepare.planning import run_key
+from matrix.records.arrays import arrays_path
 from matrix.report.junit import write_junit
 from matrix.run.plan import SIDES, Plan, PlannedCell, PlannedCheck, plan_path, read_plan
 

@@ -5,12 +5,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from matrix.console import open_console
-from matrix.errors import EnvironmentFailure, UsageError, exit_code_of
 from matrix.execute.pairs import PairFailure, run_pair
-from matrix.files import inside
-from matrix.plan import SIDES, PlannedPair, read_plan
+from matrix.ground.console import open_console
+from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
+from matrix.ground.files import inside
 from matrix.records.pair import BATCH, SINGLE, SOLVE
+from matrix.run.plan import SIDES, PlannedPair, read_plan
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

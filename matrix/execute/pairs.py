@@ -18,8 +18,6 @@ from typing import Any, Protocol, get_args
 
 import psutil
 
-from matrix.disk import check_space
-from matrix.errors import MatrixError
 from matrix.execute.local import (
     cell_environment,
     clear_failure,
@@ -29,10 +27,11 @@ from matrix.execute.local import (
     write_failure,
 )
 from matrix.execute.reservations import Share, own_share, usable_cores
-from matrix.files import write_text
-from matrix.plan import SIDES, Plan, PlannedPair, Side
-from matrix.process import serving
-from matrix.record import Precision, RecordError, Scale
+from matrix.ground.disk import check_space
+from matrix.ground.errors import MatrixError
+from matrix.ground.files import write_text
+from matrix.ground.process import serving
+from matrix.records.cell import Precision, RecordError, Scale
 from matrix.records.pair import (
     CONTROL,
     TIMED,
@@ -45,6 +44,7 @@ from matrix.records.pair import (
     write_pair,
 )
 from matrix.records.ratio import LEAST_ROUNDS, NARROW, ratio_of
+from matrix.run.plan import SIDES, Plan, PlannedPair, Side
 
 # A side calls a program in a row until it has computed for so long: shorter times are lost in switching.
 BLOCK_SECONDS = 0.1

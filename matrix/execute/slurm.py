@@ -15,11 +15,12 @@ from matrix.execute.local import read_failure, record_fault, write_failure
 from matrix.execute.pairs import kept_pair
 from matrix.execute.slurm_outcomes import Outcome, Ruling, rule
 from matrix.execute.slurm_states import ask
-from matrix.files import read_bytes, read_text, write_text
-from matrix.layout import REPOSITORY_ROOT
-from matrix.plan import Plan, PlannedCell, PlannedPair, read_plan
-from matrix.record import RecordError
-from matrix.shell import without
+from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
+from matrix.ground.files import read_bytes, read_text, write_text
+from matrix.ground.layout import REPOSITORY_ROOT
+from matrix.ground.shell import without
+from matrix.records.cell import RecordError
+from matrix.run.plan import Plan, PlannedCell, PlannedPair, read_plan
 
 TAIL_LINES = 15
 SIGNAL_SECONDS = 1

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from matrix.execute.local import CellFailure, run_cell
 from matrix.execute.pairs import PairFailure, run_pair
-from matrix.plan import Plan, read_plan
+from matrix.ground.errors import EnvironmentFailure
+from matrix.run.plan import Plan, read_plan
 
 
 def run_both(folder: str, pipeline: str, cores: int) -> None:

@@ -11,9 +11,10 @@ from matrix.checks.inside.watch import REPLACED
 from matrix.gates.pipelines import KKT_CERTIFIED, relative
 from matrix.gates.scripts import listed, scripts_apart
 from matrix.gates.verdict import CHANGE, Blame, Outcome, Verdict
-from matrix.plan import SIDES, Plan, Side
-from matrix.record import Record
+from matrix.records.cell import Record
+from matrix.records.check import CheckRecord, Item
 from matrix.records.pair import BATCH, PairRecord
+from matrix.run.plan import SIDES, Plan, Side
 
 # Milliseconds per call of the batched likelihood on an A100-class GPU, by pipeline; and what is hoped for.
 VMAP_TARGETS_MS = {"imaging-delaunay": 200.0, "imaging-pixelization": 25.0}

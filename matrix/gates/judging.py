@@ -7,9 +7,9 @@ from matrix.checks.run import kept_check, kept_check_failure
 from matrix.execute.local import float64_records, kept_failure, kept_record
 from matrix.execute.pairs import kept_pair, kept_pair_failure
 from matrix.gates import ChangeEvidence, Verdict, judge, judge_change, time
-from matrix.plan import Plan
-from matrix.record import Record
+from matrix.records.cell import Record
 from matrix.records.pair import PairRecord
+from matrix.run.plan import Plan
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """The gate of times: from the record of a pair to a verdict."""
 
 from matrix.gates.verdict import Outcome, Verdict
-from matrix.plan import Plan
 from matrix.records.pair import BATCH, SINGLE, SLOWEST, PairRecord
 from matrix.records.ratio import Ratio
+from matrix.run.plan import Plan
 
 TIME = "time"
 _SAID = {SINGLE: "alone", BATCH: "in a batch"}

@@ -23,15 +23,8 @@ from matrix.prepare.environments import (
     described,
     write_blocker,
 )
-from matrix.errors import UsageError
-from matrix.hashing import code_hash, digest
-from matrix.hpc.profile import Profile
-from matrix.hpc.remote import Remote
-from matrix.layout import REPOSITORY_ROOT, Layout
-from matrix.plan import Plan, PlannedEnvironment, Side, Word
-from matrix.planning import kept_run, new_run, planned_pairs, run_key
-from matrix.process import run
-from matrix.shell import inherited
+from matrix.prepare.planning import kept_run, new_run, planned_pairs, run_key
+from matrix.run.plan import Plan, PlannedEnvironment, Side, Word
 
 CODE = ("matrix", "solver")
 CODE_EXCLUDED = ("__pycache__", "/prepare/embedded")

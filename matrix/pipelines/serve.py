@@ -14,11 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, get_args
 
-from matrix.cell import prepare_library
-from matrix.errors import MatrixError
-from matrix.machine import affinity, cpu_model, peak_rss_bytes
-from matrix.pipelines.catalogue import PIPELINES
-from matrix.record import Precision, Scale, Side
+from matrix.catalogue.pipelines import PIPELINES
+from matrix.ground.errors import MatrixError
+from matrix.ground.machine import affinity, cpu_model, peak_rss_bytes
+from matrix.pipelines.cell import prepare_library
+from matrix.records.cell import Precision, Scale, Side
 from matrix.records.pair import BATCH, CONTROL, SINGLE, SOLVE
 
 # Unknowns of the system whose factorisation is timed as the control, as large as those of the pipelines.
@@ -49,8 +49,8 @@ def programs(options: argparse.Namespace) -> tuple[dict[str, Call], dict[str, An
     import jax
     from autoarray.inversion.inversion import inversion_util
 
+    from matrix.catalogue.pipelines import pipeline_named
     from matrix.pipelines.audit import need_vendored, solver_facts, tapped
-    from matrix.pipelines.catalogue import pipeline_named
     from matrix.pipelines.likelihood import likelihood_from
     from matrix.pipelines.measure import LANES, lanes_from
     from matrix.pipelines.programs import Program, compiled

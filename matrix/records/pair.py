@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from matrix import typed_json
-from matrix.files import write_text
-from matrix.record import Precision, Scale, Side
+from matrix.ground.files import write_text
+from matrix.records.cell import Precision, Scale, Side
 from matrix.records.ratio import LEAST_ROUNDS, Ratio, ratio_of, united
-from matrix.typed_json import CLOSED, RecordError
+from matrix.records.typed_json import CLOSED, RecordError
 
 SCHEMA = "nnls-matrix/pair-record"
 VERSION = 1

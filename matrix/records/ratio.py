@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from matrix.typed_json import CLOSED
+from matrix.records.typed_json import CLOSED
 
 # Of one pair of processes. Rounds end when the interval is narrow, which flatters it: 96 % is more than the
 # 95 % that are meant, and the least that six rounds can give.

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from matrix.plan import SIDES, Plan, Side
-from matrix.record import Record
+from matrix.records.cell import Record
 from matrix.records.pair import BATCH, CONTROL, SINGLE, SOLVE, PairRecord
+from matrix.run.plan import SIDES, Plan, Side
 
 HEADINGS = ("pipeline", "alone", "in a batch", "solve alone", "control", "compile", "peak memory")
 CAPTION = (

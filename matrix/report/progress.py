@@ -19,10 +19,12 @@ from matrix.checks.run import kept_check
 from matrix.execute.local import kept_record, stage_path
 from matrix.execute.pairs import kept_pair
 from matrix.execute.reservations import GIB
-from matrix.files import read_text, write_json
-from matrix.plan import Plan, PlannedCell, PlannedPair
+from matrix.ground.errors import MatrixError
+from matrix.ground.files import read_text, write_json
+from matrix.ground.waiting import REFRESH_SECONDS, STILL_SECONDS, clock, doing, repeated
 from matrix.records.pair import BATCH, SINGLE
-from matrix.waiting import REFRESH_SECONDS, STILL_SECONDS, clock, doing, repeated
+from matrix.report.ci import folded, in_ci
+from matrix.run.plan import Plan, PlannedCell, PlannedPair
 
 # First guesses in seconds, production scale on one CPU core; after the first run the measured times count.
 FIRST_GUESS = {

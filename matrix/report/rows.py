@@ -8,10 +8,10 @@ from types import MappingProxyType
 from matrix.checks.run import kept_check
 from matrix.execute.pairs import kept_pair
 from matrix.gates import Blame, Outcome, Verdict
-from matrix.plan import Plan
-from matrix.record import Record
+from matrix.records.cell import Record
 from matrix.records.pair import BATCH
 from matrix.report.pairs import Pairs, ratio_words, seconds_of
+from matrix.run.plan import Plan
 
 MISSING = "–"
 # Neither good news nor bad.

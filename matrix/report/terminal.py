@@ -14,6 +14,7 @@ from matrix.report.pairs import CAPTION as PAIR_CAPTION
 from matrix.report.pairs import HEADINGS as PAIR_HEADINGS
 from matrix.report.pairs import Pairs, pair_rows
 from matrix.report.rows import HEADINGS, NO_PAIRS, caption, failures, overall, table_rows
+from matrix.run.plan import Plan
 
 STYLES = {
     Outcome.PASS: "green",

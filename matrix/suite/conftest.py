@@ -13,10 +13,11 @@ from matrix.checks.run import CheckFailure, run_check
 from matrix.execute.local import CellFailure, run_cell
 from matrix.execute.pairs import PairFailure, run_pair
 from matrix.gates import judged_in
-from matrix.plan import Plan, read_plan
-from matrix.record import Record
+from matrix.records.cell import Record
+from matrix.records.check import CheckRecord
 from matrix.records.pair import PairRecord
 from matrix.report.progress import PAIR_TEST, VERDICT
+from matrix.run.plan import Plan, read_plan
 
 
 class PipelineScheduling(LoadScopeScheduling):

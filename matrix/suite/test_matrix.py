@@ -7,8 +7,9 @@ from matrix.checks.run import CheckFailure
 from matrix.execute.local import CellFailure, cell_command, float64_records
 from matrix.execute.pairs import PairFailure
 from matrix.gates import ChangeEvidence, Outcome, Verdict, apply, evidence_for, judge_change_gate, time
-from matrix.plan import SIDES, Plan, PlannedCell, PlannedCheck, PlannedPair, Side
-from matrix.record import Record
+from matrix.records.cell import Record
+from matrix.records.check import CheckRecord
+from matrix.run.plan import SIDES, Plan, PlannedCell, PlannedCheck, PlannedPair, Side
 from matrix.suite.conftest import check_outcome, outcome, pair_outcome
 
 

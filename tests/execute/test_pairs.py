@@ -12,7 +12,6 @@ import pytest
 
 from matrix.execute.pairs import timed_in_turn
 from matrix.gates import Outcome, time
-from matrix.plan import PlannedPair
 from matrix.records.pair import (
     BATCH,
     CONTROL,
@@ -24,6 +23,7 @@ from matrix.records.pair import (
     needs_another,
 )
 from matrix.records.ratio import LEAST_ROUNDS
+from matrix.run.plan import PlannedPair
 from tests.factory import make_plan
 
 SEEDS = 40

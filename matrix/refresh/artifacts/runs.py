@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matrix import judging
-from matrix.errors import UsageError
 from matrix.gates import CHANGE, TIME, Outcome, Verdict, change_gate_name
-from matrix.hashing import code_hash, tree_hash
-from matrix.plan import Plan, PlanError, read_plan, run_folders
-from matrix.planning import CELL_CODE
+from matrix.ground.errors import UsageError
+from matrix.ground.hashing import code_hash, tree_hash
+from matrix.prepare.planning import CELL_CODE
+from matrix.run.plan import Plan, PlanError, read_plan, run_folders
 
 
 class NoRunError(UsageError):
