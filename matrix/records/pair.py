@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from matrix import typed_json
 from matrix.ground.files import write_text
+from matrix.records import typed_json
 from matrix.records.cell import Precision, Scale, Side
 from matrix.records.ratio import LEAST_ROUNDS, Ratio, ratio_of, united
 from matrix.records.typed_json import CLOSED, RecordError

@@ -45,7 +45,7 @@ def _row(record: PairRecord) -> tuple[str, ...]:
         *(f"{_times(record, timed)}, {record.finding(timed)}" for timed in (SINGLE, BATCH, SOLVE)),
         " and ".join(str(pair.ratio(CONTROL) or "no interval") for pair in record.pairs),
         f"{_both({side: record.compile_s(side) for side in SIDES}, 's')}, {record.compiling()}",
-        f"{_both({side: record.peak_bytes(side) / 1024**3 for side in SIDES}, 'GiB')}, {record.memory()}",
+        f"{_both({side: record.peak_bytes(side) / 1024**3 for side in SIDES}, 'GiB', 2)}, {record.memory()}",
     )
 
 
@@ -53,5 +53,5 @@ def _times(record: PairRecord, timed: str) -> str:
     return _both({side: record.seconds(timed, side) * 1e3 for side in SIDES}, "ms")
 
 
-def _both(values: Mapping[Side, float], unit: str) -> str:
-    return f"{values['baseline']:.3g} → {values['candidate']:.3g} {unit}"
+def _both(values: Mapping[Side, float], unit: str, digits: int = 1) -> str:
+    return f"{values['baseline']:.{digits}f} → {values['candidate']:.{digits}f} {unit}"

@@ -16,7 +16,7 @@ from matrix.report.html.page import write_html
 from matrix.report.junit import write_junit
 from matrix.report.rows import caption, convergence_of, ending, iterations_of, table_rows
 from matrix.run.plan import Plan
-from tests.factory import EVIDENCE, evaluation, make_plan, make_record
+from tests.factory import EVIDENCE, evaluation, make_pair, make_plan, make_record
 
 BOTH = ("imaging-pixelization", "imaging-delaunay")
 
@@ -29,7 +29,8 @@ def report(tmp_path: Path, **evaluations: Evaluation) -> tuple[Plan, str]:
     candidate = make_record(timings=Timings(1.0, fast, fast, 3), evaluations=evaluations)
     records: dict[str, Record] = {record.cell.name: record for record in (baseline, candidate)}
     stream = io.StringIO()
-    write_report(Console(file=stream, width=160), plan, records, judge(plan, records, {}))
+    pairs = {"imaging-pixelization": make_pair()}
+    write_report(Console(file=stream, width=160), plan, records, judge(plan, records, {}), pairs)
     return plan, stream.getvalue()
 
 
@@ -40,8 +41,9 @@ def line_of(text: str, word: str) -> str:
 def test_table_holds_evidence_drift_times_ratio_and_verdict(tmp_path: Path) -> None:
     _, text = report(tmp_path)
     line = line_of(text, "imaging-pixelization")
-    for part in ("24746.105672", "0.0e+00", "2000.0", "1000.0", "2.00×", "pass (19 gates)"):
+    for part in ("24746.105672", "0.0e+00", "2000.0", "1000.0", "2.00×", "(1.98–2.02)"):
         assert part in line
+    assert "pass (19 gates)" in text
     assert "not run" in line_of(text, "imaging-delaunay")
     assert "UNFINISHED: 19 pass, 19 not run" in text
 

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from matrix import judging
-from matrix.gates import CHANGE, TIME, Outcome, Verdict, change_gate_name
+from matrix.gates import CHANGE, TIME, Outcome, Verdict, change_gate_name, judging
 from matrix.ground.errors import UsageError
 from matrix.ground.hashing import code_hash, tree_hash
 from matrix.prepare.planning import CELL_CODE
