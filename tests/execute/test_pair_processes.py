@@ -30,9 +30,10 @@ for line in sys.stdin:
     begin = time.monotonic()
     name, calls = line.split()
     {behaviour}
-    say([0.1 if name == "control" else {speed}] * int(calls))
+    # Before the answer, after which the other side may be asked.
     with open({log!r}, "a") as log:
         print("{side}", begin, time.monotonic(), file=log)
+    say([0.1 if name == "control" else {speed}] * int(calls))
 say({{"peak_rss_bytes": 5, "cores": sorted(os.sched_getaffinity(0))}})
 """
 
