@@ -48,7 +48,7 @@ from matrix.run.plan import SIDES, Plan, PlannedPair, Side
 
 # A side calls a program in a row until it has computed for so long: shorter times are lost in switching.
 BLOCK_SECONDS = 0.1
-_MOST_CALLS = 50
+_MOST_CALLS = 1000
 # Two processes share one GPU; by default JAX takes three quarters of its memory for the first.
 _GPU_VARIABLES = {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.45"}
 

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import statistics
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from matrix.ground.files import write_text
@@ -142,14 +143,22 @@ class PairRecord:
         ratio = united(known) if known else None
         return Finding(ratio, next(self._faults(timed, ratio, len(known)), ""))
 
+    def compiling(self) -> Finding:
+        """Of the seconds to compile; its ends are the lowest and highest of all programs and processes."""
+        ratio = _spread(
+            [
+                pair.baseline.compile_s[program] / pair.candidate.compile_s[program]
+                for pair in self.pairs
+                for program in (SINGLE, BATCH)
+            ]
+        )
+        return Finding(ratio, next(chain(self._noises(), _width(ratio)), ""))
+
     def _faults(self, timed: str, ratio: Ratio | None, known: int) -> Iterator[str]:
         if ratio is None or known < len(self.pairs):
             fewest = min(len(pair.rounds[timed]) for pair in self.pairs)
             yield f"{fewest} rounds in {self.limit_s:.0f} s, {LEAST_ROUNDS} are needed: --pair-seconds"
-        controls = [pair.ratio(CONTROL) for pair in self.pairs]
-        for control in controls:
-            if control is None or not _touches(control, 1.0, CONTROL_MARGIN):
-                yield f"noisy, the control that no change can touch is at {control or 'no interval'}"
+        yield from self._noises()
         if ratio is None:
             return
         alone = [united([each]) for pair in self.pairs if (each := pair.ratio(timed)) is not None]
@@ -157,8 +166,13 @@ class PairRecord:
             yield f"fresh processes disagree, {' and '.join(map(str, alone))}"
         if len(self.pairs) == 1 and near_a_limit(ratio):
             yield f"{ratio} of one pair of processes is too near to a limit"
-        if ratio.half_width > TOO_WIDE:
-            yield f"{ratio.low:.2f}–{ratio.high:.2f} is wider than ±{TOO_WIDE:.0%}"
+        yield from _width(ratio)
+
+    def _noises(self) -> Iterator[str]:
+        """What was timed beside the sides and should not have differed."""
+        for control in (pair.ratio(CONTROL) for pair in self.pairs):
+            if control is None or not _touches(control, 1.0, CONTROL_MARGIN):
+                yield f"noisy, the control that no change can touch is at {control or 'no interval'}"
 
     def seconds(self, timed: str, side: Side) -> float:
         """Median seconds of a side per call, per lane where a batch was timed; over all rounds."""
@@ -178,19 +192,10 @@ class PairRecord:
     def _of(self, side: Side) -> list[TimedProcess]:
         return [pair.baseline if side == "baseline" else pair.candidate for pair in self.pairs]
 
-    def compiling(self) -> Ratio:
-        """Of the seconds to compile; its ends are the lowest and highest of all programs and processes."""
-        return _spread(
-            [
-                pair.baseline.compile_s[program] / pair.candidate.compile_s[program]
-                for pair in self.pairs
-                for program in (SINGLE, BATCH)
-            ]
-        )
-
-    def memory(self) -> Ratio:
+    def memory(self) -> Finding:
         """Of the peak resident memory; its ends are the lowest and the highest of all processes."""
-        return _spread([pair.baseline.peak_rss_bytes / pair.candidate.peak_rss_bytes for pair in self.pairs])
+        ratio = _spread([pair.baseline.peak_rss_bytes / pair.candidate.peak_rss_bytes for pair in self.pairs])
+        return Finding(ratio, next(_width(ratio), ""))
 
 
 def near_a_limit(ratio: Ratio) -> bool:
@@ -245,6 +250,11 @@ def _is_whole(record: PairRecord) -> bool:
 def _touches(ratio: Ratio, value: float, margin: float) -> bool:
     """Whether the interval comes as near to a value as the margin, in log ratio."""
     return ratio.low * math.exp(-margin) <= value <= ratio.high * math.exp(margin)
+
+
+def _width(ratio: Ratio) -> Iterator[str]:
+    if ratio.half_width > TOO_WIDE:
+        yield f"{ratio.low:.2f}–{ratio.high:.2f} is wider than ±{TOO_WIDE:.0%}"
 
 
 def _spread(values: Sequence[float]) -> Ratio:
