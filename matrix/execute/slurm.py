@@ -194,7 +194,8 @@ def states(plan: Plan) -> list[Status]:
     }
     answers = ask(open_jobs)
     found = []
-    for unit in (*selected(plan), *selected_pairs(plan)):
+    units: list[PlannedCell | PlannedPair] = [*selected(plan), *selected_pairs(plan)]
+    for unit in units:
         status = kept.get(unit_name(unit), Status(cell=unit_name(unit)))
         if status.job in answers:
             answer = answers[status.job]
