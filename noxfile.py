@@ -143,6 +143,12 @@ def pack(session: nox.Session) -> None:
     _hand_over(session, "matrix.commands.pack", failed=JUDGES_NOTHING)
 
 
+@nox.session(tags=["measure"])
+def null(session: nox.Session) -> None:
+    """How often a side timed against itself comes out faster or slower: nox -s null -- RUN PIPELINE."""
+    _hand_over(session, "matrix.commands.null")
+
+
 @nox.session(tags=["solver"])
 def bench(session: nox.Session) -> None:
     """The solver against jaxnnls, interleaved in one process, in ratios and Cholesky equivalents."""

@@ -18,10 +18,22 @@ from matrix.records.cell import (
     PrecisionFacts,
     Provenance,
     Record,
+    Side,
     Solver,
     Timing,
     Timings,
     XlaMemory,
+)
+from matrix.records.pair import (
+    BATCH,
+    CONTROL,
+    SINGLE,
+    SOLVE,
+    TIMED,
+    FreshPair,
+    PairRecord,
+    Round,
+    TimedProcess,
 )
 from matrix.run.plan import CheckedOut, Constant, Plan, PlannedCell, PlannedEnvironment, Tolerances
 
@@ -106,6 +118,38 @@ def make_record(
             finished="2026-01-01T00:01:00+00:00",
         ),
         convergence=((1, 1e-3), (2, 1e-15)),
+    )
+    return dataclasses.replace(record, **changes)
+
+
+def make_pair(
+    pipeline: str = "imaging-pixelization",
+    baseline: float = 6.0,
+    candidate: float = 3.0,
+    rounds: int = 8,
+    pairs: int = 2,
+    **changes: Any,
+) -> PairRecord:
+    """A pair whose sides take so many seconds for whatever is timed; the control takes both the same."""
+    sides: tuple[Side, Side] = ("baseline", "candidate")
+    process = TimedProcess(
+        {SINGLE: 9.0, BATCH: 11.0, SOLVE: 1.0, CONTROL: 0.1}, {}, 2**31, "a solver", "cpu", "some CPU", (0,)
+    )
+    timed = {
+        name: tuple(Round(sides[n % 2], 1, baseline, candidate, 0.5) for n in range(rounds)) for name in TIMED
+    }
+    timed[CONTROL] = tuple(Round(sides[n % 2], 1, 0.1, 0.1, 0.5) for n in range(rounds))
+    light = dataclasses.replace(process, peak_rss_bytes=2**30, compile_s={SINGLE: 6.0, BATCH: 10.0})
+    record = PairRecord(
+        pipeline=pipeline,
+        precision="fp64",
+        scale="production",
+        key=f"key of the pair of {pipeline}",
+        lanes=3,
+        limit_s=60.0,
+        pairs=(FreshPair(process, light, timed, 50.0),) * pairs,
+        started="2026-01-01T00:00:00+00:00",
+        finished="2026-01-01T00:01:00+00:00",
     )
     return dataclasses.replace(record, **changes)
 

@@ -14,8 +14,9 @@ from matrix.gates import Verdict, differences
 from matrix.ground.console import open_console
 from matrix.ground.errors import UsageError, exit_code_of
 from matrix.ground.options import add_root
-from matrix.records.cell import SIDES, Record
+from matrix.records.cell import SIDES
 from matrix.report.html.rendering import write_page
+from matrix.report.pairs import candidate_ratio
 from matrix.report.rows import MISSING
 from matrix.report.runs import Run, find_run, load_run, machines_of, verdict_of
 
@@ -26,12 +27,13 @@ HEADINGS = (
     "difference",
     "A ms",
     "B ms",
-    "A/B",
+    "ratio A",
+    "ratio B",
 )
 CAPTION = (
     "Evidence: compiled, at the prior medians. Difference: the largest relative one of any path. "
-    "ms: median per lane of the batch; A/B above 1 means that B is faster. "
-    "Where the baseline's own A/B is far from 1, the machine was not equally quiet."
+    "ms: median per lane of the batch, as each cell was measured; two runs are never timed in turn, so these "
+    "have no ratio. Ratio: of the sides within one run, in the batch, above 1 where the candidate is faster."
 )
 
 
@@ -48,7 +50,7 @@ class Comparison:
     changes
         Gates that ended differently: gate with its pipeline and side, in A, in B.
     timed_alike
-        Whether both ran on the same class of machine, so that their times compare.
+        Whether both ran on the same class of machine.
     """
 
     a: Run
@@ -67,7 +69,7 @@ def compare(a: Run, b: Run, across_machines: bool) -> Comparison:
     a, b
         Of the same precision and scale.
     across_machines
-        Whether runs of different classes of machine may be compared; times then get no ratio.
+        Whether runs of different classes of machine may be compared.
 
     Raises
     ------
@@ -92,19 +94,19 @@ def compare(a: Run, b: Run, across_machines: bool) -> Comparison:
             "Add --across-machines to see the evidences all the same."
         )
     names = list(dict.fromkeys((*a.records, *b.records)))
-    rows = tuple(_row(name, a.records.get(name), b.records.get(name), alike) for name in names)
+    rows = tuple(_row(name, a, b) for name in names)
     return Comparison(a, b, rows, _settings(a, b), _changes(a.verdicts, b.verdicts), alike)
 
 
-def _row(name: str, a: Record | None, b: Record | None, alike: bool) -> tuple[str, ...]:
-    apart = max(differences(b, a).values()) if a and b else None
-    ratio = a.timings.vmap_lane_s / b.timings.vmap_lane_s if a and b and alike else None
+def _row(name: str, a: Run, b: Run) -> tuple[str, ...]:
+    mine, other = a.records.get(name), b.records.get(name)
+    apart = max(differences(other, mine).values()) if mine and other else None
     return (
         name,
-        *(f"{record.evaluations.jit.values[0]:.6f}" if record else MISSING for record in (a, b)),
+        *(f"{record.evaluations.jit.values[0]:.6f}" if record else MISSING for record in (mine, other)),
         f"{apart:.1e}" if apart is not None else MISSING,
-        *(f"{record.timings.vmap_lane_s * 1e3:.1f}" if record else MISSING for record in (a, b)),
-        f"{ratio:.2f}×" if ratio is not None else MISSING,
+        *(f"{record.timings.vmap_lane_s * 1e3:.1f}" if record else MISSING for record in (mine, other)),
+        *(candidate_ratio(run.pairs, run.records.get(name)) for run in (a, b)),
     )
 
 
@@ -177,7 +179,7 @@ def print_comparison(console: Console, found: Comparison) -> None:
         table.add_row(*map(Text, row))
     console.print(table)
     if not found.timed_alike:
-        console.print(Text("The machines differ: times are shown, but do not compare.", "yellow"))
+        console.print(Text("The machines differ: their times do not compare.", "yellow"))
     for title, lines in (("made with", found.settings), ("gates", found.changes)):
         for name, first, second in lines:
             console.print(Text(f"{title}: {name}: {first} → {second}"))

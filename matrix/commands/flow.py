@@ -54,7 +54,7 @@ def carry_out(console: Console, plan: Plan, pytest_arguments: tuple[str, ...] = 
             progress = _run_suite(console, plan, pytest_arguments)
         except KeyboardInterrupt:
             judged = judge_run(plan)
-            console.print(f"so far      {write_files(plan, judged.records, judged.verdicts)}")
+            console.print(f"so far      {write_files(plan, judged.records, judged.verdicts, judged.pairs)}")
             raise
         # What the run's folder says later is what this call was about.
         plan = progress.narrowed(plan)
@@ -145,6 +145,6 @@ def _run_suite(console: Console, plan: Plan, pytest_arguments: tuple[str, ...]) 
 def conclude(console: Console, plan: Plan) -> Ending:
     """Judge what records the run has, write its report and return how it ended."""
     judged = judge_run(plan)
-    write_report(console, plan, judged.records, judged.verdicts)
+    write_report(console, plan, judged.records, judged.verdicts, judged.pairs)
     annotate(console, judged.verdicts)
     return ending(plan, judged.records, judged.verdicts)

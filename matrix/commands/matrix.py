@@ -23,6 +23,9 @@ from matrix.records.cell import SIDES
 DESCRIPTION = "Run the six likelihood pipelines, baseline against candidate, and judge every gate."
 EPILOG = "What is not listed here goes to pytest, which runs the matrix: -k EXPR, -n WORKERS, -x, --lf, ..."
 
+# Of the rounds of each pair of processes at production scale: six of the slowest pipeline's.
+PAIR_SECONDS = 180.0
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one session; return its exit code (0 pass, 1 a gate failed, 2 wrong use, 3 machine or network)."""
@@ -80,6 +83,7 @@ def matrix_options(words: Sequence[str]) -> Options:
         accelerator=known.accelerator,
         newest=known.newest,
         cell_timeout=known.cell_timeout,
+        pair_seconds=_pair_seconds(known.pair_seconds, known.scale),
         pytest_arguments=tuple(for_pytest),
         whole=whole.pipelines,
         whole_checks=whole.checks,
@@ -155,7 +159,25 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="limit per cell (default 1800)",
     )
+    add(
+        "--pair-seconds",
+        type=_seconds_or_none,
+        metavar="SECONDS",
+        help=f"limit for timing both sides of a pipeline in turn, per pair of processes (default "
+        f"{PAIR_SECONDS:.0f}, at smoke scale 0: not timed)",
+    )
     return parser
+
+
+def _pair_seconds(asked: float | None, scale: str) -> float:
+    """The time for rounds; none at smoke scale unless it was asked for, since its times mean nothing."""
+    if asked is not None:
+        return asked
+    return PAIR_SECONDS if scale == "production" else 0.0
+
+
+def _seconds_or_none(text: str) -> float:
+    return 0.0 if text == "0" else _seconds(text)
 
 
 def _seconds(text: str) -> float:

@@ -22,7 +22,7 @@ from matrix.prepare.planning import run_key
 from matrix.records.arrays import arrays_path
 from matrix.records.cell import SIDES
 from matrix.report.junit import write_junit
-from matrix.run.kept import kept_check, kept_check_failure, record_fault
+from matrix.run.kept import kept_check, kept_check_failure, kept_pair, kept_pair_failure, record_fault
 from matrix.run.plan import Plan, PlannedCell, PlannedCheck, plan_path, read_plan
 
 MERGED = "merged"
@@ -94,6 +94,8 @@ def merge(plans: Sequence[Plan], runs: Path) -> Plan:
     cells = tuple(found[cell.name].cell if cell.name in found else cell for cell in plans[0].cells)
     homes = {check.name: _home(plans, check.name) for check in plans[0].checks}
     checks = tuple(_planned_check(home, name) for name, home in homes.items())
+    timed = {name: home for name in plans[0].pipelines if (home := _timed(plans, name)) is not None}
+    pairs = tuple(pair for name, home in timed.items() if (pair := home.pair(name)) is not None)
     newest = max(plans, key=lambda plan: plan.created)
     key = run_key(cells)
     stamp = newest.created[:19].replace("-", "").replace(":", "").replace("T", "-")
@@ -105,6 +107,7 @@ def merge(plans: Sequence[Plan], runs: Path) -> Plan:
             "folder": folder,
             "created": newest.created,
             "cells": cells,
+            "pairs": pairs,
             "checks": checks,
             "selected": _united(plan.whole or plan.selected for plan in plans),
             "selected_checks": _united((*plan.selected_checks, *plan.whole_checks) for plan in plans),
@@ -117,6 +120,9 @@ def merge(plans: Sequence[Plan], runs: Path) -> Plan:
         elif found[cell.name].plan is plan:
             record = plan.record_path(cell)
             _copy(plan, merged, (record, arrays_path(record), *plan.cell_folder(cell).glob("*.*")))
+    for pair in pairs:
+        home = timed[pair.pipeline]
+        _copy(home, merged, (home.pair_path(pair), *home.pair_folder(pair).glob("*.*")))
     for check in checks:
         home = homes[check.name]
         _copy(home, merged, (home.check_path(check), *home.check_folder(check).glob("*.*")))
@@ -154,7 +160,13 @@ def _judged(console: Console, plan: Plan) -> int:
         cell.name: fault
         for cell in plan.cells
         if cell.pipeline in plan.selected and (fault := record_fault(plan, cell))
-    } | {
+    }
+    missing |= {
+        f"times of {pair.name}": kept_pair_failure(plan, pair) or "there is no record"
+        for pair in plan.pairs
+        if pair.pipeline in plan.selected and kept_pair(plan, pair) is None
+    }
+    missing |= {
         check.name: kept_check_failure(plan, check) or "there is no record"
         for check in plan.checks
         if check.check in plan.selected_checks and kept_check(plan, check) is None
@@ -224,6 +236,13 @@ def _home(plans: Sequence[Plan], check: str) -> Plan:
         raise UsageError(f"{check} is in both {having[0].folder} and {having[1].folder}: give one of them")
     asked = [plan for plan in plans if _planned_check(plan, check).check in plan.selected_checks]
     return (having or asked or list(plans))[0]
+
+
+def _timed(plans: Sequence[Plan], pipeline: str) -> Plan | None:
+    """The run that timed a pipeline; else one that was asked to, and may know why it has no record."""
+    asked = [plan for plan in plans if pipeline in plan.selected and plan.pair(pipeline) is not None]
+    having = [plan for plan in asked if (pair := plan.pair(pipeline)) and kept_pair(plan, pair) is not None]
+    return next(iter((*having, *asked)), None)
 
 
 def _united(parts: Iterable[Sequence[str]]) -> tuple[str, ...]:

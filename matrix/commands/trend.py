@@ -16,19 +16,21 @@ from matrix.ground.options import add_root
 from matrix.records.cell import SIDES, Record
 from matrix.report.html.charts import chart_or_reason, trend_chart
 from matrix.report.html.rendering import write_page
+from matrix.report.pairs import candidate_ratio
 from matrix.report.runs import Run, load_run, machine_class, verdict_of
 from matrix.run.plan import run_folders
 
-HEADINGS = ("pipeline", "side", "run", "solver", "log evidence", "vmap ms/lane")
+HEADINGS = ("pipeline", "side", "run", "solver", "log evidence", "vmap ms/lane", "ratio")
 _NUMBERS = HEADINGS[4:]
 
 
 @dataclass(frozen=True)
 class Point:
-    """One cell of one run."""
+    """One cell of one run; `ratio` is of a candidate against its baseline, in words."""
 
     run: str
     record: Record
+    ratio: str
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Series:
                 point.record.solver.said,
                 f"{point.record.evaluations.jit.values[0]:.6f}",
                 f"{point.record.timings.vmap_lane_s * 1e3:.1f}",
+                point.ratio,
             )
             for point in ordered
         ]
@@ -81,7 +84,9 @@ def series_of(runs: Sequence[Run]) -> list[Series]:
     for run in runs:
         for record in run.records.values():
             group = (machine_class(record), record.cell.precision, record.cell.scale)
-            groups.setdefault(group, []).append(Point(run.plan.run, record))
+            groups.setdefault(group, []).append(
+                Point(run.plan.run, record, candidate_ratio(run.pairs, record))
+            )
             tolerances[group] = run.plan.tolerances.evidence
     return [Series(*group, tolerances[group], tuple(points)) for group, points in groups.items()]
 

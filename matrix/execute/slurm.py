@@ -4,7 +4,7 @@ import argparse
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import submitit
@@ -18,8 +18,8 @@ from matrix.ground.files import read_bytes, read_text, write_text
 from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.ground.shell import without
 from matrix.records.cell import RecordError
-from matrix.run.kept import kept_failure, record_fault, write_failure
-from matrix.run.plan import Plan, PlannedCell, read_plan
+from matrix.run.kept import kept_pair, read_failure, record_fault, write_failure
+from matrix.run.plan import Plan, PlannedCell, PlannedPair, read_plan
 
 TAIL_LINES = 15
 SIGNAL_SECONDS = 1
@@ -76,7 +76,10 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def submit(plan: Plan, resources: Resources) -> None:
-    """Submit one array with a task for every selected cell that has not passed.
+    """Submit an array with a task for every selected cell that has not passed, and one of pairs after it.
+
+    A pair is one task: both sides are timed on one node. Pairs wait for the cells and for each other, so
+    that no cell of ours computes beside them.
 
     Raises
     ------
@@ -90,20 +93,47 @@ def submit(plan: Plan, resources: Resources) -> None:
     if active:
         raise UsageError(f"still waiting or running: {', '.join(active)}. Wait for them, or scancel them.")
     passed = {status.cell for status in before if status.outcome is Outcome.PASSED}
-    cells = [cell for cell in selected(plan) if cell.name not in passed]
-    if not cells:
-        return
+    asked = parameters(plan, resources)
+    cells = {cell.name: cell.name for cell in selected(plan) if cell.name not in passed}
+    jobs = _submitted(plan, slurm_job.run, cells, asked, resources.cpus)
+    pairs = {unit_name(pair): pair.pipeline for pair in selected_pairs(plan) if unit_name(pair) not in passed}
+    _submitted(plan, slurm_job.run_both, pairs, for_pairs(asked, resources, jobs), resources.cpus)
+
+
+def _submitted(
+    plan: Plan,
+    function: Callable[[str, str, int], None],
+    units: Mapping[str, str],
+    asked: dict[str, object],
+    cores: int,
+) -> list[str]:
+    """The jobs of one array, which calls `function` with the value of each unit; noted under its name."""
+    if not units:
+        return []
     try:
         executor = submitit.SlurmExecutor(folder=plan.folder / "slurm")
-        executor.update_parameters(**parameters(plan, resources))
-        names = [cell.name for cell in cells]
-        jobs = executor.map_array(
-            slurm_job.run, [str(plan.folder)] * len(cells), names, [resources.cpus] * len(cells)
-        )
+        executor.update_parameters(**asked)
+        count = len(units)
+        jobs = executor.map_array(function, [str(plan.folder)] * count, list(units.values()), [cores] * count)
     except (RuntimeError, submitit.core.utils.FailedSubmissionError) as error:
         raise EnvironmentFailure(f"Slurm took no job: {error}") from error
-    submitted = {name: Status(cell=name, job=job.job_id) for name, job in zip(names, jobs, strict=True)}
+    submitted = {name: Status(cell=name, job=job.job_id) for name, job in zip(units, jobs, strict=True)}
     _write(plan, {**_read(plan), **submitted})
+    return [job.job_id for job in jobs]
+
+
+def for_pairs(asked: dict[str, object], resources: Resources, after: Sequence[str]) -> dict[str, object]:
+    """What an array of pairs asks for: memory for two processes, one task at a time, after the cells'."""
+    additional = asked["additional_parameters"]
+    assert isinstance(additional, dict)
+    arrays = sorted({job.partition("_")[0] for job in after})
+    awaited = {"dependency": ":".join(("afterany", *arrays))} if arrays else {}
+    return {
+        **asked,
+        "mem": f"{round(2 * resources.memory * 1024)}M",
+        "array_parallelism": 1,
+        "additional_parameters": {**additional, **awaited},
+    }
 
 
 def parameters(plan: Plan, resources: Resources) -> dict[str, object]:
@@ -140,27 +170,38 @@ def parameters(plan: Plan, resources: Resources) -> dict[str, object]:
     }
 
 
+def unit_name(unit: PlannedCell | PlannedPair) -> str:
+    """What a job is called after what it runs."""
+    return unit.name if isinstance(unit, PlannedCell) else f"{unit.name}-pair"
+
+
+def selected_pairs(plan: Plan) -> list[PlannedPair]:
+    """The pairs this run was asked for."""
+    return [pair for pair in plan.pairs if pair.pipeline in plan.selected]
+
+
 def selected(plan: Plan) -> list[PlannedCell]:
     """The cells this run was asked for."""
     return [cell for cell in plan.cells if cell.pipeline in plan.selected]
 
 
 def states(plan: Plan) -> list[Status]:
-    """How every selected cell stands; what has ended is written down."""
+    """How every selected cell and pair stands; what has ended is written down."""
     kept = _read(plan)
     open_jobs = {
         status.job for status in kept.values() if status.job is not None and not _settled(status.outcome)
     }
     answers = ask(open_jobs)
     found = []
-    for cell in selected(plan):
-        status = kept.get(cell.name, Status(cell=cell.name))
+    units: list[PlannedCell | PlannedPair] = [*selected(plan), *selected_pairs(plan)]
+    for unit in units:
+        status = kept.get(unit_name(unit), Status(cell=unit_name(unit)))
         if status.job in answers:
             answer = answers[status.job]
             job_log = _text(_job_log(plan, status.job))
-            failure = kept_failure(plan, cell)
-            ruling = rule(answer, record_fault(plan, cell), failure, job_log)
-            _note_broken(plan, cell, ruling)
+            failure = read_failure(_folder(plan, unit))
+            ruling = rule(answer, _fault(plan, unit), failure, job_log)
+            _note_broken(plan, unit, ruling)
             # A job that failed without a word from its cell failed around the cell.
             around = ruling.outcome is Outcome.FAILED and failure is None
             status = status.model_copy(
@@ -169,10 +210,10 @@ def states(plan: Plan) -> list[Status]:
                     "reason": ruling.reason,
                     "elapsed": getattr(answer, "elapsed", ""),
                     "limit_end": getattr(answer, "limit_end", ""),
-                    "tail": _tail(job_log if around else _cell_log(plan, cell) or job_log),
+                    "tail": _tail(job_log if around else _own_log(plan, unit) or job_log),
                 }
             )
-        elif status.outcome is Outcome.PASSED and (fault := record_fault(plan, cell)) is not None:
+        elif status.outcome is Outcome.PASSED and (fault := _fault(plan, unit)) is not None:
             status = status.model_copy(
                 update={"outcome": Outcome.NO_RECORD, "reason": f"it passed, but now {fault}"}
             )
@@ -182,10 +223,21 @@ def states(plan: Plan) -> list[Status]:
     return found
 
 
-def _note_broken(plan: Plan, cell: PlannedCell, ruling: Ruling) -> None:
+def _note_broken(plan: Plan, unit: PlannedCell | PlannedPair, ruling: Ruling) -> None:
     """Let the report say of a cell what Slurm says of its job, also where that left a record before."""
-    if ruling.outcome.broken and kept_failure(plan, cell) is None:
-        write_failure(plan.cell_folder(cell), f"{ruling.outcome}: {ruling.reason}")
+    folder = _folder(plan, unit)
+    if ruling.outcome.broken and read_failure(folder) is None:
+        write_failure(folder, f"{ruling.outcome}: {ruling.reason}")
+
+
+def _fault(plan: Plan, unit: PlannedCell | PlannedPair) -> str | None:
+    if isinstance(unit, PlannedCell):
+        return record_fault(plan, unit)
+    return None if kept_pair(plan, unit) is not None else "there is no record of its times"
+
+
+def _folder(plan: Plan, unit: PlannedCell | PlannedPair) -> Path:
+    return plan.cell_folder(unit) if isinstance(unit, PlannedCell) else plan.pair_folder(unit)
 
 
 def _settled(outcome: Outcome) -> bool:
@@ -196,8 +248,9 @@ def _tail(log: str) -> str:
     return "\n".join(log.splitlines()[-TAIL_LINES:]) or "(no log)"
 
 
-def _cell_log(plan: Plan, cell: PlannedCell) -> str:
-    return _text(plan.cell_folder(cell) / "log.txt")
+def _own_log(plan: Plan, unit: PlannedCell | PlannedPair) -> str:
+    """What the process, or the processes, of a unit printed."""
+    return "\n".join(filter(None, map(_text, sorted(_folder(plan, unit).glob("*.txt")))))
 
 
 def _job_log(plan: Plan, job: str | None) -> Path:

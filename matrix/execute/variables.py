@@ -12,7 +12,8 @@ from matrix.pipelines.cell import SETTINGS_VARIABLE
 
 # What is started depends on the plan's values, and not on how a plan is written and read.
 if TYPE_CHECKING:
-    from matrix.run.plan import Plan, PlannedCell, Side
+    from matrix.records.cell import Side
+    from matrix.run.plan import Plan, PlannedCell
 
 # Constant folding off is what autoconf itself would set. Without the thread flag XLA's FFT can wait for
 # ever on its own thread pool on a busy machine (PyAutoFit#1530: 8 of 8 hung, 8 of 8 passed with it).

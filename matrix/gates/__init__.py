@@ -19,6 +19,7 @@ from matrix.gates.pipelines import (
     judged_in,
     relative,
 )
+from matrix.gates.times import TIME, time
 from matrix.gates.verdict import CHANGE, Blame, Outcome, Verdict
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "CHANGE_GATES",
     "PAIR_GATES",
     "SIDE_GATES",
+    "TIME",
     "Blame",
     "ChangeEvidence",
     "Outcome",
@@ -41,4 +43,5 @@ __all__ = [
     "judge_change_gate",
     "judged_in",
     "relative",
+    "time",
 ]

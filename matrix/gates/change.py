@@ -11,6 +11,7 @@ from matrix.gates.scripts import scripts_apart
 from matrix.gates.verdict import CHANGE, Blame, Outcome, Verdict, listed
 from matrix.records.cell import REPLACED, SIDES, Record, Side
 from matrix.records.check import CheckRecord, Item
+from matrix.records.pair import BATCH, PairRecord
 from matrix.run.plan import Plan
 
 # Milliseconds per call of the batched likelihood on an A100-class GPU, by pipeline; and what is hoped for.
@@ -49,6 +50,8 @@ class ChangeEvidence:
         Finished cells' records by cell name.
     verdicts
         On the pipelines.
+    pairs
+        Both sides timed in turn, by the pipeline's name.
     checks, failures
         Records of checks, and reasons of checks without one, by the check's name on its side.
     """
@@ -58,6 +61,7 @@ class ChangeEvidence:
     failures: Mapping[str, str]
     records: Mapping[str, Record] = field(default_factory=dict)
     verdicts: Sequence[Verdict] = ()
+    pairs: Mapping[str, PairRecord] = field(default_factory=dict)
 
     def items(self, check: str, side: Side) -> dict[str, Item] | None:
         """The items of a check by name; None where there is no record."""
@@ -147,10 +151,12 @@ def vmap_targets(evidence: ChangeEvidence) -> Verdict:
             continue
         before, after = (record.timings.vmap_lane_s * 1e3 for record in (baseline, candidate))
         numbers |= {f"{pipeline} target ms": target, f"{pipeline} baseline ms": before}
-        numbers |= {f"{pipeline} candidate ms": after, f"{pipeline} ratio": before / after}
+        numbers |= {f"{pipeline} candidate ms": after}
+        pair = evidence.pairs.get(pipeline)
+        ratio = pair.finding(BATCH) if pair is not None else "not timed in turn"
         said.append(
             f"{pipeline} {after:.1f} ms (target {target:.0f}{_headline(pipeline)}), "
-            f"baseline {before:.1f} ms, ratio {before / after:.2f}"
+            f"baseline {before:.1f} ms, {ratio}"
         )
         devices.add(candidate.provenance.device_kind)
         if not after <= target:

@@ -1,34 +1,58 @@
 """All the verdicts on a run as it lies on disk: of its cells, and of the change as a whole."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from matrix.gates import ChangeEvidence, Verdict, judge, judge_change
+from matrix.gates import ChangeEvidence, Verdict, judge, judge_change, time
 from matrix.records.cell import Record
-from matrix.run.kept import float64_records, kept_check, kept_check_failure, kept_failure, kept_record
+from matrix.records.pair import PairRecord
+from matrix.run.kept import (
+    float64_records,
+    kept_check,
+    kept_check_failure,
+    kept_failure,
+    kept_pair,
+    kept_pair_failure,
+    kept_record,
+)
 from matrix.run.plan import Plan
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run, finished or not: its plan, the records it has by cell name, and the verdicts on all of it."""
+    """A run, finished or not: its plan, the records it has, and the verdicts on all of it.
+
+    `records` are by the cell's name, `pairs` by the pipeline's.
+    """
 
     plan: Plan
     records: Mapping[str, Record]
     verdicts: tuple[Verdict, ...]
+    pairs: Mapping[str, PairRecord] = field(default_factory=dict)
 
 
 def judge_run(plan: Plan) -> Run:
     """Read what the run kept and judge every gate."""
     records = {cell.name: record for cell in plan.cells if (record := kept_record(plan, cell)) is not None}
     failures = {cell.name: reason for cell in plan.cells if (reason := kept_failure(plan, cell)) is not None}
+    timed = {pair.pipeline: kept_pair(plan, pair) for pair in plan.pairs}
+    pairs = {pipeline: record for pipeline, record in timed.items() if record is not None}
     verdicts = judge(plan, records, failures, float64_records(plan))
-    verdicts += judge_change(_change_evidence(plan, records, verdicts))
-    return Run(plan, records, tuple(verdicts))
+    verdicts += [_time(plan, pipeline, pairs) for pipeline in plan.pipelines]
+    verdicts += judge_change(_change_evidence(plan, records, verdicts, pairs))
+    return Run(plan, records, tuple(verdicts), pairs)
+
+
+def _time(plan: Plan, pipeline: str, pairs: Mapping[str, PairRecord]) -> Verdict:
+    pair = plan.pair(pipeline)
+    return time(plan, pipeline, pairs.get(pipeline), kept_pair_failure(plan, pair) if pair else None)
 
 
 def _change_evidence(
-    plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]
+    plan: Plan,
+    records: Mapping[str, Record],
+    verdicts: Sequence[Verdict],
+    pairs: Mapping[str, PairRecord],
 ) -> ChangeEvidence:
     """What the run kept of its checks, with the records and verdicts of its cells."""
     checks = {check.name: record for check in plan.checks if (record := kept_check(plan, check)) is not None}
@@ -37,4 +61,4 @@ def _change_evidence(
         for check in plan.checks
         if check.name not in checks and (reason := kept_check_failure(plan, check)) is not None
     }
-    return ChangeEvidence(plan, checks, failures, records, verdicts)
+    return ChangeEvidence(plan, checks, failures, records, verdicts, pairs)

@@ -1,4 +1,4 @@
-"""What a gate says: pass, fail or not run, with its numbers."""
+"""What a gate says: pass, fail, inconclusive or not run, with its numbers."""
 
 import dataclasses
 import enum
@@ -13,10 +13,11 @@ _NAMED = 5
 
 
 class Outcome(enum.StrEnum):
-    """How a gate ended. What did not run is never a pass."""
+    """How a gate ended. What did not run, or could not be told, is never a pass."""
 
     PASS = "pass"
     FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
     NOT_RUN = "not run"
 
 

@@ -8,7 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,6 +152,44 @@ def supervise(
             _kill_group(process)
 
 
+@contextlib.contextmanager
+def serving(
+    command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], log: Path, cores: Sequence[int]
+) -> Iterator["subprocess.Popen[str]"]:
+    """Have a command wait for lines on its standard input; it ends with the context, and all that it started.
+
+    Parameters
+    ----------
+    command, cwd, env
+        What to run, where, and its complete environment, but for secrets.
+    log
+        File for standard error; standard output is a pipe of lines.
+    cores
+        Those it may use.
+    """
+    log.unlink(missing_ok=True)
+    with log.open("x") as stream:
+        process = subprocess.Popen(
+            [str(word) for word in command],
+            cwd=cwd,
+            env=without_secrets(env),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stream,
+            text=True,
+            start_new_session=True,
+            preexec_fn=functools.partial(_in_child, cores),
+        )
+        try:
+            yield process
+        finally:
+            _kill_group(process)
+            for pipe in (process.stdin, process.stdout):
+                with contextlib.suppress(OSError):
+                    if pipe is not None:
+                        pipe.close()
+
+
 def _in_child(cores: Sequence[int]) -> None:
     # Linux only. A worker that is killed must not leave its cell behind to race with the next run's;
     # elsewhere an orphan finishes and its record is then simply found.
@@ -160,7 +198,7 @@ def _in_child(cores: Sequence[int]) -> None:
         os.sched_setaffinity(0, cores)
 
 
-def _kill_group(process: "subprocess.Popen[bytes]") -> None:
+def _kill_group(process: "subprocess.Popen[bytes] | subprocess.Popen[str]") -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

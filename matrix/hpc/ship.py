@@ -16,7 +16,7 @@ from matrix.ground.shell import inherited
 from matrix.hpc.profile import Profile
 from matrix.hpc.remote import Remote
 from matrix.prepare.environments import DESCRIBE, LIBRARY_PACKAGE, SideEnvironment, described, write_blocker
-from matrix.prepare.planning import kept_run, new_run, run_key
+from matrix.prepare.planning import kept_run, new_run, planned_pairs, run_key
 from matrix.records.cell import REPLACED, Side
 from matrix.run.plan import Plan, PlannedEnvironment, Word
 
@@ -105,6 +105,7 @@ def relocated(plan: Plan, profile: Profile, stack: Mapping[str, object], layout:
         cell.model_copy(update={"key": digest((cell.key, environments[cell.side].key))})
         for cell in plan.cells
     )
+    seconds = plan.pairs[0].seconds if plan.pairs else 0.0
     folder = kept_run(layout, cells) or new_run(layout, cells)
     return plan.model_copy(
         update={
@@ -115,6 +116,7 @@ def relocated(plan: Plan, profile: Profile, stack: Mapping[str, object], layout:
             "environments": environments,
             "workspace": Path(places.workspace),
             "cells": cells,
+            "pairs": planned_pairs(cells, seconds),
             # The scheduler's limit counts there, and its word is wanted.
             "cell_timeout": profile.time * 60.0 + 600.0,
             "threads": profile.cpus,

@@ -1,7 +1,7 @@
 """The plan of a run: its cells and checks, the keys of all that they depend on, and kept runs of the same."""
 
 import datetime
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from matrix.catalogue.checks import ALL_CHECKS, CHECKS, ON_DEMAND
 from matrix.catalogue.pipelines import PIPELINES
 from matrix.ground.hashing import digest, file_hash
 from matrix.ground.imports import definitions_in, files_behind
-from matrix.ground.layout import Layout
+from matrix.ground.layout import REPOSITORY_ROOT, Layout
 from matrix.prepare.checkout import Checkout
 from matrix.prepare.constants import read_constant
 from matrix.prepare.manifest import Role, SourceKind
@@ -24,6 +24,7 @@ from matrix.run.plan import (
     PlannedCell,
     PlannedCheck,
     PlannedEnvironment,
+    PlannedPair,
     Tolerances,
     read_plan,
     run_folders,
@@ -33,6 +34,9 @@ SEED = 20260511
 
 # What runs a cell, and what its process is started with; besides solver/ itself, which a side's key knows.
 _CELL = ("matrix.pipelines.cell", "matrix.execute.variables")
+# What a pair's times depend on beside what its cells do: the statistic, and who asks for the times.
+_PAIR = ("matrix.records.pair",)
+_ASKING = REPOSITORY_ROOT / "matrix" / "execute" / "pairs.py"
 # What makes the checks.
 _CHECKS = ("matrix.checks.run",)
 
@@ -49,6 +53,31 @@ def program_code() -> str:
     """Digest of this repository's part in the numbers of all pipelines."""
     codes = cell_codes()
     return digest(codes[name] for name in PIPELINES)
+
+
+def planned_pairs(cells: Sequence[PlannedCell], seconds: float) -> tuple[PlannedPair, ...]:
+    """The pair of each pipeline; none where it is given no time.
+
+    Parameters
+    ----------
+    cells
+        Both sides of each pipeline.
+    seconds
+        For the rounds of each pair of processes.
+    """
+    code = file_hash((*files_behind(_PAIR), _ASKING))
+    sides = {(cell.pipeline, cell.side): cell for cell in cells}
+    return tuple(
+        PlannedPair(
+            pipeline=cell.pipeline,
+            precision=cell.precision,
+            scale=cell.scale,
+            key=digest((cell.key, sides[cell.pipeline, "candidate"].key, str(seconds), code)),
+            seconds=seconds,
+        )
+        for cell in cells
+        if cell.side == "baseline" and seconds > 0
+    )
 
 
 def planned_checks(
@@ -133,6 +162,7 @@ def make_plan(layout: Layout, prepared: Prepared, options: Options, threads: int
         ),
         residual_dependencies=prepared.residual_dependencies,
         cells=cells,
+        pairs=planned_pairs(cells, options.pair_seconds),
         checks=planned_checks(environments, prepared.libraries, commits, options.scale),
         libraries=prepared.libraries,
         test_workspace=test_workspace.path,

@@ -67,6 +67,7 @@ class Options:
     accelerator: str
     newest: bool
     cell_timeout: float
+    pair_seconds: float
     pytest_arguments: tuple[str, ...]
     # Of a shard what all shards together run.
     whole: tuple[str, ...] = ()

@@ -9,7 +9,12 @@ HEADINGS = ("the change", "verdict", "what was found")
 
 def change_rows(verdicts: Sequence[Verdict]) -> list[tuple[tuple[str, str, str], Outcome]]:
     """One row per gate of the change, in their order."""
-    words = {Outcome.PASS: "pass", Outcome.FAIL: "FAIL", Outcome.NOT_RUN: "not run"}
+    words = {
+        Outcome.PASS: "pass",
+        Outcome.FAIL: "FAIL",
+        Outcome.INCONCLUSIVE: "inconclusive",
+        Outcome.NOT_RUN: "not run",
+    }
     return [
         ((verdict.gate, words[verdict.outcome], verdict.message), verdict.outcome)
         for verdict in verdicts

@@ -29,8 +29,8 @@ def _case(plan: Plan, verdict: Verdict) -> TestCase:
     match verdict.outcome:
         case Outcome.FAIL:
             case.result = [Failure(_said(verdict.message))]
-        case Outcome.NOT_RUN:
-            case.result = [Skipped(_said(f"not run: {verdict.message}"))]
+        case Outcome.NOT_RUN | Outcome.INCONCLUSIVE:
+            case.result = [Skipped(_said(f"{verdict.outcome}: {verdict.message}"))]
     return case
 
 

@@ -9,10 +9,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from matrix.gates import CHANGE, Outcome, Verdict
 from matrix.ground.errors import UsageError
 from matrix.ground.files import read_bytes, write_text
-from matrix.records.cell import Record
+from matrix.records.cell import SIDES, Record
 from matrix.report.rows import ending, overall
 from matrix.report.runs import Run, machines_of
-from matrix.run.plan import SIDES
 
 PACKAGES = ("autolens", "autoarray", "jax", "jaxlib", "jaxnnls", "numpy", "scipy")
 

@@ -21,14 +21,16 @@ from matrix.ground.errors import MatrixError
 from matrix.ground.files import read_text, write_json
 from matrix.ground.machine import GIB
 from matrix.ground.waiting import REFRESH_SECONDS, STILL_SECONDS, clock, doing, repeated
+from matrix.records.pair import BATCH, SINGLE
 from matrix.report.ci import folded, in_ci
-from matrix.run.kept import kept_check, kept_record
-from matrix.run.plan import Plan, PlannedCell
+from matrix.run.kept import kept_check, kept_pair, kept_record
+from matrix.run.plan import Plan, PlannedCell, PlannedPair
 
 SMOKE_FRACTION = 0.3
 CELL_TEST = re.compile(r"test_cell\[(?P<cell>[^\]]+)\]")
 # Of a test's report: it failed by a verdict, and not because something broke.
 VERDICT = "verdict"
+PAIR_TEST = re.compile(r"test_(?P<what>pair|time)\[(?P<pair>[^\]]+)\]")
 CHECK_TEST = re.compile(r"test_check\[gate-\w+-(?P<check>[^\]]+)\]")
 
 
@@ -61,6 +63,8 @@ class Progress:
         self._finished: set[str] = set()
         self._checks = {check.name: check for check in plan.checks}
         self._checking: set[str] = set()
+        self._pairs = {pair.name: pair for pair in plan.pairs}
+        self._timing: set[str] = set()
         # Of the cells finished in this call, in seconds: what they took, and what was expected of them.
         self._took = self._due = 0.0
         self._begin = time.monotonic()
@@ -107,7 +111,15 @@ class Progress:
                 "selected": tuple(
                     name
                     for name in plan.selected
-                    if any(word.startswith(f"{name}-{plan.precision}-") for word in words)
+                    if any(
+                        word.startswith((f"{name}-{plan.precision}-", f"{name}-{plan.precision}]"))
+                        for word in words
+                    )
+                ),
+                "pairs": tuple(
+                    pair
+                    for pair in plan.pairs
+                    if f"{pair.name}]" in words or kept_pair(plan, pair) is not None
                 ),
                 "selected_checks": tuple(
                     name
@@ -131,6 +143,11 @@ class Progress:
             self._started[cell.name] = time.monotonic()
             word = "kept" if kept_record(self._plan, cell) else "started"
             self._say(f"{cell.name} {word}")
+        pair = PAIR_TEST.search(nodeid)
+        if pair and pair["what"] == "pair":
+            planned = self._pairs[pair["pair"]]
+            self._timing.add(planned.name)
+            self._say(f"times of {planned.name} {'kept' if kept_pair(self._plan, planned) else 'awaited'}")
         check = CHECK_TEST.search(nodeid)
         if check and kept_check(self._plan, self._checks[check["check"]]) is None:
             self._checking.add(check["check"])
@@ -150,6 +167,9 @@ class Progress:
             self._line(f" {report.nodeid.rpartition('::')[2]}", "FAILED")
             with folded(self._console, "why"):
                 self._console.print(Text(str(report.longrepr)))
+        pair = PAIR_TEST.search(report.nodeid)
+        if pair and pair["what"] == "pair" and report.when == "call":
+            self._pair_ended(self._pairs[pair["pair"]])
         check = CHECK_TEST.search(report.nodeid)
         if check and report.when == "teardown":
             self._checking.discard(check["check"])
@@ -172,6 +192,17 @@ class Progress:
         if report.passed:
             self._say(f"{cell.name} finished after {report.duration:.0f} s{self._findings(cell)}")
             self._fold_log(cell)
+
+    def _pair_ended(self, pair: PlannedPair) -> None:
+        self._timing.discard(pair.name)
+        record = kept_pair(self._plan, pair)
+        if record is not None:
+            said = ", ".join(f"{timed} {record.finding(timed)}" for timed in (SINGLE, BATCH))
+            self._say(f"times of {pair.name}: {said}")
+
+    def _pair_stage(self, name: str) -> str:
+        path = self._plan.pair_stage(self._pairs[name])
+        return f": {doing(path)}" if path.exists() else ""
 
     def _findings(self, cell: PlannedCell) -> str:
         """In verbose mode: what the record says of time and memory."""
@@ -239,6 +270,8 @@ class Progress:
             self._say(f"{name} still running: {self._stage(self._cells[name])}")
         for name in tuple(self._checking):
             self._say(f"check {name} still running{self._check_stage(name)}")
+        for name in tuple(self._timing):
+            self._say(f"times of {name} not there yet{self._pair_stage(name)}")
 
     def _running(self) -> list[str]:
         return [name for name in tuple(self._started) if name not in self._finished]
@@ -258,6 +291,7 @@ class Progress:
         free = psutil.virtual_memory().available / GIB
         head = f"{done}, {clock(now - self._begin)} gone{self._left()}, {free:.1f} GiB of memory free"
         lines += [Text(f"  check {name}{self._check_stage(name)}") for name in tuple(self._checking)]
+        lines += [Text(f"  times of {name}{self._pair_stage(name)}") for name in tuple(self._timing)]
         return Group(Text(head), *lines)
 
     def _places(self) -> dict[str, str]:

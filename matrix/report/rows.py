@@ -3,13 +3,19 @@
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from matrix.gates import Blame, Outcome, Verdict
 from matrix.records.cell import Record
-from matrix.run.kept import kept_check
+from matrix.records.pair import BATCH
+from matrix.report.pairs import Pairs, ratio_words, seconds_of
+from matrix.run.kept import kept_check, kept_pair
 from matrix.run.plan import Plan
 
 MISSING = "–"
+# Neither good news nor bad.
+OPEN = (Outcome.INCONCLUSIVE, Outcome.NOT_RUN)
+NO_PAIRS: Pairs = MappingProxyType({})
 # More open gates than this are counted, not named.
 NAMED = 3
 HEADINGS = (
@@ -21,7 +27,10 @@ HEADINGS = (
     "ratio",
     "verdict",
 )
-CAPTION = "ms: median per lane of the batched likelihood (vmap 3, different lanes), whole likelihood"
+CAPTION = (
+    "ms: median per lane of the batched likelihood (vmap 3, different lanes), whole likelihood; ratio: above "
+    "1 the candidate is faster, with its 95 % interval, from both sides in turn"
+)
 
 
 @dataclass(frozen=True)
@@ -32,9 +41,11 @@ class Row:
     outcome: Outcome
 
 
-def table_rows(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> list[Row]:
-    """One row per pipeline that was asked for or left something."""
-    return [_row(plan, pipeline, records, verdicts) for pipeline in concerned(plan, records).pipelines]
+def table_rows(
+    plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict], pairs: Pairs = NO_PAIRS
+) -> list[Row]:
+    """One row per pipeline that was asked for or left something; `pairs` are by the pipeline's name."""
+    return [_row(plan, pipeline, records, verdicts, pairs) for pipeline in concerned(plan, records).pipelines]
 
 
 def concerned(plan: Plan, records: Mapping[str, Record]) -> Plan:
@@ -81,14 +92,16 @@ def ending(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict
         return Ending.UNFINISHED if Outcome.PASS in outcomes else Ending.NOTHING
     if Outcome.PASS not in outcomes:
         return Ending.OPEN if plan.selected or plan.selected_checks else Ending.NOTHING
-    return Ending.AS_FAR if Outcome.NOT_RUN in outcomes else Ending.PASS
+    return Ending.AS_FAR if outcomes.intersection(OPEN) else Ending.PASS
 
 
 def missing(plan: Plan, records: Mapping[str, Record]) -> list[str]:
-    """The cells and checks that were asked for and have no record."""
+    """The cells, pairs and checks that were asked for and have no record."""
     cells = [cell.name for cell in plan.cells if cell.pipeline in plan.selected and cell.name not in records]
+    times = (pair for pair in plan.pairs if pair.pipeline in plan.selected)
+    pairs = [f"times of {pair.name}" for pair in times if kept_pair(plan, pair) is None]
     asked = (check for check in plan.checks if check.check in plan.selected_checks)
-    return cells + [check.name for check in asked if kept_check(plan, check) is None]
+    return cells + pairs + [check.name for check in asked if kept_check(plan, check) is None]
 
 
 def overall(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> str:
@@ -116,8 +129,9 @@ def convergence_of(record: Record) -> str:
     return f"{certified} of {len(record.nnls)} lanes certified, the others are the fallback's"
 
 
-def _row(plan: Plan, pipeline: str, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> Row:
-    baseline = records.get(plan.cell(pipeline, "baseline").name)
+def _row(
+    plan: Plan, pipeline: str, records: Mapping[str, Record], verdicts: Sequence[Verdict], pairs: Pairs
+) -> Row:
     candidate = records.get(plan.cell(pipeline, "candidate").name)
     mine = [verdict for verdict in verdicts if verdict.pipeline == pipeline]
     outcome, word = _verdict(mine)
@@ -126,13 +140,21 @@ def _row(plan: Plan, pipeline: str, records: Mapping[str, Record], verdicts: Seq
             pipeline,
             f"{candidate.evaluations.jit.values[0]:.6f}" if candidate else MISSING,
             _drift(mine),
-            _milliseconds(baseline),
-            _milliseconds(candidate),
-            _ratio(baseline, candidate),
+            _milliseconds(seconds_of(pairs, pipeline, BATCH, "baseline")),
+            _milliseconds(seconds_of(pairs, pipeline, BATCH, "candidate")),
+            ratio_words(pairs, pipeline, BATCH),
             word,
         ),
         outcome,
     )
+
+
+def _open(verdicts: Sequence[Verdict], outcome: Outcome) -> str:
+    """The gates that ended so, if any did: a few by name, more by their number."""
+    found = [verdict for verdict in verdicts if verdict.outcome is outcome]
+    gates = list(dict.fromkeys(verdict.gate for verdict in found))
+    names = ", ".join(gates) if len(gates) <= NAMED else f"{len(found)} gates"
+    return f"{outcome}: {names}" if found else ""
 
 
 def _drift(verdicts: Sequence[Verdict]) -> str:
@@ -142,14 +164,8 @@ def _drift(verdicts: Sequence[Verdict]) -> str:
     return MISSING
 
 
-def _milliseconds(record: Record | None) -> str:
-    return f"{record.timings.vmap_lane_s * 1e3:.1f}" if record else MISSING
-
-
-def _ratio(baseline: Record | None, candidate: Record | None) -> str:
-    if baseline is None or candidate is None:
-        return MISSING
-    return f"{baseline.timings.vmap_lane_s / candidate.timings.vmap_lane_s:.2f}×"
+def _milliseconds(seconds: float | None) -> str:
+    return MISSING if seconds is None else f"{seconds * 1e3:.1f}"
 
 
 def _verdict(verdicts: Sequence[Verdict]) -> tuple[Outcome, str]:
@@ -158,9 +174,9 @@ def _verdict(verdicts: Sequence[Verdict]) -> tuple[Outcome, str]:
         names = ", ".join(dict.fromkeys(f"{v.gate}{f' ({v.side})' if v.side else ''}" for v in failed))
         shared = all(v.blame is Blame.BASELINE_TOO or v.side == "baseline" for v in failed)
         return Outcome.FAIL, f"FAIL{' at baseline too' if shared else ''}: {names}"
-    open_gates = [verdict for verdict in verdicts if verdict.outcome is Outcome.NOT_RUN]
-    if open_gates:
-        gates = list(dict.fromkeys(verdict.gate for verdict in open_gates))
-        names = ", ".join(gates) if len(gates) <= NAMED else f"{len(open_gates)} gates"
-        return Outcome.NOT_RUN, f"pass; not run: {names}" if len(open_gates) < len(verdicts) else "not run"
+    said = [words for outcome in OPEN if (words := _open(verdicts, outcome))]
+    if said:
+        passed = ["pass"] if any(verdict.outcome is Outcome.PASS for verdict in verdicts) else []
+        worst = next(outcome for outcome in OPEN if _open(verdicts, outcome))
+        return worst, "; ".join((*passed, *said)) if passed else str(worst)
     return Outcome.PASS, f"pass ({len(verdicts)} gates)"

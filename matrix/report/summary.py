@@ -7,9 +7,13 @@ from matrix.ground.files import write_text
 from matrix.records.cell import SIDES, Record
 from matrix.report.change import HEADINGS as CHANGE_HEADINGS
 from matrix.report.change import change_rows
+from matrix.report.pairs import CAPTION as PAIR_CAPTION
+from matrix.report.pairs import HEADINGS as PAIR_HEADINGS
+from matrix.report.pairs import Pairs, pair_rows
 from matrix.report.rows import (
     HEADINGS,
     MISSING,
+    NO_PAIRS,
     caption,
     concerned,
     failures,
@@ -34,14 +38,21 @@ _CELL_HEADINGS = (
 )
 
 
-def write_summary(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> None:
+def write_summary(
+    plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict], pairs: Pairs = NO_PAIRS
+) -> None:
     """Write `summary.md` into the run's folder."""
     parts = [
         f"# NNLS validation matrix: {overall(plan, records, verdicts)}",
         plan.source_meaning,
         f"{plan.heading}, PyAuto release {plan.release}, run `{plan.run}`.",
-        _table(HEADINGS, (row.cells for row in table_rows(plan, records, verdicts))),
+        _table(HEADINGS, (row.cells for row in table_rows(plan, records, verdicts, pairs))),
         caption(plan, records),
+        *(
+            ("## Times in pairs", _table(PAIR_HEADINGS, pair_rows(plan, pairs)), f"{PAIR_CAPTION}.")
+            if pairs
+            else ()
+        ),
         "## The change",
         _table(CHANGE_HEADINGS, (cells for cells, _ in change_rows(verdicts))),
         *_failed(plan, records, verdicts),
@@ -98,7 +109,7 @@ def _was_tried(plan: Plan, verdict: Verdict, records: Mapping[str, Record]) -> b
 
 
 def _gate_row(verdict: Verdict) -> tuple[str, ...]:
-    mark = {Outcome.PASS: "✓ pass", Outcome.FAIL: "✗ FAIL", Outcome.NOT_RUN: "not run"}[verdict.outcome]
+    mark = {Outcome.PASS: "✓ pass", Outcome.FAIL: "✗ FAIL"}.get(verdict.outcome, str(verdict.outcome))
     blame = f" ({verdict.blame})" if verdict.blame else ""
     return verdict.pipeline, verdict.gate, verdict.side or "both", mark + blame, verdict.message
 

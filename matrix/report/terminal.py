@@ -10,19 +10,33 @@ from matrix.gates import Outcome, Verdict
 from matrix.records.cell import Record
 from matrix.report.change import HEADINGS as CHANGE_HEADINGS
 from matrix.report.change import change_rows
-from matrix.report.rows import HEADINGS, caption, failures, overall, table_rows
+from matrix.report.pairs import CAPTION as PAIR_CAPTION
+from matrix.report.pairs import HEADINGS as PAIR_HEADINGS
+from matrix.report.pairs import Pairs, pair_rows
+from matrix.report.rows import HEADINGS, NO_PAIRS, caption, failures, overall, table_rows
 from matrix.run.plan import Plan
 
-STYLES = {Outcome.PASS: "green", Outcome.FAIL: "bold red", Outcome.NOT_RUN: "yellow"}
+STYLES = {
+    Outcome.PASS: "green",
+    Outcome.FAIL: "bold red",
+    Outcome.INCONCLUSIVE: "yellow",
+    Outcome.NOT_RUN: "yellow",
+}
 LEFT_ALIGNED = (HEADINGS[0], HEADINGS[-1])
 
 
 def print_report(
-    console: Console, plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]
+    console: Console,
+    plan: Plan,
+    records: Mapping[str, Record],
+    verdicts: Sequence[Verdict],
+    pairs: Pairs = NO_PAIRS,
 ) -> None:
     """Print the table, each failure in a sentence, and where the files are."""
     console.print()
-    console.print(_table(console, plan, records, verdicts))
+    console.print(_table(console, plan, records, verdicts, pairs))
+    if pairs:
+        console.print(_pair_table(console, plan, pairs))
     console.print(_change_table(console, verdicts))
     for verdict in failures(verdicts):
         where = f"{verdict.pipeline} {verdict.side or ''}".strip()
@@ -34,14 +48,23 @@ def print_report(
     console.print(Text(where))
 
 
-def _table(console: Console, plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> Table:
+def _table(
+    console: Console, plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict], pairs: Pairs
+) -> Table:
     title = f"{plan.heading}, release {plan.release}"
     # A log file or a pipe has no width of its own: give the table what it needs there.
     table = Table(title=title, caption=caption(plan, records), width=None if console.is_terminal else 140)
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading in LEFT_ALIGNED else "right")
-    for row in table_rows(plan, records, verdicts):
+    for row in table_rows(plan, records, verdicts, pairs):
         table.add_row(*map(Text, row.cells[:-1]), Text(row.cells[-1], STYLES[row.outcome]))
+    return table
+
+
+def _pair_table(console: Console, plan: Plan, pairs: Pairs) -> Table:
+    table = Table(*PAIR_HEADINGS, caption=PAIR_CAPTION, width=None if console.is_terminal else 140)
+    for row in pair_rows(plan, pairs):
+        table.add_row(*map(Text, row))
     return table
 
 

@@ -7,7 +7,8 @@ from matrix.ground.errors import MatrixError
 from matrix.ground.files import read_text, write_json
 from matrix.records.cell import Record, RecordError, read_record
 from matrix.records.check import CheckRecord, read_check
-from matrix.run.plan import Plan, PlanError, PlannedCell, PlannedCheck, read_plan
+from matrix.records.pair import PairRecord, read_pair
+from matrix.run.plan import Plan, PlanError, PlannedCell, PlannedCheck, PlannedPair, read_plan
 
 FAILURE = "failure.json"
 
@@ -37,6 +38,15 @@ def kept_check(plan: Plan, check: PlannedCheck) -> CheckRecord | None:
     except RecordError:
         return None
     return record if record.key == check.key and kept_check_failure(plan, check) is None else None
+
+
+def kept_pair(plan: Plan, pair: PlannedPair) -> PairRecord | None:
+    """The finished record of `pair` in this run, if it is there, valid and of the planned content."""
+    try:
+        record = read_pair(plan.pair_path(pair))
+    except RecordError:
+        return None
+    return record if record.key == pair.key else None
 
 
 def record_fault(plan: Plan, cell: PlannedCell) -> str | None:
@@ -80,6 +90,11 @@ def kept_failure(plan: Plan, cell: PlannedCell) -> str | None:
 def kept_check_failure(plan: Plan, check: PlannedCheck) -> str | None:
     """Why the last attempt at `check` in this run came to nothing, if it did."""
     return read_failure(plan.check_folder(check))
+
+
+def kept_pair_failure(plan: Plan, pair: PlannedPair) -> str | None:
+    """Why the last attempt at `pair` came to nothing, if it did."""
+    return read_failure(plan.pair_folder(pair))
 
 
 def write_failure(folder: Path, reason: str) -> None:

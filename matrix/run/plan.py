@@ -85,6 +85,24 @@ class PlannedCheck(_Frozen):
         return f"{self.check}-{self.side}"
 
 
+class PlannedPair(_Frozen):
+    """Both sides of a pipeline, to be timed in turn, and the key a kept record must have to answer for it.
+
+    `seconds` are those that the rounds of each pair of processes are given.
+    """
+
+    pipeline: Word
+    precision: Word
+    scale: Word
+    key: str
+    seconds: float = Field(gt=0.0, allow_inf_nan=False)
+
+    @property
+    def name(self) -> str:
+        """Folder and display name, for example ``imaging-mge-fp64``."""
+        return f"{self.pipeline}-{self.precision}"
+
+
 def platform_of(accelerator: str) -> str:
     """What JAX calls the devices that a build of it is for: "cpu" or "gpu"."""
     return "cpu" if accelerator == "cpu" else "gpu"
@@ -118,6 +136,8 @@ class Plan(_Frozen):
         What the candidate's configuration was made to name; None where nothing was asked for.
     libraries
         A copy of each side's whole library checkout, with its tests.
+    pairs
+        One per pipeline where times are wanted, else none.
     selected, selected_checks
         The pipelines and the checks that this call runs; the others stay planned.
     whole, whole_checks
@@ -146,6 +166,7 @@ class Plan(_Frozen):
     tolerances: Tolerances
     residual_dependencies: tuple[str, ...]
     cells: tuple[PlannedCell, ...]
+    pairs: tuple[PlannedPair, ...] = ()
     checks: tuple[PlannedCheck, ...] = ()
     libraries: Mapping[Side, Path] = {}
     test_workspace: Path | None = None
@@ -167,6 +188,8 @@ class Plan(_Frozen):
         checks = [(check.check, check.side) for check in self.checks]
         if not cells or sorted(cells) != sorted({(name, side) for name, _ in cells for side in SIDES}):
             raise ValueError("it does not plan each pipeline once per side")
+        if len({pair.pipeline for pair in self.pairs} & {name for name, _ in cells}) != len(self.pairs):
+            raise ValueError("it plans a pair twice, or one of a pipeline that it does not plan")
         if len(set(checks)) != len(checks):
             raise ValueError("it plans a check twice")
         if not {name for name, _ in cells} <= self.constants.keys():
@@ -216,6 +239,22 @@ class Plan(_Frozen):
     def record_path(self, cell: PlannedCell) -> Path:
         """Where the cell's record is, once it has finished."""
         return inside(self.folder, "records", f"{cell.name}.json")
+
+    def pair(self, pipeline: str) -> PlannedPair | None:
+        """The pair of `pipeline`; None where no times are wanted."""
+        return next((pair for pair in self.pairs if pair.pipeline == pipeline), None)
+
+    def pair_folder(self, pair: PlannedPair) -> Path:
+        """Where the pair's processes work and leave their logs."""
+        return inside(self.folder, "pairs", pair.name)
+
+    def pair_stage(self, pair: PlannedPair) -> Path:
+        """Where a pair writes what it is doing."""
+        return self.pair_folder(pair) / "stage"
+
+    def pair_path(self, pair: PlannedPair) -> Path:
+        """Where the pair's record is, once it has been timed."""
+        return inside(self.folder, "pairs", f"{pair.name}.json")
 
     def check_folder(self, check: PlannedCheck) -> Path:
         """Where the check works and leaves its log."""

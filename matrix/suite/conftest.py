@@ -11,18 +11,23 @@ from xdist.scheduler import LoadScopeScheduling
 from matrix.catalogue.checks import CHECKS
 from matrix.checks.run import CheckFailure, run_check
 from matrix.execute.local import CellFailure, run_cell
+from matrix.execute.pairs import PairFailure, run_pair
 from matrix.gates import judged_in
 from matrix.records.cell import Record
 from matrix.records.check import CheckRecord
-from matrix.report.progress import VERDICT
+from matrix.records.pair import PairRecord
+from matrix.report.progress import PAIR_TEST, VERDICT
 from matrix.run.plan import Plan, read_plan
 
 
 class PipelineScheduling(LoadScopeScheduling):
-    """Keeps a pipeline on one worker, its sides timed under equal conditions, and a gate with its checks."""
+    """Keeps a pipeline on one worker, all pairs on another, and a gate with its checks."""
 
     def _split_scope(self, nodeid: str) -> str:
         identifier = nodeid.partition("[")[2]
+        if PAIR_TEST.search(nodeid):
+            # One after the other, when cells are done: a pair has the machine for itself.
+            return "pairs"
         return "-".join(identifier.split("-")[:2])
 
 
@@ -50,6 +55,13 @@ def outcome(folder: Path, cell_name: str) -> Record | CellFailure:
 
 
 @functools.cache
+def pair_outcome(folder: Path, pipeline: str) -> PairRecord | PairFailure:
+    """The pair's record, made if need be; a pair that failed is not tried twice in one session."""
+    plan = plan_of(folder)
+    return run_pair(plan, next(pair for pair in plan.pairs if pair.pipeline == pipeline))
+
+
+@functools.cache
 def check_outcome(folder: Path, name: str) -> CheckRecord | CheckFailure:
     """The check's record, made if need be; a check that failed is not tried twice in one session."""
     plan = plan_of(folder)
@@ -73,6 +85,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             cases = [(name, gate, side) for name in plan.selected for gate, side in judged_in(plan.precision)]
             names = ["-".join(filter(None, (name, plan.precision, side, gate))) for name, gate, side in cases]
             metafunc.parametrize(("pipeline", "gate", "side"), cases, ids=names)
+        case "test_pair" | "test_time":
+            pairs = [pair for pair in plan.pairs if pair.pipeline in plan.selected]
+            metafunc.parametrize("pair", pairs, ids=[pair.name for pair in pairs])
         case "test_check":
             checks = [check for check in plan.checks if check.check in plan.selected_checks]
             names = [f"gate-{CHECKS[check.check].gate}-{check.name}" for check in checks]

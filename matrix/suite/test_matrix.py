@@ -5,12 +5,13 @@ import pytest
 from matrix.catalogue.checks import CHECKS
 from matrix.checks.run import CheckFailure
 from matrix.execute.local import CellFailure, cell_command
-from matrix.gates import ChangeEvidence, Outcome, Verdict, apply, evidence_for, judge_change_gate
+from matrix.execute.pairs import PairFailure
+from matrix.gates import ChangeEvidence, Outcome, Verdict, apply, evidence_for, judge_change_gate, time
 from matrix.records.cell import SIDES, Record, Side
 from matrix.records.check import CheckRecord
 from matrix.run.kept import float64_records
-from matrix.run.plan import Plan, PlannedCell, PlannedCheck
-from matrix.suite.conftest import check_outcome, outcome
+from matrix.run.plan import Plan, PlannedCell, PlannedCheck, PlannedPair
+from matrix.suite.conftest import check_outcome, outcome, pair_outcome
 
 
 def test_cell(plan: Plan, cell: PlannedCell) -> None:
@@ -33,6 +34,26 @@ def test_gate(plan: Plan, pipeline: str, gate: str, side: Side | None) -> None:
     failures = {name: result.reason for name, result in results.items() if isinstance(result, CellFailure)}
     verdict = apply(gate, side, evidence_for(plan, pipeline, records, failures, float64_records(plan)))
     _settle(verdict, must_run=bool(failures))
+
+
+def test_pair(plan: Plan, pair: PlannedPair) -> None:
+    """Both sides of the pipeline are timed in turn, and leave a whole record."""
+    result = pair_outcome(plan.folder, pair.pipeline)
+    if isinstance(result, PairFailure):
+        pytest.fail(
+            f"{pair.name}: {result.reason}\n--- its logs: {result.log}\n"
+            f"--- time just this pair again: nox -s matrix-{plan.precision} -- --only {pair.pipeline}",
+            pytrace=False,
+        )
+
+
+def test_time(plan: Plan, pair: PlannedPair) -> None:
+    """The verdict on the pipeline's times."""
+    result = pair_outcome(plan.folder, pair.pipeline)
+    if isinstance(result, PairFailure):
+        _settle(time(plan, pair.pipeline, None, result.reason), must_run=True)
+    else:
+        _settle(time(plan, pair.pipeline, result), must_run=False)
 
 
 def test_check(plan: Plan, check: PlannedCheck) -> None:
@@ -61,4 +82,4 @@ def _settle(verdict: Verdict, must_run: bool) -> None:
         return
     if verdict.outcome is Outcome.FAIL or must_run:
         pytest.fail(f"{verdict.gate} ({verdict.outcome}): {verdict.message}", pytrace=False)
-    pytest.skip(f"not run: {verdict.message}")
+    pytest.skip(f"{verdict.outcome}: {verdict.message}")

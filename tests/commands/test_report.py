@@ -17,9 +17,10 @@ from matrix.ground.errors import UsageError
 from matrix.ground.files import write_json
 from matrix.records.cell import SIDES, PrecisionFacts, Side, write_record
 from matrix.records.check import CheckRecord, Item, write_check
+from matrix.records.pair import write_pair
 from matrix.run.kept import kept_check
-from matrix.run.plan import Constant, Plan, PlannedCheck, Tolerances, read_plan
-from tests.factory import make_plan, make_record
+from matrix.run.plan import Constant, Plan, PlannedCheck, PlannedPair, Tolerances, read_plan
+from tests.factory import make_pair, make_plan, make_record
 
 PIPELINES = ("imaging-pixelization", "imaging-delaunay")
 
@@ -34,8 +35,18 @@ def make_run(
     """A run that was planned for both pipelines and has records of `pipelines`."""
     plan = make_plan(folder, PIPELINES, run=folder.name, **changes)
     cells = tuple(cell.model_copy(update={"key": f"{keys} {cell.name}"}) for cell in plan.cells)
-    plan = plan.model_copy(update={"cells": cells, "selected": tuple(pipelines)})
+    pairs = tuple(
+        PlannedPair(
+            pipeline=name, precision="fp64", scale="production", key=f"{keys} pair {name}", seconds=60.0
+        )
+        for name in PIPELINES
+    )
+    plan = plan.model_copy(update={"cells": cells, "pairs": pairs, "selected": tuple(pipelines)})
     plan.write()
+    for pair in pairs:
+        if pair.pipeline in pipelines and tuple(sides) == SIDES:
+            plan.pair_path(pair).parent.mkdir(exist_ok=True)
+            write_pair(plan.pair_path(pair), make_pair(pair.pipeline, key=pair.key))
     for cell in plan.cells:
         if cell.pipeline in pipelines and cell.side in sides:
             write_cell(plan, cell.pipeline, cell.side)
@@ -75,6 +86,7 @@ def test_shards_of_two_machines_give_the_report_of_one(tmp_path: Path) -> None:
     plan = read_plan(merged)
     assert plan.cell(PIPELINES[0], "baseline").key.startswith("A")
     assert plan.cell(PIPELINES[1], "candidate").key.startswith("B")
+    assert {pair.key[0] for pair in plan.pairs} == {"A", "B"}
     for cell in plan.cells:
         assert (plan.cell_folder(cell) / "log.txt").read_text() == f"log of {cell.name}\n"
 

@@ -140,7 +140,7 @@ def test_time_targets_count_on_the_right_device_only(
     verdict = gate("2", evidence(tmp_path, gpu=gpu, lane_ms=lane_ms))
     assert verdict.outcome is outcome
     assert verdict.numbers["imaging-pixelization candidate ms"] == pytest.approx(lane_ms)
-    assert verdict.numbers["imaging-pixelization ratio"] == pytest.approx(1.0)
+    assert "ms, not timed in turn" in verdict.message
 
 
 @pytest.mark.parametrize(

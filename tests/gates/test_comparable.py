@@ -9,8 +9,8 @@ import pytest
 from matrix.gates import Outcome, Verdict
 from matrix.gates.comparable import differences_beside_the_change, faults_within
 from matrix.gates.pipelines import SOLVER_SETTING, comparable, evidence_for
-from matrix.records.cell import VENDORED, Record, Solver, Timing, Timings
-from matrix.run.plan import SIDES, PlannedEnvironment
+from matrix.records.cell import SIDES, VENDORED, Record, Solver, Timing, Timings
+from matrix.run.plan import PlannedEnvironment
 from tests.factory import EVIDENCE, LANES, NORMS, evaluation, make_plan, make_record, solves
 
 

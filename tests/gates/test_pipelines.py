@@ -23,8 +23,8 @@ from matrix.gates import (
 )
 from matrix.gates.pipelines import SOLVER_SETTING
 from matrix.ground.layout import REPOSITORY_ROOT
-from matrix.records.cell import VENDORED, EagerEvaluation, PrecisionFacts, Record, Solver
-from matrix.run.plan import SIDES, Constant, PlannedEnvironment, Side, Tolerances
+from matrix.records.cell import SIDES, VENDORED, EagerEvaluation, PrecisionFacts, Record, Side, Solver
+from matrix.run.plan import Constant, PlannedEnvironment, Tolerances
 from tests.factory import EVIDENCE, LANES, NORMS, evaluation, make_plan, make_record, solves
 
 FLOAT32 = 24746.37890625

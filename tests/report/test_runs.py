@@ -50,7 +50,7 @@ def test_copied_run_is_read_where_it_lies_now(tmp_path: Path) -> None:
     assert len(load_run(tmp_path / "moved").records) == 2
 
 
-def test_comparison_shows_difference_ratio_and_changed_gates(tmp_path: Path) -> None:
+def test_comparison_shows_difference_and_changed_gates_and_no_ratio_of_two_runs(tmp_path: Path) -> None:
     write_run(tmp_path / "a")
     faster = make_record(
         timings=Timings(10.5, make_record().timings.jit, FAST, 3),
@@ -59,13 +59,17 @@ def test_comparison_shows_difference_ratio_and_changed_gates(tmp_path: Path) -> 
     write_run(tmp_path / "b", [make_record(side="baseline"), faster], release="2026.5.8.2")
     found = compare(load_run(tmp_path / "a"), load_run(tmp_path / "b"), across_machines=False)
     rows = {row[0]: row[1:] for row in found.rows}
-    assert rows["imaging-pixelization-fp64-candidate"][2:] == ("1.0e-03", "750.0", "375.0", "2.00×")
+    assert rows["imaging-pixelization-fp64-candidate"][2:] == (
+        *("1.0e-03", "750.0", "375.0"),
+        *("inconclusive: not timed in turn",) * 2,
+    )
+    assert rows["imaging-pixelization-fp64-baseline"][-2:] == ("–", "–")
     assert rows["imaging-pixelization-fp64-baseline"][2] == "0.0e+00"
     assert rows["imaging-pixelization-fp64-candidate"][:2] == ("24746.105672", f"{EVIDENCE * 1.001:.6f}")
     assert ("imaging-pixelization constant candidate", "pass", "fail") in found.changes
     assert found.settings == (("release", "2026.7.9.1", "2026.5.8.2"),)
     page = write_comparison(found).read_text()
-    assert "2.00×" in page
+    assert "2.00×" not in page
     assert "imaging-pixelization constant candidate" in page
 
 
@@ -83,10 +87,10 @@ def test_other_machine_is_refused_and_on_request_shown_without_ratio(tmp_path: P
     with pytest.raises(UsageError, match=r"different machines.*one CPU.*another CPU.*--across-machines"):
         compare(a, b, across_machines=False)
     found = compare(a, b, across_machines=True)
-    assert {row[-1] for row in found.rows} == {"–"}
+    assert {row[-1] for row in found.rows} == {"–", "inconclusive: not timed in turn"}
     stream = io.StringIO()
     print_comparison(Console(file=stream, width=200), found)
-    assert "times are shown, but do not compare" in stream.getvalue()
+    assert "their times do not compare" in stream.getvalue()
 
 
 def test_trend_keeps_machines_and_scales_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

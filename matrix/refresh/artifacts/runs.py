@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from matrix.gates import CHANGE, Outcome, Verdict, change_gate_name, judging
+from matrix.gates import CHANGE, TIME, Outcome, Verdict, change_gate_name, judging
 from matrix.ground.errors import UsageError
 from matrix.ground.hashing import tree_hash
 from matrix.prepare.planning import program_code
@@ -52,7 +52,7 @@ def newest_run(runs: Path, wanted: str | None) -> Run:
         found = judging.judge_run(plan)
         reason = _unfit(found)
         if not reason:
-            return Run(plan, found.records, found.verdicts, tuple(refused))
+            return Run(plan, found.records, found.verdicts, found.pairs, tuple(refused))
         refused.append(f"{plan.run}: {reason}")
     if wanted is not None and not asked_for:
         known = ", ".join(sorted(plan.run for plan in plans)) or "none"
@@ -133,5 +133,8 @@ def _acceptable(verdict: Verdict) -> bool:
     if verdict.pipeline == CHANGE:
         # Gate 1 repeats the constants. What was not run here is said in the pull requests, not refused.
         return verdict.outcome is not Outcome.FAIL or verdict.gate == change_gate_name("1")
+    if verdict.gate == TIME:
+        # What cannot be told, or was not asked for, moves no constant; a slower candidate is refused.
+        return verdict.outcome is not Outcome.FAIL
     ruled_later = verdict.gate == "constant" and bool(verdict.numbers)
     return verdict.outcome is Outcome.PASS or (verdict.outcome is Outcome.FAIL and ruled_later)

@@ -320,7 +320,7 @@ def _commits(at: BranchRepository) -> str:
 
 
 def _numbers(run: Run) -> str:
-    rows = (row.cells for row in table_rows(run.plan, run.records, run.verdicts))
+    rows = (row.cells for row in table_rows(run.plan, run.records, run.verdicts, run.pairs))
     return f"{markdown_table(HEADINGS, rows)}\n\n{CAPTION}."
 
 

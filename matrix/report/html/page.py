@@ -19,7 +19,10 @@ from matrix.report.html.charts import chart_or_reason, convergence_chart, drift_
 from matrix.report.html.pictures import Pictures, pictures_of
 from matrix.report.html.problems import Problem, named, problems_of, session_command, whose
 from matrix.report.html.rendering import write_page
-from matrix.report.rows import HEADINGS, Row, caption, concerned, overall, table_rows
+from matrix.report.pairs import CAPTION as PAIR_CAPTION
+from matrix.report.pairs import HEADINGS as PAIR_HEADINGS
+from matrix.report.pairs import Pairs, pair_rows
+from matrix.report.rows import HEADINGS, NO_PAIRS, Row, caption, concerned, overall, table_rows
 from matrix.run.plan import CheckedOut, Plan, PlannedCell
 
 FILE = "report.html"
@@ -59,7 +62,9 @@ class PipelineView:
     cells: tuple[CellView, ...]
 
 
-def write_html(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> Path:
+def write_html(
+    plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict], pairs: Pairs = NO_PAIRS
+) -> Path:
     """Write `report.html` into the run's folder.
 
     Parameters
@@ -70,6 +75,8 @@ def write_html(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Ver
         Finished records by cell name; a cell without one is shown as not run, with its reason.
     verdicts
         Of all gates, in the order they are to be shown.
+    pairs
+        Both sides timed in turn, by the pipeline's name.
 
     Returns
     -------
@@ -78,7 +85,7 @@ def write_html(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Ver
     """
     path = plan.folder / FILE
     shown = concerned(plan, records)
-    rows = table_rows(plan, records, verdicts)
+    rows = table_rows(plan, records, verdicts, pairs)
     tried = [verdict for verdict in verdicts if _was_tried(plan, verdict, records)]
     pipelines = [_pipeline(plan, row, records, verdicts) for row in rows]
     problems = problems_of(plan, verdicts)
@@ -94,6 +101,9 @@ def write_html(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Ver
         headings=HEADINGS,
         rows=rows,
         caption=caption(plan, records),
+        pair_headings=PAIR_HEADINGS,
+        pair_rows=pair_rows(plan, pairs),
+        pair_caption=PAIR_CAPTION,
         verdicts=sorted(tried, key=lambda verdict: _ORDER[verdict.outcome]),
         untried=len(verdicts) - len(tried),
         charts=_charts(shown, records, verdicts) if rows else {},
@@ -114,7 +124,7 @@ def _charts(shown: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdi
     }
 
 
-_ORDER = {Outcome.FAIL: 0, Outcome.NOT_RUN: 1, Outcome.PASS: 2}
+_ORDER = {Outcome.FAIL: 0, Outcome.INCONCLUSIVE: 1, Outcome.NOT_RUN: 2, Outcome.PASS: 3}
 
 
 def _tone(verdicts: Sequence[Verdict]) -> str:

@@ -1,0 +1,61 @@
+"""The gate of times: from the record of a pair to a verdict."""
+
+from matrix.gates.verdict import Outcome, Verdict
+from matrix.records.pair import BATCH, SINGLE, SLOWEST, PairRecord
+from matrix.records.ratio import Ratio
+from matrix.run.plan import Plan
+
+TIME = "time"
+_SAID = {SINGLE: "alone", BATCH: "in a batch"}
+
+
+def time(plan: Plan, pipeline: str, record: PairRecord | None, reason: str | None = None) -> Verdict:
+    """The candidate takes at most `SLOWEST` times as long as the baseline, alone and in a batch.
+
+    Parameters
+    ----------
+    plan, pipeline
+        What was to be timed.
+    record
+        The pair's; None where there is none.
+    reason
+        Why there is none, if it was tried.
+    """
+    if plan.scale != "production":
+        return _verdict(pipeline, Outcome.NOT_RUN, f"{plan.scale} scale: its times mean nothing")
+    if plan.pair(pipeline) is None:
+        return _verdict(pipeline, Outcome.NOT_RUN, "no times were asked for: --pair-seconds")
+    if record is None:
+        return _verdict(pipeline, Outcome.NOT_RUN, f"no record of the pair: {reason or 'it was not timed'}")
+    findings = {timed: record.finding(timed) for timed in _SAID}
+    outcomes = {
+        timed: Outcome.INCONCLUSIVE if found.reason or found.ratio is None else _outcome(found.ratio)
+        for timed, found in findings.items()
+    }
+    said = "; ".join(f"{_SAID[timed]} {found}" for timed, found in findings.items())
+    numbers = {
+        f"{timed} {end}": getattr(found.ratio, end)
+        for timed, found in findings.items()
+        if found.ratio is not None
+        for end in ("low", "value", "high")
+    }
+    numbers["lowest"] = 1.0 / SLOWEST
+    for outcome, meaning in (
+        (Outcome.FAIL, f"the candidate is slower, it takes more than {SLOWEST:.2f} times as long"),
+        (Outcome.INCONCLUSIVE, f"it cannot be told whether it takes more than {SLOWEST:.2f} times as long"),
+    ):
+        if outcome in outcomes.values():
+            return _verdict(pipeline, outcome, f"{said}: {meaning}", numbers)
+    return _verdict(pipeline, Outcome.PASS, said, numbers)
+
+
+def _outcome(ratio: Ratio) -> Outcome:
+    if ratio.high < 1.0 / SLOWEST:
+        return Outcome.FAIL
+    return Outcome.PASS if ratio.low >= 1.0 / SLOWEST else Outcome.INCONCLUSIVE
+
+
+def _verdict(
+    pipeline: str, outcome: Outcome, message: str, numbers: dict[str, float] | None = None
+) -> Verdict:
+    return Verdict(TIME, pipeline, None, outcome, message, numbers or {})

@@ -1,0 +1,131 @@
+"""A pair of real processes that stand for the sides': what they are asked, what is kept, how they fail."""
+
+import io
+import itertools
+import json
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from matrix.execute import reservations
+from matrix.execute.pairs import PairFailure, run_pair
+from matrix.pipelines.serve import serve
+from matrix.records.cell import SIDES
+from matrix.records.pair import BATCH, SINGLE, TIMED, PairRecord
+from matrix.run.kept import kept_pair, kept_pair_failure
+from matrix.run.plan import Plan, PlannedEnvironment, PlannedPair
+from tests.factory import make_plan
+
+PIPELINE = "interferometer-mge"
+
+# Says the facts, then takes as long as `speed` says for each call, and notes when it was asked.
+SERVER = """
+import json, os, sys, time
+facts = {{"compile_s": {{"single": 1.0, "batch": 2.0}}, "temporary_bytes": {{}}, "lanes": 3}}
+facts |= {{"solver": "one", "device": "cpu", "cpu": "some"}}
+def say(what):
+    print(json.dumps(what), flush=True)
+say(facts)
+for line in sys.stdin:
+    begin = time.monotonic()
+    name, calls = line.split()
+    {behaviour}
+    # Before the answer, after which the other side may be asked.
+    with open({log!r}, "a") as log:
+        print("{side}", begin, time.monotonic(), file=log)
+    say([0.1 if name == "control" else {speed}] * int(calls))
+say({{"peak_rss_bytes": 5, "cores": sorted(os.sched_getaffinity(0))}})
+"""
+
+
+@pytest.fixture
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ledger of this test's own."""
+    folder = tmp_path / "machine"
+    folder.mkdir(mode=0o700)
+    monkeypatch.setattr(reservations, "machine_folder", lambda: folder)
+
+
+def planned(folder: Path, behaviour: str = "time.sleep(0.002)", candidate: float = 0.2) -> Plan:
+    """A plan whose sides' Python is a program of ours."""
+    pair = PlannedPair(
+        pipeline=PIPELINE, precision="fp64", scale="smoke", key="key of the pair", seconds=20.0
+    )
+    environments = {}
+    for side, speed in zip(SIDES, (0.3, candidate), strict=True):
+        server = folder / f"{side}.py"
+        server.write_text(
+            SERVER.format(behaviour=behaviour, speed=speed, side=side, log=str(folder / "asked.txt"))
+        )
+        python = folder / f"{side}-python"
+        python.write_text(f'#!/bin/sh\nexec {sys.executable} "{server}"\n')
+        python.chmod(0o755)
+        environments[side] = PlannedEnvironment(python=python, pythonpath=(), key=side)
+    return make_plan(folder, (PIPELINE,), environments=environments, pairs=(pair,))
+
+
+@pytest.mark.usefixtures("alone")
+def test_sides_are_asked_in_turn_and_the_record_is_kept(tmp_path: Path) -> None:
+    """No call of one side lies within a call of the other; what is kept is not timed again."""
+    plan = planned(tmp_path)
+    record = run_pair(plan, plan.pairs[0])
+    assert isinstance(record, PairRecord), record
+    assert str(record.finding(BATCH)) == str(record.finding(SINGLE)) == "1.50× (1.49–1.52)"
+    assert len(record.pairs) == 1
+    asked = [line.split() for line in (tmp_path / "asked.txt").read_text().splitlines()]
+    spans = sorted((float(begin), float(end), side) for side, begin, end in asked)
+    assert len(spans) == 2 * len(TIMED) + sum(2 * len(found) for found in record.pairs[0].rounds.values())
+    assert all(first[1] <= second[0] for first, second in itertools.pairwise(spans))
+    before = plan.pair_path(plan.pairs[0]).read_bytes()
+    assert run_pair(plan, plan.pairs[0]) == record
+    assert plan.pair_path(plan.pairs[0]).read_bytes() == before
+
+
+@pytest.mark.usefixtures("alone")
+def test_near_a_limit_fresh_processes_are_timed_too(tmp_path: Path) -> None:
+    """3 % are too near to 1 for one pair of processes."""
+    plan = planned(tmp_path, candidate=0.291)
+    record = run_pair(plan, plan.pairs[0])
+    assert isinstance(record, PairRecord), record
+    assert len(record.pairs) == 2
+    logs = sorted(path.name for path in plan.pair_folder(plan.pairs[0]).glob("*.txt"))
+    assert logs == ["baseline-1.txt", "baseline-2.txt", "candidate-1.txt", "candidate-2.txt"]
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_process_that_breaks_leaves_no_record_but_its_reason(tmp_path: Path) -> None:
+    """And nothing that it started outlives it."""
+    plan = planned(tmp_path, behaviour='sys.exit("it broke") if name == "solve" else None')
+    found = run_pair(plan, plan.pairs[0])
+    assert isinstance(found, PairFailure)
+    assert found.reason == "baseline: exit code 1"
+    assert kept_pair(plan, plan.pairs[0]) is None
+    assert kept_pair_failure(plan, plan.pairs[0]) == found.reason
+    words = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+    assert not any(str(tmp_path) in word for line in words for word in line)
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_record_of_other_content_is_made_anew(tmp_path: Path) -> None:
+    """Its key is of all that the times depend on."""
+    plan = planned(tmp_path)
+    record = run_pair(plan, plan.pairs[0])
+    assert isinstance(record, PairRecord), record
+    other = plan.pairs[0].model_copy(update={"key": "another"})
+    assert kept_pair(plan, plan.pairs[0]) == record
+    assert kept_pair(plan, other) is None
+
+
+def test_the_server_computes_only_what_it_is_asked_for() -> None:
+    """One line, one answer, so many calls; at last what it used."""
+    made: list[str] = []
+    calls = {name: (lambda name=name: made.append(name)) for name in TIMED}
+    answers = io.StringIO()
+    serve(calls, {"solver": "one"}, io.StringIO("batch 2\nsingle 1\n"), answers)
+    facts, batch, single, last = map(json.loads, answers.getvalue().splitlines())
+    assert facts == {"solver": "one"}
+    assert made == [BATCH, BATCH, SINGLE]
+    assert (len(batch), len(single)) == (2, 1)
+    assert last["peak_rss_bytes"] > 0
