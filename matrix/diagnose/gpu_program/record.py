@@ -1,14 +1,13 @@
 """What a likelihood is on a GPU, as far as its compiled program says: launches, loops and memory."""
 
-import dataclasses
 from typing import ClassVar
 
 from matrix.diagnose.hlo_audit.levels import Level
 from matrix.records.cell import Cell, PrecisionFacts, Provenance
-from matrix.records.typed_json import CLOSED
+from matrix.records.typed_json import closed
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class GpuProgram:
     """The likelihood compiled for one number of lanes.
 
@@ -20,8 +19,6 @@ class GpuProgram:
         The program, beside the record.
     """
 
-    __pydantic_config__ = CLOSED
-
     lanes: int
     compile_s: float
     temporary_bytes: int
@@ -29,11 +26,10 @@ class GpuProgram:
     text: str
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class GpuProgramRecord:
     """One pipeline on one side, compiled for the GPU `target`, alone and as a batch."""
 
-    __pydantic_config__ = CLOSED
     SCHEMA: ClassVar[str] = "nnls-matrix/gpu-program-record"
     VERSION: ClassVar[int] = 1
 

@@ -1,10 +1,9 @@
 """What one arithmetic does to the baseline's likelihood: evidences and iterations, alone and in a batch."""
 
-import dataclasses
 from typing import ClassVar, Literal, get_args
 
 from matrix.records.cell import Cell, LaneSolve, PrecisionFacts, Provenance
-from matrix.records.typed_json import CLOSED
+from matrix.records.typed_json import closed
 
 # With tf32 the operands of products are rounded to ten bits, as GPUs do in float32 by default: those of the
 # solver, or all others.
@@ -12,7 +11,7 @@ Arithmetic = Literal["float64", "float32", "tf32-assembly", "tf32-solver"]
 ARITHMETICS: tuple[Arithmetic, ...] = get_args(Arithmetic)
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class Float32Record:
     """One pipeline in one arithmetic, lanes all different, the prior medians first.
 
@@ -31,7 +30,6 @@ class Float32Record:
         Seconds per call of the two programs; of the whole batch.
     """
 
-    __pydantic_config__ = CLOSED
     SCHEMA: ClassVar[str] = "nnls-matrix/float32-record"
     VERSION: ClassVar[int] = 2
 
