@@ -12,7 +12,7 @@ from matrix.records.typed_json import closed
 SCHEMA = "nnls-matrix/check-record"
 VERSION = 1
 
-Outcome = Literal["measured", "passed", "failed", "skipped"]
+ItemOutcome = Literal["measured", "passed", "failed", "skipped"]
 
 
 @closed
@@ -32,7 +32,7 @@ class Item:
     """
 
     name: str
-    outcome: Outcome
+    outcome: ItemOutcome
     message: str = ""
     numbers: dict[str, float] = dataclasses.field(default_factory=dict)
 
