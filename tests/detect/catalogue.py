@@ -470,7 +470,7 @@ DEFECTS = (
         "tests",
         (
             Edit(
-                "matrix/execute/local.py",
+                "matrix/run/kept.py",
                 "    answers = named in (None, planned)",
                 "    answers = record.key == cell.key and named in (None, planned)",
             ),
@@ -483,7 +483,7 @@ DEFECTS = (
         "tests",
         (
             Edit(
-                "matrix/execute/local.py",
+                "matrix/run/kept.py",
                 "    if not planned:\n",
                 '    if record.provenance.driver.get("checkouts") != planned:\n',
             ),
