@@ -51,7 +51,7 @@ DESCRIPTION = (
 
 
 @dataclass(frozen=True)
-class Options:
+class RefreshOptions:
     """What the command line said."""
 
     manifest: Path
@@ -82,7 +82,7 @@ class RedError(MatrixError):
     exit_code = 1
 
 
-def refresh(options: Options) -> int:
+def refresh(options: RefreshOptions) -> int:
     """Walk from the run to the branches, and to the remotes if asked; return the exit code."""
     manifest = load_manifest(options.manifest)
     for repository in manifest.repositories:
@@ -126,7 +126,9 @@ def refresh(options: Options) -> int:
     return 0
 
 
-def _made(run: Run, manifest: Manifest, layout: Layout, options: Options, state: State) -> Texts | None:
+def _made(
+    run: Run, manifest: Manifest, layout: Layout, options: RefreshOptions, state: State
+) -> Texts | None:
     """Make a run's branches, or bring them up to date; return their texts, None if a drift is refused."""
     drifts = [measure_drift(run.plan, name, run.records, options.accepted) for name in run.plan.pipelines]
     print(f"\n{drift_table(drifts)}\n")
@@ -143,7 +145,7 @@ def _made(run: Run, manifest: Manifest, layout: Layout, options: Options, state:
     return Texts(run, branches, state, drifts, notes, without, choice, measured)
 
 
-def _run(layout: Layout, options: Options) -> Run:
+def _run(layout: Layout, options: RefreshOptions) -> Run:
     """The run to refresh from; where there is none, what is missing is run first."""
     try:
         run = newest_run(layout.runs, options.run)
@@ -164,7 +166,7 @@ def _run(layout: Layout, options: Options) -> Run:
     return run
 
 
-def _run_what_is_missing(layout: Layout, options: Options, error: NoRunError) -> int:
+def _run_what_is_missing(layout: Layout, options: RefreshOptions, error: NoRunError) -> int:
     """Finish the newest run that only lacks something, else make one as the manifest says; its exit code."""
     unfinished = unfinished_run(layout.runs, options.run, SOLVER)
     if unfinished is not None:
@@ -179,7 +181,7 @@ def _run_what_is_missing(layout: Layout, options: Options, error: NoRunError) ->
 
 
 def _steps(
-    plan: Plan, results: Mapping[str, Mapping[str, Record]], layout: Layout, options: Options
+    plan: Plan, results: Mapping[str, Mapping[str, Record]], layout: Layout, options: RefreshOptions
 ) -> tuple[dict[tuple[str, str], Mapping[str, float]], list[str]]:
     """Step timings by pipeline and config, from probes that are there or made now; and who has none, why."""
     folders = [layout.root / PROBES, *(folder / PROBES for folder in options.consolidate_from)]
@@ -229,7 +231,7 @@ def _refused(drifts: Sequence[Drift]) -> bool:
     return bool(refused)
 
 
-def _results(run: Run, manifest: Manifest, options: Options) -> dict[str, dict[str, Record]]:
+def _results(run: Run, manifest: Manifest, options: RefreshOptions) -> dict[str, dict[str, Record]]:
     """The candidate's records by pipeline and config: this run's own first, then those of other machines."""
     results: dict[str, dict[str, Record]] = {}
     for name in run.plan.pipelines:
@@ -297,7 +299,7 @@ def _say_what_would_happen(branches: Sequence[Branch], addresses: Mapping[str, s
         print(f"  {at.name} {at.branch} {at.head[:12]} {push}; {pull}")
 
 
-def _options(words: Sequence[str]) -> Options:
+def _options(words: Sequence[str]) -> RefreshOptions:
     known = _parser().parse_args(words)
     if len(known.accept_drift) != len(known.because):
         raise UsageError('every --accept-drift PIPELINE needs its own --because "REASON"')
@@ -308,7 +310,7 @@ def _options(words: Sequence[str]) -> Options:
         raise UsageError(
             f"--config-name {name}: write it like local_cpu_fp64, ending with the precision _fp64"
         )
-    return Options(
+    return RefreshOptions(
         manifest=known.manifest,
         root=known.root,
         run=known.run,

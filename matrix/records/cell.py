@@ -1,6 +1,5 @@
 """The record: what one cell measured, as typed data with a versioned JSON form."""
 
-import dataclasses
 import math
 import statistics
 from pathlib import Path
@@ -8,8 +7,8 @@ from typing import Any, Literal
 
 from matrix.ground.files import write_text
 from matrix.records import typed_json
-from matrix.records.typed_json import CLOSED as CLOSED
 from matrix.records.typed_json import RecordError as RecordError
+from matrix.records.typed_json import closed as closed
 
 SCHEMA = "nnls-matrix/cell-record"
 VERSION = 2
@@ -25,11 +24,9 @@ Scale = Literal["production", "smoke"]
 Quantity = Literal["log_likelihood", "figure_of_merit"]
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class Cell:
     """Which unit of work this is: pipeline x precision x side, at one scale."""
-
-    __pydantic_config__ = CLOSED
 
     pipeline: str
     precision: Precision
@@ -42,7 +39,7 @@ class Cell:
         return f"{self.pipeline}-{self.precision}-{self.side}"
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class Evaluation:
     """The values one path returned.
 
@@ -56,24 +53,20 @@ class Evaluation:
         Per value, whether it is exactly a float32 number, which a float64 result practically never is.
     """
 
-    __pydantic_config__ = CLOSED
-
     values: tuple[float, ...]
     dtype: str
     float32_exact: tuple[bool, ...]
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class EagerEvaluation:
     """The eager NumPy path at the prior medians, in both quantities a constant may be recorded in."""
-
-    __pydantic_config__ = CLOSED
 
     log_likelihood: Evaluation
     figure_of_merit: Evaluation
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class Evaluations:
     """Every path's answer.
 
@@ -96,8 +89,6 @@ class Evaluations:
         Equal to `vmap_lanes` unless the tap changed the answer.
     """
 
-    __pydantic_config__ = CLOSED
-
     quantity: Quantity
     eager: EagerEvaluation
     jit: Evaluation
@@ -113,14 +104,12 @@ class Evaluations:
         return self.eager.log_likelihood if self.quantity == "log_likelihood" else self.eager.figure_of_merit
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class Timing:
     """Wall-clock seconds of one compiled program; `steady_s` are the repeats after the first call.
 
     `lanes` is how many values a call gave; None in records made before this was noted.
     """
-
-    __pydantic_config__ = CLOSED
 
     lower_s: float
     compile_s: float
@@ -134,7 +123,7 @@ class Timing:
         return statistics.median(self.steady_s)
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class Timings:
     """How long each path took.
 
@@ -148,8 +137,6 @@ class Timings:
         Lanes that run in one call of the vmapped program.
     """
 
-    __pydantic_config__ = CLOSED
-
     eager_s: float
     jit: Timing
     vmap: Timing
@@ -161,11 +148,9 @@ class Timings:
         return self.vmap.median_s / self.batch
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class XlaMemory:
     """XLA's memory analysis of one compiled program, in bytes."""
-
-    __pydantic_config__ = CLOSED
 
     argument_bytes: int
     output_bytes: int
@@ -173,18 +158,16 @@ class XlaMemory:
     generated_code_bytes: int
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class Memory:
     """Peak resident memory of the cell's process, and each program's analysis where XLA gives one."""
-
-    __pydantic_config__ = CLOSED
 
     peak_rss_bytes: int
     jit: XlaMemory | None
     vmap: XlaMemory | None
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class LaneSolve:
     """One lane's positive-only solve, as really made inside the batched program.
 
@@ -209,8 +192,6 @@ class LaneSolve:
         before this was noted. Without it, the library's "certified" solver hands over to its fallback.
     """
 
-    __pydantic_config__ = CLOSED
-
     size: int
     iterations: int | None
     converged: bool | None
@@ -229,7 +210,7 @@ class LaneSolve:
         return math.nan if any(map(math.isnan, residuals)) else max(residuals)
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class Solver:
     """Which solver answered, and the options that were in force at the call site.
 
@@ -243,8 +224,6 @@ class Solver:
         Names in the `stats` of the library's call site; None where it has none.
     """
 
-    __pydantic_config__ = CLOSED
-
     name: str
     options: dict[str, str]
     stated: tuple[str, ...] | None = None
@@ -255,7 +234,7 @@ class Solver:
         return ", ".join(filter(None, (self.name, self.options.get("preconditioning"))))
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class PrecisionFacts:
     """What precision the cell really had, told by JAX itself and not by the environment.
 
@@ -272,15 +251,13 @@ class PrecisionFacts:
         The dtype of the linear systems the solver was given.
     """
 
-    __pydantic_config__ = CLOSED
-
     x64_enabled: bool
     x64_variable: str | None
     mixed: bool
     solver_dtype: str
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class Provenance:
     """Where the numbers come from.
 
@@ -303,8 +280,6 @@ class Provenance:
         records made before this was noted.
     """
 
-    __pydantic_config__ = CLOSED
-
     driver: dict[str, Any]
     seed: int
     lanes_unit: tuple[tuple[float, ...], ...]
@@ -325,7 +300,7 @@ class Provenance:
     accelerators: tuple[dict[str, str], ...] = ()
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class Record:
     """All a cell leaves behind.
 
@@ -343,8 +318,6 @@ class Record:
     convergence_note
         How that curve was had, where it needs saying; or why there is none.
     """
-
-    __pydantic_config__ = CLOSED
 
     cell: Cell
     key: str

@@ -7,15 +7,15 @@ from typing import Literal
 from matrix.ground.files import write_text
 from matrix.records import typed_json
 from matrix.records.cell import Side
-from matrix.records.typed_json import CLOSED
+from matrix.records.typed_json import closed
 
 SCHEMA = "nnls-matrix/check-record"
 VERSION = 1
 
-Outcome = Literal["measured", "passed", "failed", "skipped"]
+ItemOutcome = Literal["measured", "passed", "failed", "skipped"]
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class Item:
     """One thing a check looked at.
 
@@ -31,15 +31,13 @@ class Item:
         What was measured or printed, by name.
     """
 
-    __pydantic_config__ = CLOSED
-
     name: str
-    outcome: Outcome
+    outcome: ItemOutcome
     message: str = ""
     numbers: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class CheckRecord:
     """All a check leaves behind on one side.
 
@@ -52,8 +50,6 @@ class CheckRecord:
     seconds
         Wall-clock time of the check.
     """
-
-    __pydantic_config__ = CLOSED
 
     check: str
     side: Side

@@ -5,7 +5,7 @@ import functools
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
 from matrix.ground.errors import MatrixError
 from matrix.ground.files import LARGEST_DOCUMENT, read_text
@@ -15,14 +15,20 @@ if TYPE_CHECKING:
 
 Kind = TypeVar("Kind")
 
-# Of every dataclass in a record: a key this version does not know is refused.
-CLOSED = {"extra": "forbid"}
 _PLACES_NAMED = 5
 _NONFINITE = ("nan", "inf", "-inf")
 
 
 class RecordError(MatrixError):
     """A record file cannot be read: it is damaged, foreign, or from another version."""
+
+
+@dataclass_transform(frozen_default=True)
+def closed(kind: type[Kind]) -> type[Kind]:
+    """Make a class a frozen dataclass of records; reading refuses a key that this version does not know."""
+    made = dataclasses.dataclass(frozen=True)(kind)
+    made.__pydantic_config__ = {"extra": "forbid"}  # type: ignore[attr-defined]
+    return made
 
 
 def to_text(record: Any, schema: str, version: int) -> str:

@@ -475,7 +475,7 @@ DEFECTS = (
         "tests",
         (
             Edit(
-                "matrix/execute/local.py",
+                "matrix/run/kept.py",
                 "    answers = named in (None, planned)",
                 "    answers = record.key == cell.key and named in (None, planned)",
             ),
@@ -488,7 +488,7 @@ DEFECTS = (
         "tests",
         (
             Edit(
-                "matrix/execute/local.py",
+                "matrix/run/kept.py",
                 "    if not planned:\n",
                 '    if record.provenance.driver.get("checkouts") != planned:\n',
             ),

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from matrix.catalogue.checks import TARGET_KAPPA
-from matrix.checks.inside.systems import GRIDS, System, systems_of
+from matrix.checks.inside.systems import GRIDS, KnownSystem, systems_of
 from matrix.pipelines.kkt import kkt_residuals
 from matrix.records.check import Item
 
@@ -40,7 +40,7 @@ def measure(nnls: ModuleType, scale: str, say: Callable[[str], None]) -> tuple[I
     return tuple(items)
 
 
-def _measure_size(nnls: ModuleType, systems: list[System]) -> list[Item]:
+def _measure_size(nnls: ModuleType, systems: list[KnownSystem]) -> list[Item]:
     def forward(Q: Any, q: Any) -> tuple[Any, Any]:
         x, _, _, converged, _ = nnls.solve_nnls(Q, q)
         return x, converged
@@ -68,7 +68,9 @@ def _on_host(results: Any) -> tuple[np.ndarray, ...]:
     return tuple(np.asarray(result) for result in jax.block_until_ready(results))
 
 
-def _numbers(system: System, single: Any, single_back: Any, lane: Any, lane_back: Any) -> dict[str, float]:
+def _numbers(
+    system: KnownSystem, single: Any, single_back: Any, lane: Any, lane_back: Any
+) -> dict[str, float]:
     (x, converged), (primal, Q_gradient, q_gradient) = single, single_back
     (lane_x, lane_converged), (lane_primal, lane_Q_gradient, lane_q_gradient) = lane, lane_back
     answers = (x, primal, lane_x, lane_primal)

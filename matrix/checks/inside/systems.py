@@ -19,7 +19,7 @@ _UNITS_FROM_CONDITION = 10.0
 
 
 @dataclass(frozen=True)
-class System:
+class KnownSystem:
     """Minimise ½ xᵀQx - qᵀx, x >= 0, with everything known about its optimum.
 
     Attributes
@@ -71,14 +71,14 @@ class System:
         return u, -0.5 * (outer + outer.T)
 
 
-def systems_of(size: int, conditions: tuple[float, ...]) -> Iterator[System]:
+def systems_of(size: int, conditions: tuple[float, ...]) -> Iterator[KnownSystem]:
     """Every class at every condition number."""
     for kind in CLASSES:
         for condition in conditions:
             yield system_from(kind, size, condition)
 
 
-def system_from(kind: str, size: int, condition: float, free: float = 0.5, dual: float = 1.0) -> System:
+def system_from(kind: str, size: int, condition: float, free: float = 0.5, dual: float = 1.0) -> KnownSystem:
     """Build one system backwards: choose x and the dual z, complementary to each other, then q = Qx - z.
 
     Parameters
@@ -117,7 +117,7 @@ def system_from(kind: str, size: int, condition: float, free: float = 0.5, dual:
     q = (Q.astype(np.longdouble) @ x.astype(np.longdouble) - z).astype(np.float64)
     scale = np.sqrt(np.diag(Q))
     eigenvalues = np.linalg.eigvalsh(Q / np.outer(scale, scale))
-    return System(
+    return KnownSystem(
         name=f"{kind}, condition {condition:.0e}, size {size}",
         kind=kind,
         Q=Q,

@@ -1,15 +1,14 @@
 """What a batch curve found: time and memory of one side's likelihood by the number of lanes."""
 
-import dataclasses
 from typing import ClassVar
 
 from matrix.records.cell import Cell, PrecisionFacts, Provenance
-from matrix.records.typed_json import CLOSED
+from matrix.records.typed_json import closed
 
 GAIN = 1.05
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class BatchPoint:
     """One batch size.
 
@@ -23,8 +22,6 @@ class BatchPoint:
         Why it was not run; empty if it was.
     """
 
-    __pydantic_config__ = CLOSED
-
     lanes: int
     compile_s: float
     steady_s: tuple[float, ...]
@@ -37,11 +34,10 @@ class BatchPoint:
         return min(self.steady_s) / self.lanes
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class BatchRecord:
     """One pipeline on one side, at several batch sizes; `peak_rss_bytes` is that of the whole process."""
 
-    __pydantic_config__ = CLOSED
     SCHEMA: ClassVar[str] = "nnls-matrix/batch-record"
     VERSION: ClassVar[int] = 1
 

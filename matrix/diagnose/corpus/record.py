@@ -1,17 +1,16 @@
 """What the corpus says of every solver on every system, as typed data with a versioned JSON form."""
 
-import dataclasses
 from typing import Any, ClassVar
 
 from matrix.diagnose.bench.record import Row
 from matrix.diagnose.corpus.metrics import Metrics
 from matrix.records.cell import Cell, PrecisionFacts, Provenance
-from matrix.records.typed_json import CLOSED
+from matrix.records.typed_json import closed
 
 REFERENCE = "fnnls (reference)"
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class Judged:
     """One solver on one system.
 
@@ -25,8 +24,6 @@ class Judged:
         Of the answer with respect to Q and q; None for the reference, which has none.
     """
 
-    __pydantic_config__ = CLOSED
-
     solver: str
     converged: bool
     steps: int
@@ -35,11 +32,9 @@ class Judged:
     gradient_finite: bool | None
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class Examined:
     """One system: the condition of its matrix as it is, and every solver on it."""
-
-    __pydantic_config__ = CLOSED
 
     name: str
     K: int
@@ -47,7 +42,7 @@ class Examined:
     judged: tuple[Judged, ...]
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class KindRecord:
     """The systems of one kind.
 
@@ -59,7 +54,6 @@ class KindRecord:
         Why there are no systems; None where there are.
     """
 
-    __pydantic_config__ = CLOSED
     SCHEMA: ClassVar[str] = "nnls-matrix/corpus-kind"
     VERSION: ClassVar[int] = 1
 
@@ -74,11 +68,10 @@ class KindRecord:
     provenance: Provenance
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class CorpusRecord:
     """All kinds; the options are those that decide which systems there are."""
 
-    __pydantic_config__ = CLOSED
     SCHEMA: ClassVar[str] = "nnls-matrix/corpus-record"
     VERSION: ClassVar[int] = 1
 

@@ -1,13 +1,12 @@
 """What a compiled program launches, and how often: its own instructions and those of its loops."""
 
-import dataclasses
 import math
 import re
 from collections import Counter
 from collections.abc import Iterator
 
 from matrix.diagnose.hlo_audit.operations import INSTRUCTION, TARGET
-from matrix.records.typed_json import CLOSED
+from matrix.records.typed_json import closed
 
 _HEADER = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\{$")
 _ARRAY = re.compile(r"\b(pred|[a-z]+?(\d+))\[([\d,]*)\]")
@@ -22,7 +21,7 @@ _FREE = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "afte
 Instruction = tuple[str, str, str]
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class Level:
     """The instructions that run together: those of the program, of a loop's body, or of a branch.
 
@@ -38,8 +37,6 @@ class Level:
     result_bytes
         Size of all their results.
     """
-
-    __pydantic_config__ = CLOSED
 
     depth: int
     trips: int | None

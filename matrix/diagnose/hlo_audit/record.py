@@ -1,15 +1,14 @@
 """What one side's compiled programs consist of."""
 
-import dataclasses
 from typing import ClassVar
 
 from matrix.records.cell import Cell, PrecisionFacts, Provenance
-from matrix.records.typed_json import CLOSED
+from matrix.records.typed_json import closed
 
 PROGRAMS = ("likelihood", "solver", "forward-only", "gradient")
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class Program:
     """One compiled program.
 
@@ -27,8 +26,6 @@ class Program:
         The file with the program, beside the record.
     """
 
-    __pydantic_config__ = CLOSED
-
     kinds: dict[str, int]
     operations: dict[str, int]
     from_relaxed_code: int
@@ -37,11 +34,10 @@ class Program:
     text: str
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class HloRecord:
     """The `PROGRAMS` of one side; `size` is K of the system that the likelihood solves."""
 
-    __pydantic_config__ = CLOSED
     SCHEMA: ClassVar[str] = "nnls-matrix/hlo-record"
     VERSION: ClassVar[int] = 1
 

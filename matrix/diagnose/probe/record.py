@@ -1,13 +1,12 @@
 """What a probe found, as typed data with a versioned JSON form."""
 
-import dataclasses
 from typing import Any, ClassVar
 
 from matrix.records.cell import Cell, PrecisionFacts, Provenance, XlaMemory
-from matrix.records.typed_json import CLOSED
+from matrix.records.typed_json import closed
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class StepTime:
     """One step of one program; seconds per call, of the whole batch where there is one.
 
@@ -21,19 +20,15 @@ class StepTime:
         XLA's temporary memory of that program.
     """
 
-    __pydantic_config__ = CLOSED
-
     step: str
     in_program_s: float
     alone_s: float | None
     alone_temporary_bytes: int | None
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class Kernel:
     """One instruction of the compiled program: how often it ran in a call, and its seconds per call."""
-
-    __pydantic_config__ = CLOSED
 
     instruction: str
     opcode: str
@@ -43,11 +38,9 @@ class Kernel:
     seconds: float
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class HostCallback:
     """Python that a compiled program calls back on the host; figures per call of the program."""
-
-    __pydantic_config__ = CLOSED
 
     function: str
     calls: float
@@ -56,7 +49,7 @@ class HostCallback:
     seconds: float
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class ProgramProbe:
     """One compiled likelihood, for one or more lanes.
 
@@ -74,7 +67,6 @@ class ProgramProbe:
         The most expensive instructions, most expensive first.
     """
 
-    __pydantic_config__ = CLOSED
     SCHEMA: ClassVar[str] = "nnls-matrix/probe-program"
     VERSION: ClassVar[int] = 1
 
@@ -100,7 +92,7 @@ class ProgramProbe:
         return 1.0 - sum(step.in_program_s for step in self.steps) / self.traced_s
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class ProbeRecord:
     """One pipeline on one side: the single program, and the batch.
 
@@ -112,7 +104,6 @@ class ProbeRecord:
         Folders of the profiler's traces, relative to this record's, one per program.
     """
 
-    __pydantic_config__ = CLOSED
     SCHEMA: ClassVar[str] = "nnls-matrix/probe-record"
     VERSION: ClassVar[int] = 1
 

@@ -1,19 +1,18 @@
 """What a survey of the solver's algorithms found, as typed data with a versioned JSON form."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 from matrix.diagnose.survey.grid import Choice
 from matrix.ground.files import write_text
 from matrix.records import typed_json
-from matrix.records.typed_json import CLOSED
+from matrix.records.typed_json import closed
 
 SCHEMA = "nnls-matrix/survey-record"
 VERSION = 1
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class Row:
     """One setting on one system, or on several as lanes of a `vmap`; of several lanes the worst counts.
 
@@ -40,8 +39,6 @@ class Row:
         ADMM and FISTA).
     """
 
-    __pydantic_config__ = CLOSED
-
     systems: tuple[str, ...]
     K: int
     choice: Choice
@@ -64,11 +61,9 @@ class Row:
         return len(self.systems)
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class ClassGradients:
     """Gradients of one setting on one class of systems with a known optimum, as lanes of one `vmap`."""
-
-    __pydantic_config__ = CLOSED
 
     choice: Choice
     kind: str
@@ -77,11 +72,9 @@ class ClassGradients:
     not_finite: tuple[float, ...]
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class CurvePoint:
     """How far one setting comes on one system, and for how much."""
-
-    __pydantic_config__ = CLOSED
 
     system: str
     K: int
@@ -91,11 +84,9 @@ class CurvePoint:
     residual: float
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class SurveyRecord:
     """One survey; `smallest_evidence` is the least |log evidence| of the recorded constants."""
-
-    __pydantic_config__ = CLOSED
 
     provenance: dict[str, Any]
     smallest_evidence: float

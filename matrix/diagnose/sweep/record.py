@@ -1,17 +1,14 @@
 """What a sweep over solver settings found, through the whole likelihood."""
 
-import dataclasses
 from typing import ClassVar
 
 from matrix.records.cell import Cell, PrecisionFacts, Provenance
-from matrix.records.typed_json import CLOSED
+from matrix.records.typed_json import closed
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class Setting:
     """One setting of the solver; None where its own default holds."""
-
-    __pydantic_config__ = CLOSED
 
     algorithm: str
     max_iter: int | None = None
@@ -33,7 +30,7 @@ class Setting:
         return " ".join(words)
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class SweepPoint:
     """The likelihood at the prior medians under one setting.
 
@@ -48,8 +45,6 @@ class SweepPoint:
         it is not finite.
     """
 
-    __pydantic_config__ = CLOSED
-
     setting: Setting
     solve_s: tuple[float, ...]
     evidence: float | None
@@ -58,7 +53,7 @@ class SweepPoint:
     converged: bool
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class SweepRecord:
     """One pipeline on one side under several settings, that side's default first.
 
@@ -70,7 +65,6 @@ class SweepRecord:
         The likelihood as it is, with the default setting: what rest and solve must add up to.
     """
 
-    __pydantic_config__ = CLOSED
     SCHEMA: ClassVar[str] = "nnls-matrix/sweep-record"
     VERSION: ClassVar[int] = 2
 

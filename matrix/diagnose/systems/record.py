@@ -1,14 +1,13 @@
 """Which systems were taken from a likelihood, and under what settings."""
 
-import dataclasses
 from typing import ClassVar
 
 from matrix.diagnose.systems.variation import Variation
 from matrix.records.cell import Cell, PrecisionFacts, Provenance
-from matrix.records.typed_json import CLOSED
+from matrix.records.typed_json import closed
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class Extracted:
     """One system.
 
@@ -24,8 +23,6 @@ class Extracted:
         Unknowns that are zero in the likelihood's own answer.
     """
 
-    __pydantic_config__ = CLOSED
-
     file: str
     variation: Variation
     unit: tuple[float, ...]
@@ -34,11 +31,10 @@ class Extracted:
     zeros: int
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class ExtractionRecord:
     """The systems of one pipeline."""
 
-    __pydantic_config__ = CLOSED
     SCHEMA: ClassVar[str] = "nnls-matrix/extraction-record"
     VERSION: ClassVar[int] = 1
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from matrix.catalogue.pipelines import Gaussians, Rectangular, Settings, Source
 from matrix.ground.errors import UsageError
-from matrix.records.typed_json import CLOSED
+from matrix.records.typed_json import closed
 
 _TYPES: Mapping[str, Callable[[str], Any]] = {
     "mesh": int,
@@ -18,7 +18,7 @@ _TYPES: Mapping[str, Callable[[str], Any]] = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class Variation:
     """What differs; None for what stays.
 
@@ -33,8 +33,6 @@ class Variation:
     radius
         Of the mask, in arcsec.
     """
-
-    __pydantic_config__ = CLOSED
 
     mesh: int | None = None
     gaussians: int | None = None

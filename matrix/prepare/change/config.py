@@ -12,7 +12,7 @@ ALGORITHM = "nnls_algorithm"
 
 
 @dataclass(frozen=True)
-class Setting:
+class ConfigKey:
     """A key of the section `inversion`, its packaged value as YAML, and the comment that explains it."""
 
     key: str
@@ -21,7 +21,7 @@ class Setting:
 
 
 KEPT = (
-    Setting(
+    ConfigKey(
         "nnls_jacobi_preconditioning",
         "true",
         "If True (default), the positive-only solver of the JAX path (autoarray.inversion.nnls) scales "
@@ -29,7 +29,7 @@ KEPT = (
         "the same; the scaling keeps gradients of ill-conditioned systems finite. False solves the "
         "system as it is.",
     ),
-    Setting(
+    ConfigKey(
         "nnls_target_kappa",
         "1.0e-11",
         "The value to which the complementarity of the KKT conditions is relaxed where "
@@ -39,24 +39,24 @@ KEPT = (
     ),
 )
 NEW = (
-    Setting(
+    ConfigKey(
         ALGORITHM,
         "auto",
         "The algorithm of autoarray.inversion.nnls: auto (default) chooses by the size of the system "
         "and by what is known about it; the names in autoarray.inversion.nnls.ALGORITHMS choose one.",
     ),
-    Setting(
+    ConfigKey(
         "nnls_max_iter",
         "null",
         "The most iterations the algorithm may take; null (default) is the algorithm's own limit.",
     ),
-    Setting(
+    ConfigKey(
         "nnls_solver_tol",
         "null",
         "The relative tolerance on the KKT conditions at which the algorithm stops; null (default) is "
         "the algorithm's own, close to the precision of the floating-point numbers.",
     ),
-    Setting(
+    ConfigKey(
         "nnls_forward_only",
         "false",
         "If True, the solve has no gradient and none of its cost. Searches which only evaluate "
@@ -158,7 +158,7 @@ def choose_solver(text: str) -> str:
         return text
     comment = line.partition("#")[2].strip().replace("(default) ", "")
     comment = comment.replace(f'"{CHOSEN}" is', f'"{CHOSEN}" (default) is')
-    lines[rows[CHOICE]] = _with_comment(_like(line, Setting(CHOICE, CHOSEN, "")), comment)
+    lines[rows[CHOICE]] = _with_comment(_like(line, ConfigKey(CHOICE, CHOSEN, "")), comment)
     return "".join(lines)
 
 
@@ -197,7 +197,7 @@ def _rows_of_section(text: str) -> dict[str, int]:
     return {str(key): document.line((SECTION, str(key))) - 1 for key in section}
 
 
-def _like(line: str, setting: Setting) -> str:
+def _like(line: str, setting: ConfigKey) -> str:
     """Write a setting in the layout of another line: its indent, comment column and line end."""
     indent, _, ending = _parts(line)
     width = len(line.split("#")[0]) if "#" in line else 0
