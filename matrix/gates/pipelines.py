@@ -44,6 +44,7 @@ class Evidence:
     parity: float
     algorithm: str | None = None
     settings: Mapping[Side, Mapping[str, str]] = dataclasses.field(default_factory=dict)
+    scale: str = "production"
 
 
 SideGate = Callable[[Evidence, Side, Record], Verdict]
@@ -117,6 +118,7 @@ def evidence_for(
         plan.tolerances.parity,
         plan.algorithm,
         {side: environment.settings for side, environment in plan.environments.items()},
+        plan.cell(pipeline, "candidate").scale,
     )
 
 
@@ -146,6 +148,8 @@ def finished(evidence: Evidence, side: Side, record: Record) -> Verdict:
     complaints = []
     if planned != (record.cell.pipeline, record.cell.precision, record.cell.side):
         complaints.append(f"its record is of {record.cell.name}")
+    if record.cell.scale != evidence.scale:
+        complaints.append(f"its record is of {record.cell.scale} scale though {evidence.scale} was asked for")
     if device != evidence.platform:
         complaints.append(
             f"it ran on {device} though {evidence.platform} was asked for: "

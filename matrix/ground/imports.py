@@ -50,13 +50,11 @@ def definitions_in(path: Path, table: str) -> str:
 
 
 def _assigns(node: ast.stmt, table: str) -> bool:
-    targets = (
-        node.targets
-        if isinstance(node, ast.Assign)
-        else [node.target]
-        if isinstance(node, ast.AnnAssign)
-        else []
-    )
+    targets: list[ast.expr] = []
+    if isinstance(node, ast.Assign):
+        targets = node.targets
+    elif isinstance(node, ast.AnnAssign):
+        targets = [node.target]
     names = [target.id for target in targets if isinstance(target, ast.Name)]
     return bool(names) and all(name == table or name.startswith("_") for name in names)
 

@@ -349,6 +349,16 @@ def test_gpu_run_that_fell_back_to_the_cpu_is_noticed(verdicts: Judge) -> None:
     )
 
 
+def test_smaller_likelihood_than_was_planned_is_noticed_on_both_sides(verdicts: Judge) -> None:
+    small = [dataclasses.replace(make_record().cell, scale="smoke", side=side) for side in SIDES]
+    baseline, candidate = (make_record(side=cell.side, cell=cell) for cell in small)
+    found = verdicts(candidate, baseline)
+    assert failed(found) == {("finished", "baseline"), ("finished", "candidate")}
+    assert "of smoke scale though production was asked for" in next(
+        v.message for v in found if v.outcome is Outcome.FAIL
+    )
+
+
 def test_cell_nobody_ran_is_not_run_and_not_a_failure() -> None:
     found = judge(make_plan(Path("run")), {}, {})
     assert {verdict.outcome for verdict in found} == {Outcome.NOT_RUN}
