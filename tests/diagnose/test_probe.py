@@ -233,8 +233,6 @@ def test_records_are_read_back_strictly(tmp_path: Path) -> None:
     record = batch_record(BatchPoint(1, 1.0, (0.5, 0.25), None, ""))
     write_diagnosis(tmp_path / "record.json", record)
     assert read_diagnosis(tmp_path / "record.json", BatchRecord) == record
-    written = (tmp_path / "record.json").read_text()
-    assert not [place for place in (tmp_path, REPOSITORY_ROOT, Path.home()) if f"{place}/" in written]
     other = dataclasses.replace(record)
     (tmp_path / "other.json").write_text('{"schema": "something else", "version": 1}')
     with pytest.raises(RecordError, match="batch-record"):
@@ -255,6 +253,16 @@ def test_the_driver_s_own_environment_needs_no_jax(name: str) -> None:
     )
     assert "usage" in done.stdout, done.stderr
     assert done.returncode == 0
+
+
+def test_a_record_names_no_folder_of_this_machine(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    path = tmp_path / "batches" / "one" / "record.json"
+    path.parent.mkdir(parents=True)
+    said = f"{path.parent}/log.txt, {tmp_path}/environments/a, {REPOSITORY_ROOT}/matrix, {Path.home()}/x"
+    write_diagnosis(path, batch_record(BatchPoint(1, 1.0, (), None, said)))
+    (point,) = read_diagnosis(path, BatchRecord).points
+    assert point == BatchPoint(1, 1.0, (), None, "./log.txt, .matrix/environments/a, ./matrix, ~/x")
 
 
 def test_without_a_run_it_says_how_to_make_one(tmp_path: Path) -> None:
