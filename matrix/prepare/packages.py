@@ -173,4 +173,11 @@ def _explain(done: Completed) -> str:
             "the way to it, serves another file: ask another index. `uv cache clean` forgets what uv kept. "
             f"`nox -s lock` locks what the index has now, which is then untested.\n{text}"
         )
+    if "Wheels are required for" in text:
+        return (
+            "a package has no wheel. To learn what its source needs, uv would run its code, which could then "
+            "read what names the index. Build a wheel of it where no secret is set (`pip wheel --no-deps "
+            "NAME==VERSION --wheel-dir FOLDER`), name that folder in UV_FIND_LINKS and run again; or prepare "
+            f"an environment yourself and pass --base-python PATH.\n{text}"
+        )
     return f"uv could not finish: {done.quoted}\n{text}"

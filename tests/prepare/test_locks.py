@@ -23,7 +23,7 @@ from matrix.prepare.environments import (
     side_environment,
     stock_environment,
 )
-from matrix.prepare.interpreters import interpreters
+from matrix.prepare.interpreters import Interpreter, interpreters
 from matrix.prepare.locking import _for, _pins, machines, main, own_environments, resolve
 from matrix.prepare.locks import LOCKS, Lock, Pin, committed, lacking, pins
 from matrix.prepare.packages import build_sources, build_wheel, install_locked
@@ -165,7 +165,7 @@ def test_package_is_built_where_there_is_no_wheel_of_it() -> None:
 
 def test_source_of_another_python_is_left_alone(layout: Layout, tmp_path: Path) -> None:
     sources = "no-such-package==1 ; python_version == '3.0' --hash=sha256:0\n"
-    assert build_sources(layout, interpreters()[0], Lock("", sources, ""), tmp_path) == []
+    assert build_sources(layout, running(), Lock("", sources, ""), tmp_path) == []
 
 
 # What is installed, from an index of our own
@@ -242,6 +242,10 @@ def library(tmp_path: Path) -> Path:
     return folder
 
 
+def running() -> Interpreter:
+    return interpreters()[0]
+
+
 def installed(environment: environments.SideEnvironment) -> dict[str, str]:
     code = (
         "import importlib.metadata as m, json; "
@@ -299,6 +303,42 @@ def test_what_is_built_sees_no_secret(index: Index, layout: Layout, library: Pat
     assert all("PATH" in json.loads(record) for record in records)
 
 
+def tells(seen: Path) -> dict[str, str]:
+    """A source archive whose `setup.py` writes out what it sees, by whatever it is run."""
+    return {
+        "PKG-INFO": "Metadata-Version: 2.1\nName: telling\nVersion: 1.0\n",
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "setup"\nbackend-path = ["."]\n',
+        "setup.py": f"import json, os\nwith open({str(seen)!r}, 'a') as record:\n"
+        "    record.write(json.dumps(dict(os.environ)) + '\\n')\n",
+    }
+
+
+@pytest.mark.parametrize("asked", ["telling", "asks-for-it"])
+def test_package_without_a_wheel_is_not_run_to_learn_what_it_needs(
+    index: Index, seen: Path, asked: str
+) -> None:
+    index.sdist("telling", "1.0", tells(seen))
+    index.wheel("asks-for-it", "1.0", ["telling"])
+    with pytest.raises(EnvironmentFailure, match=r"`telling`") as caught:
+        resolve([asked], running())
+    assert "name that folder in UV_FIND_LINKS" in str(caught.value)
+    assert caught.value.exit_code == 3
+    assert PASSWORD not in str(caught.value)
+    assert not seen.exists()
+
+
+def test_wheel_that_a_person_built_of_it_is_taken(
+    index: Index, seen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built, value = tmp_path / "built", index.wheel("telling", "1.0")
+    (index.folder / "simple" / "telling").rename(built)
+    index.sdist("telling", "1.0", tells(seen))
+    monkeypatch.setenv("UV_FIND_LINKS", str(built))
+    (pin,) = resolve(["telling"], running()).wheels
+    assert str(pin) == f"telling==1.0 \\\n    --hash=sha256:{value}"
+    assert not seen.exists()
+
+
 def test_build_tools_that_are_not_locked_are_had_first(
     index: Index, layout: Layout, library: Path, tmp_path: Path
 ) -> None:
@@ -307,9 +347,8 @@ def test_build_tools_that_are_not_locked_are_had_first(
         (library / "pyproject.toml").read_text().replace('["setuptools"]', '["setuptools", "another-tool"]')
     )
     (library / "pyproject.toml").write_text(project)
-    running = interpreters()[0]
     assert (
-        build_wheel(layout, running, library, tmp_path / "out").name
+        build_wheel(layout, running(), library, tmp_path / "out").name
         == f"autoarray-{RELEASE}-py3-none-any.whl"
     )
     (made,) = layout.environments.glob("build-*")
@@ -370,7 +409,7 @@ def test_nothing_is_built_without_a_lock(layout: Layout) -> None:
 def test_what_no_index_has_is_said(index: Index, layout: Layout) -> None:
     assert index
     with pytest.raises(EnvironmentFailure, match="no-such-package"):
-        resolve(["no-such-package==1"], interpreters()[0])
+        resolve(["no-such-package==1"], running())
     assert not list(layout.cache.glob("locks/*"))
 
 
