@@ -232,6 +232,12 @@ def lock(session: nox.Session) -> None:
     _hand_over(session, "matrix.prepare.locking", failed=JUDGES_NOTHING)
 
 
+@nox.session(name="lock-check")
+def lock_check(session: nox.Session) -> None:
+    """Whether each lock has a wheel for each kind of machine; the index is asked, nothing is installed."""
+    _hand_over(session, "matrix.prepare.lock_check", failed="a lock cannot be installed on a machine it is for")
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
     """The tests of the harness and of the solver, with an end-to-end matrix at smoke scale."""

@@ -51,6 +51,9 @@ class Machine:
     system: str
     processor: str
 
+    def __str__(self) -> str:
+        return f"Python {self.python}, {self.system}, {self.processor}"
+
     @property
     def facts(self) -> dict[str, str]:
         """What markers speak of."""

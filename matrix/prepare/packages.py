@@ -26,7 +26,12 @@ BUILD_TOOLS = LOCKS / "build.txt"
 _USUAL_TOOLS = ("setuptools>=40.8.0",)
 
 
-def run_uv(*words: str | Path, cwd: Path | None = None, check: bool = True) -> Completed:
+def run_uv(
+    *words: str | Path,
+    cwd: Path | None = None,
+    check: bool = True,
+    variables: Mapping[str, str] | None = None,
+) -> Completed:
     """Run uv with what names an index; nothing may be built by it (see `build_wheel`).
 
     Raises
@@ -34,7 +39,7 @@ def run_uv(*words: str | Path, cwd: Path | None = None, check: bool = True) -> C
     EnvironmentFailure
         With `check`: it failed; the message says what to do.
     """
-    return _called(words, cwd=cwd, check=check, keep=OF_AN_INDEX)
+    return _called(words, cwd=cwd, check=check, keep=OF_AN_INDEX, variables=variables)
 
 
 def install_locked(layout: Layout, interpreter: Interpreter, python: Path, lock: Lock) -> None:

@@ -15,7 +15,7 @@ from matrix.catalogue.releases import KNOWN, pythons_for, stack_of
 from matrix.commands.matrix import matrix_options
 from matrix.ground.errors import EnvironmentFailure, UsageError
 from matrix.ground.layout import REPOSITORY_ROOT, Layout, open_layout
-from matrix.prepare import environments, packages
+from matrix.prepare import environments, lock_check, packages
 from matrix.prepare.environments import (
     Recipe,
     interpreter_of,
@@ -168,7 +168,7 @@ def test_source_of_another_python_is_left_alone(layout: Layout, tmp_path: Path) 
     assert build_sources(layout, running(), Lock("", sources, ""), tmp_path) == []
 
 
-# What is installed, from an index of our own
+# Where a lock can be installed, and what is, from an index of our own
 
 
 RECORDER = """
@@ -404,6 +404,54 @@ def test_library_of_the_embedded_source_is_the_locked_one() -> None:
 def test_nothing_is_built_without_a_lock(layout: Layout) -> None:
     with pytest.raises(UsageError, match="has no lock"):
         stock_environment(layout, Recipe(RELEASE))
+
+
+PLACES = {
+    ("linux", "x86_64"): "manylinux_2_28_x86_64",
+    ("linux", "aarch64"): "manylinux_2_28_aarch64",
+    ("darwin", "arm64"): "macosx_14_0_arm64",
+}
+
+
+@pytest.mark.parametrize("lacking_place", [None, *PLACES])
+def test_lock_is_held_against_each_kind_of_machine(
+    index: Index, tmp_path: Path, lacking_place: tuple[str, str] | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hashes = {place: index.wheel("compiled", "1.0", tag=f"py3-none-{tag}") for place, tag in PLACES.items()}
+    hashes.pop(lacking_place, None)  # type: ignore[arg-type]
+    folder = tmp_path / "locks"
+    folder.mkdir()
+    (folder / "driver.txt").write_text(f"{Pin('compiled==1.0', tuple(hashes.values()))}\n")
+    assert lock_check.main(["--folder", str(folder)]) == (0 if lacking_place is None else 1)
+    said = capsys.readouterr().out
+    expected = [machine for machine in GRID if (machine.system, machine.processor) == lacking_place]
+    assert [f"driver.txt on {machine}" in said for machine in GRID] == [one in expected for one in GRID]
+    assert "9 pairs of lock and machine" in said
+    assert PASSWORD not in said
+
+
+def test_lock_for_gpus_is_for_linux_alone(index: Index, tmp_path: Path) -> None:
+    value = index.wheel("plugin", "1.0", tag="py3-none-manylinux_2_28_x86_64")
+    other = index.wheel("plugin", "1.0", tag="py3-none-manylinux_2_28_aarch64")
+    folder = tmp_path / "2026.10.26.1"
+    folder.mkdir()
+    (folder / "cuda12.txt").write_text(f"{Pin('plugin==1.0', (value, other))}\n")
+    looked = list(lock_check.look_at_all(tmp_path))
+    assert {(one.machine.system, one.machine.python) for one in looked} == {
+        ("linux", "3.12"),
+        ("linux", "3.13"),
+    }
+    assert {one.complaint for one in looked} == {""}
+
+
+@pytest.mark.usefixtures("index")
+def test_index_that_does_not_answer_is_no_verdict_on_a_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+    (tmp_path / "driver.txt").write_text(f"compiled==1.0 --hash=sha256:{'0' * 64}\n")
+    assert lock_check.main(["--folder", str(tmp_path)]) == 3
+    assert "could not be reached" in capsys.readouterr().err
 
 
 def test_what_no_index_has_is_said(index: Index, layout: Layout) -> None:
