@@ -235,7 +235,7 @@ def lock(session: nox.Session) -> None:
 @nox.session(name="lock-check")
 def lock_check(session: nox.Session) -> None:
     """Whether each lock has a wheel for each kind of machine; the index is asked, nothing is installed."""
-    _hand_over(session, "matrix.prepare.lock_check", failed="a lock cannot be installed on a machine it is for")
+    _hand_over(session, "matrix.prepare.lock_check", failed="a lock lacks wheels for a machine")
 
 
 @nox.session

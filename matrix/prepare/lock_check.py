@@ -3,6 +3,7 @@
 import argparse
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,9 @@ from pathlib import Path
 from matrix.catalogue.releases import KNOWN, pythons_for
 from matrix.ground.console import open_console
 from matrix.ground.errors import EnvironmentFailure, exit_code_of
+from matrix.ground.files import read_text
 from matrix.prepare.locking import BUILDS, Machine, machines
-from matrix.prepare.locks import LOCKS, SOURCES
+from matrix.prepare.locks import LOCKS, SOURCES, pins
 from matrix.prepare.packages import run_uv
 
 DESCRIPTION = "Ask the index whether each lock has a wheel, with a locked hash, for each kind of machine."
@@ -85,16 +87,21 @@ def _machines_of(lock: Path) -> list[Machine]:
 def _complaint(lock: Path, machine: Machine) -> str:
     platform = _PLATFORMS[machine.system, machine.processor]
     which = ("--python", sys.executable, "--python-version", machine.python, "--python-platform", platform)
-    how = ("--dry-run", "--quiet", "--no-build", "--no-deps", "--require-hashes")
-    with tempfile.TemporaryDirectory() as nowhere:
-        words = (*which, *how, "--target", nowhere, "--requirements", lock)
+    locked = {pin.name: pin.hashes for pin in pins(read_text(lock)) if pin.is_for(machine.facts)}
+    with tempfile.TemporaryDirectory() as scratch:
+        out = Path(scratch) / "pylock.toml"
+        how = ("--quiet", "--no-deps", "--only-binary", ":all:", "--format", "pylock.toml", "-o", out)
         try:
-            run_uv("pip", "install", *words, variables={"MACOSX_DEPLOYMENT_TARGET": OLDEST_MACOS})
+            run_uv("pip", "compile", *how, *which, lock, variables={"MACOSX_DEPLOYMENT_TARGET": OLDEST_MACOS})
         except EnvironmentFailure as error:
             if _NOT_SERVED in str(error):
                 return str(error)
             raise
-    return ""
+        packages = tomllib.loads(read_text(out))["packages"]
+    # A dry run of an installation would not look at hashes.
+    taken = {one["name"]: [wheel["hashes"]["sha256"] for wheel in one.get("wheels", ())] for one in packages}
+    bad = [name for name, hashes in locked.items() if not set(hashes) & set(taken.get(name, ()))]
+    return f"the wheel for it is not among the locked files: {', '.join(sorted(bad))}" if bad else ""
 
 
 if __name__ == "__main__":

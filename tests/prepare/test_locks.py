@@ -433,10 +433,10 @@ def test_lock_is_held_against_each_kind_of_machine(
 def test_lock_for_gpus_is_for_linux_alone(index: Index, tmp_path: Path) -> None:
     value = index.wheel("plugin", "1.0", tag="py3-none-manylinux_2_28_x86_64")
     other = index.wheel("plugin", "1.0", tag="py3-none-manylinux_2_28_aarch64")
-    folder = tmp_path / "2026.10.26.1"
-    folder.mkdir()
+    folder = tmp_path / "locks" / "2026.10.26.1"
+    folder.mkdir(parents=True)
     (folder / "cuda12.txt").write_text(f"{Pin('plugin==1.0', (value, other))}\n")
-    looked = list(lock_check.look_at_all(tmp_path))
+    looked = list(lock_check.look_at_all(folder.parent))
     assert {(one.machine.system, one.machine.python) for one in looked} == {
         ("linux", "3.12"),
         ("linux", "3.13"),
