@@ -242,6 +242,12 @@ def lock(session: nox.Session) -> None:
     _hand_over(session, "matrix.commands.lock", failed=JUDGES_NOTHING)
 
 
+@nox.session(name="lock-check", tags=["upkeep"])
+def lock_check(session: nox.Session) -> None:
+    """Whether each lock has a wheel for each kind of machine; the index is asked, nothing is installed."""
+    _hand_over(session, "matrix.commands.lock_check", failed="a lock lacks wheels for a machine")
+
+
 @nox.session(tags=["upkeep"])
 def tests(session: nox.Session) -> None:
     """The tests of the harness and of the solver, with an end-to-end matrix at smoke scale."""

@@ -39,8 +39,9 @@ class Index:
         version: str,
         requires: Sequence[str] = (),
         files: Mapping[str, str] | None = None,
+        tag: str = "py3-none-any",
     ) -> str:
-        """Publish a wheel of one module, or of these files; return its SHA-256."""
+        """Publish a wheel of one module, or of these files, for machines of that tag; return its SHA-256."""
         module = name.replace("-", "_")
         about = f"{module}-{version}.dist-info"
         lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
@@ -52,14 +53,14 @@ class Index:
         content = {
             **(files if files is not None else {f"{module}/__init__.py": f"VERSION = {version!r}\n"}),
             f"{about}/METADATA": "\n".join(lines) + "\n",
-            f"{about}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            f"{about}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n",
         }
         record = "".join(f"{path},,\n" for path in (*content, f"{about}/RECORD"))
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
             for path, text in {**content, f"{about}/RECORD": record}.items():
                 archive.writestr(path, text)
-        return self._publish(name, f"{module}-{version}-py3-none-any.whl", buffer.getvalue())
+        return self._publish(name, f"{module}-{version}-{tag}.whl", buffer.getvalue())
 
     def sdist(self, name: str, version: str, files: Mapping[str, str]) -> str:
         """Publish a source archive with these files; return its SHA-256."""

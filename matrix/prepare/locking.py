@@ -23,8 +23,10 @@ from matrix.prepare.packages import run_uv
 
 BUILDS = ("cuda12", "cuda13")
 
-# Their sources' own words on it would have to be asked by running them: they need nothing.
-_NEED_NOTHING = ("gprof2dot", "timeout-decorator")
+# They have no wheel for some machine, and what they need would have to be asked by running them: nothing.
+_NEED_NOTHING = ("gprof2dot", "timeout-decorator", "xxhash")
+_SOURCES_ALLOWED = tuple(word for name in _NEED_NOTHING for word in ("--no-binary", name))
+_WITHOUT_BUILDS = ("--only-binary", ":all:", *_SOURCES_ALLOWED)
 # The embedded source takes the library from its archive, so that one is locked beside the wheel.
 _FROM_ARCHIVE = "autoarray"
 
@@ -43,6 +45,9 @@ class Machine:
     python: str
     system: str
     processor: str
+
+    def __str__(self) -> str:
+        return f"Python {self.python}, {self.system}, {self.processor}"
 
     @property
     def facts(self) -> dict[str, str]:
@@ -189,7 +194,8 @@ def _universal(
 ) -> Resolved:
     """The newest packages for several Pythons and kinds of machine at once, of versions that are given."""
     oldest, newest = min(pythons), max(pythons)
-    bound = f"python_full_version < '3.{int(newest.partition('.')[2]) + 1}'"
+    before = f"python_full_version < '3.{int(newest.partition('.')[2]) + 1}'"
+    bound = f"platform_python_implementation == 'CPython' and {before}"
     where = [
         f"sys_platform == '{system}' and platform_machine == '{processor}' and {bound}"
         for system, processor in _PLACES
@@ -203,7 +209,21 @@ def _universal(
 def _compiled(
     requirements: Iterable[str], options: Sequence[str | Path], where: Sequence[str], within: Sequence[Pin]
 ) -> list[dict[str, Any]]:
-    """The packages of the `pylock.toml` that uv makes of requirements."""
+    """The packages of the `pylock.toml` that uv makes of requirements; it builds nothing for that.
+
+    What is built runs a package's code, and uv has what names an index in its environment. So the first
+    answer is of wheels alone. A second one, for the versions of the first, has all their files.
+    """
+    wanted = list(requirements)
+    bounds = [pin.requirement for pin in within]
+    found = _answer(wanted, (*options, *_WITHOUT_BUILDS), where, bounds)
+    return _answer(wanted, options, where, [_exactly(package) for package in found])
+
+
+def _answer(
+    requirements: Sequence[str], options: Sequence[str | Path], where: Sequence[str], bounds: Sequence[str]
+) -> list[dict[str, Any]]:
+    """What uv answers, asked once."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         lines = ", ".join(map(json.dumps, requirements))
@@ -214,12 +234,17 @@ def _compiled(
             + (f"environments = {json.dumps(list(where))}\n" if where else ""),
             encoding="utf-8",
         )
-        (folder / "constraints.txt").write_text("".join(f"{pin.requirement}\n" for pin in within))
+        (folder / "constraints.txt").write_text("".join(f"{bound}\n" for bound in bounds))
         out = folder / "pylock.toml"
         words = ("pip", "compile", "--quiet", "--format", "pylock.toml", "--output-file", out)
         run_uv(*words, *options, "--constraints", "constraints.txt", "pyproject.toml", cwd=folder)
         packages: list[dict[str, Any]] = tomllib.loads(out.read_text(encoding="utf-8"))["packages"]
         return packages
+
+
+def _exactly(package: Mapping[str, Any]) -> str:
+    marker = f" ; {package['marker']}" if "marker" in package else ""
+    return f"{package['name']}=={package['version']}{marker}"
 
 
 def _pins(packages: Iterable[Mapping[str, Any]], grid: Sequence[Machine]) -> Resolved:

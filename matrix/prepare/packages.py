@@ -26,7 +26,12 @@ BUILD_TOOLS = LOCKS / "build.txt"
 _USUAL_TOOLS = ("setuptools>=40.8.0",)
 
 
-def run_uv(*words: str | Path, cwd: Path | None = None, check: bool = True) -> Completed:
+def run_uv(
+    *words: str | Path,
+    cwd: Path | None = None,
+    check: bool = True,
+    variables: Mapping[str, str] | None = None,
+) -> Completed:
     """Run uv with what names an index; nothing may be built by it (see `build_wheel`).
 
     Raises
@@ -34,7 +39,7 @@ def run_uv(*words: str | Path, cwd: Path | None = None, check: bool = True) -> C
     EnvironmentFailure
         With `check`: it failed; the message says what to do.
     """
-    return _called(words, cwd=cwd, check=check, keep=OF_AN_INDEX)
+    return _called(words, cwd=cwd, check=check, keep=OF_AN_INDEX, variables=variables)
 
 
 def install_locked(layout: Layout, interpreter: Interpreter, python: Path, lock: Lock) -> None:
@@ -172,5 +177,12 @@ def _explain(done: Completed) -> str:
             "a package is not the one that the lock names, and was not installed. The index, or a cache on "
             "the way to it, serves another file: ask another index. `uv cache clean` forgets what uv kept. "
             f"`nox -s lock` locks what the index has now, which is then untested.\n{text}"
+        )
+    if "Wheels are required for" in text:
+        return (
+            "a package has no wheel. To learn what its source needs, uv would run its code, which could then "
+            "read what names the index. Build a wheel of it where no secret is set (`pip wheel --no-deps "
+            "NAME==VERSION --wheel-dir FOLDER`), name that folder in UV_FIND_LINKS and run again; or prepare "
+            f"an environment yourself and pass --base-python PATH.\n{text}"
         )
     return f"uv could not finish: {done.quoted}\n{text}"

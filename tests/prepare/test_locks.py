@@ -12,6 +12,7 @@ import pytest
 from packaging.version import Version
 
 from matrix.catalogue.releases import KNOWN, pythons_for, stack_of
+from matrix.commands import lock_check
 from matrix.commands.lock import main
 from matrix.commands.matrix import matrix_options
 from matrix.ground.errors import EnvironmentFailure, UsageError
@@ -24,7 +25,7 @@ from matrix.prepare.environments import (
     side_environment,
     stock_environment,
 )
-from matrix.prepare.interpreters import interpreters
+from matrix.prepare.interpreters import Interpreter, interpreters
 from matrix.prepare.locking import _for, _pins, machines, own_environments, resolve
 from matrix.prepare.locks import LOCKS, Lock, Pin, committed, lacking, pins
 from matrix.prepare.packages import build_sources, build_wheel, install_locked
@@ -166,10 +167,10 @@ def test_package_is_built_where_there_is_no_wheel_of_it() -> None:
 
 def test_source_of_another_python_is_left_alone(layout: Layout, tmp_path: Path) -> None:
     sources = "no-such-package==1 ; python_version == '3.0' --hash=sha256:0\n"
-    assert build_sources(layout, interpreters()[0], Lock("", sources, ""), tmp_path) == []
+    assert build_sources(layout, running(), Lock("", sources, ""), tmp_path) == []
 
 
-# What is installed, from an index of our own
+# Where a lock can be installed, and what is, from an index of our own
 
 
 RECORDER = """
@@ -243,6 +244,10 @@ def library(tmp_path: Path) -> Path:
     return folder
 
 
+def running() -> Interpreter:
+    return interpreters()[0]
+
+
 def installed(environment: environments.SideEnvironment) -> dict[str, str]:
     code = (
         "import importlib.metadata as m, json; "
@@ -300,6 +305,42 @@ def test_what_is_built_sees_no_secret(index: Index, layout: Layout, library: Pat
     assert all("PATH" in json.loads(record) for record in records)
 
 
+def tells(seen: Path) -> dict[str, str]:
+    """A source archive whose `setup.py` writes out what it sees, by whatever it is run."""
+    return {
+        "PKG-INFO": "Metadata-Version: 2.1\nName: telling\nVersion: 1.0\n",
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "setup"\nbackend-path = ["."]\n',
+        "setup.py": f"import json, os\nwith open({str(seen)!r}, 'a') as record:\n"
+        "    record.write(json.dumps(dict(os.environ)) + '\\n')\n",
+    }
+
+
+@pytest.mark.parametrize("asked", ["telling", "asks-for-it"])
+def test_package_without_a_wheel_is_not_run_to_learn_what_it_needs(
+    index: Index, seen: Path, asked: str
+) -> None:
+    index.sdist("telling", "1.0", tells(seen))
+    index.wheel("asks-for-it", "1.0", ["telling"])
+    with pytest.raises(EnvironmentFailure, match=r"`telling`") as caught:
+        resolve([asked], running())
+    assert "name that folder in UV_FIND_LINKS" in str(caught.value)
+    assert caught.value.exit_code == 3
+    assert PASSWORD not in str(caught.value)
+    assert not seen.exists()
+
+
+def test_wheel_that_a_person_built_of_it_is_taken(
+    index: Index, seen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built, value = tmp_path / "built", index.wheel("telling", "1.0")
+    (index.folder / "simple" / "telling").rename(built)
+    index.sdist("telling", "1.0", tells(seen))
+    monkeypatch.setenv("UV_FIND_LINKS", str(built))
+    (pin,) = resolve(["telling"], running()).wheels
+    assert str(pin) == f"telling==1.0 \\\n    --hash=sha256:{value}"
+    assert not seen.exists()
+
+
 def test_build_tools_that_are_not_locked_are_had_first(
     index: Index, layout: Layout, library: Path, tmp_path: Path
 ) -> None:
@@ -308,9 +349,8 @@ def test_build_tools_that_are_not_locked_are_had_first(
         (library / "pyproject.toml").read_text().replace('["setuptools"]', '["setuptools", "another-tool"]')
     )
     (library / "pyproject.toml").write_text(project)
-    running = interpreters()[0]
     assert (
-        build_wheel(layout, running, library, tmp_path / "out").name
+        build_wheel(layout, running(), library, tmp_path / "out").name
         == f"autoarray-{RELEASE}-py3-none-any.whl"
     )
     (made,) = layout.environments.glob("build-*")
@@ -368,10 +408,58 @@ def test_nothing_is_built_without_a_lock(layout: Layout) -> None:
         stock_environment(layout, Recipe(RELEASE))
 
 
+PLACES = {
+    ("linux", "x86_64"): "manylinux_2_28_x86_64",
+    ("linux", "aarch64"): "manylinux_2_28_aarch64",
+    ("darwin", "arm64"): "macosx_14_0_arm64",
+}
+
+
+@pytest.mark.parametrize("lacking_place", [None, *PLACES])
+def test_lock_is_held_against_each_kind_of_machine(
+    index: Index, tmp_path: Path, lacking_place: tuple[str, str] | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hashes = {place: index.wheel("compiled", "1.0", tag=f"py3-none-{tag}") for place, tag in PLACES.items()}
+    hashes.pop(lacking_place, None)  # type: ignore[arg-type]
+    folder = tmp_path / "locks"
+    folder.mkdir()
+    (folder / "driver.txt").write_text(f"{Pin('compiled==1.0', tuple(hashes.values()))}\n")
+    assert lock_check.main(["--folder", str(folder)]) == (0 if lacking_place is None else 1)
+    said = capsys.readouterr().out
+    expected = [machine for machine in GRID if (machine.system, machine.processor) == lacking_place]
+    assert [f"driver.txt on {machine}" in said for machine in GRID] == [one in expected for one in GRID]
+    assert "9 pairs of lock and machine" in said
+    assert PASSWORD not in said
+
+
+def test_lock_for_gpus_is_for_linux_alone(index: Index, tmp_path: Path) -> None:
+    value = index.wheel("plugin", "1.0", tag="py3-none-manylinux_2_28_x86_64")
+    other = index.wheel("plugin", "1.0", tag="py3-none-manylinux_2_28_aarch64")
+    folder = tmp_path / "locks" / "2026.10.26.1"
+    folder.mkdir(parents=True)
+    (folder / "cuda12.txt").write_text(f"{Pin('plugin==1.0', (value, other))}\n")
+    looked = list(lock_check.look_at_all(folder.parent))
+    assert {(one.machine.system, one.machine.python) for one in looked} == {
+        ("linux", "3.12"),
+        ("linux", "3.13"),
+    }
+    assert {one.complaint for one in looked} == {""}
+
+
+@pytest.mark.usefixtures("index")
+def test_index_that_does_not_answer_is_no_verdict_on_a_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+    (tmp_path / "driver.txt").write_text(f"compiled==1.0 --hash=sha256:{'0' * 64}\n")
+    assert lock_check.main(["--folder", str(tmp_path)]) == 3
+    assert "could not be reached" in capsys.readouterr().err
+
+
 def test_what_no_index_has_is_said(index: Index, layout: Layout) -> None:
     assert index
     with pytest.raises(EnvironmentFailure, match="no-such-package"):
-        resolve(["no-such-package==1"], interpreters()[0])
+        resolve(["no-such-package==1"], running())
     assert not list(layout.cache.glob("locks/*"))
 
 

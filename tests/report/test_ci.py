@@ -26,6 +26,7 @@ WORKFLOWS = sorted((REPOSITORY_ROOT / ".github" / "workflows").glob("*.yml"))
 PERMISSIONS = {
     ("canary", "tell"): {"contents": "read", "issues": "write"},
     ("matrix", "comment"): {"pull-requests": "write"},
+    ("locks", "propose"): {"contents": "write", "pull-requests": "write"},
 }
 SETUP = REPOSITORY_ROOT / ".github" / "actions" / "setup" / "action.yml"
 LOCKED_INSTALL = (
@@ -135,6 +136,20 @@ def test_job_that_may_write_issues_runs_nobody_elses_code() -> None:
     assert commands == [LOCKED_INSTALL, "python -m matrix.commands.canary --tell news/canary-news.md"]
     with_token = [name for name, job in jobs.items() if "github.token" in json.dumps(job)]
     assert with_token == ["tell"]
+
+
+def test_job_that_may_push_new_locks_runs_none_of_their_packages() -> None:
+    jobs = load(REPOSITORY_ROOT / ".github" / "workflows" / "locks.yml")["jobs"]
+    assert [name for name, job in jobs.items() if "github.token" in json.dumps(job)] == ["propose"]
+    commands = "\n".join(step.get("run", "") for step in jobs["propose"]["steps"])
+    assert "git push --force origin locks" in commands
+    assert not re.search(r"python|pip|uv |nox -s (?!lock)", commands)
+    # Proposed is what was resolved, once it is tested, and nothing of what the tests left.
+    assert jobs["propose"]["needs"] == ["resolve", "test"]
+    uploads = [name for name, job in jobs.items() if "upload-artifact" in json.dumps(job)]
+    assert uploads == ["resolve"]
+    resolving = [step["run"] for step in jobs["resolve"]["steps"] if "nox -s" in step.get("run", "")]
+    assert resolving == ["nox -s lock", "nox -s lock-check"]
 
 
 @pytest.mark.parametrize("news", [True, False])
