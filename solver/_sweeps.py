@@ -11,8 +11,8 @@ J. Eckstein and D. Bertsekas, Math. Program. 55 (1992) 293 (over-relaxation).
 
 from typing import NamedTuple
 
-from jax import Array, lax
 import jax.numpy as jnp
+from jax import Array, lax
 
 from ._linalg import cholesky, inverse_lower, with_diagonal
 
@@ -36,6 +36,7 @@ class Sweeps(NamedTuple):
 
         def sweep(_: int, r: Array) -> Array:
             size = jnp.abs(r)
-            return self.response @ (q + self.penalty * size) - RELAXATION / 2 * size + (1 - RELAXATION / 2) * r
+            moved = self.response @ (q + self.penalty * size)
+            return moved - RELAXATION / 2 * size + (1 - RELAXATION / 2) * r
 
         return lax.fori_loop(0, count, sweep, r)
