@@ -143,7 +143,11 @@ def judged(Q: Array, q: Array, x: Array) -> Judged:
     slope, own = scale * gradient, scale * own + jnp.abs(linear)
     empty = (diagonal < 0) | (diagonal == 0) & (q > 0)
     largest, unbounded, indefinite, total = in_one_pass(
-        maxima=(own, empty.astype(q.dtype), jnp.where(diagonal > 0, scale * parallel, 0) - 1 - rounding_of(q)),
+        maxima=(
+            own,
+            empty.astype(q.dtype),
+            jnp.where(diagonal > 0, scale * parallel, 0) - 1 - rounding_of(q),
+        ),
         sums=(own,),
     )
     unit = _or_one(largest)

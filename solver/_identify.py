@@ -123,9 +123,7 @@ def _by_inverse(half: Array, W: Array, dense: Sweeps, qs: Array, qm: Array, rho:
     return _sweep(x_step, qs, qm, rho)
 
 
-def _sweep(
-    x_step: Callable[[Array, Array], tuple[Array, Array]], qs: Array, qm: Array, rho: Array
-) -> Array:
+def _sweep(x_step: Callable[[Array, Array], tuple[Array, Array]], qs: Array, qm: Array, rho: Array) -> Array:
     """The point r of the source after `SWEEPS` sweeps, from zero; as in `_sweeps`, with the x-step given."""
     half = RELAXATION / 2
 

@@ -137,7 +137,7 @@ def _guessed(problem: Scaled) -> Array:
 
 
 def _step(problem: Scaled, state: _State) -> _State:
-    """One factorisation: an interior step, or the solution on `free`. Both take two solves, and one `_look`."""
+    """One factorisation and two solves with it: an interior step, or the solution on `free`."""
     q, pivoting, x, z = problem.q, state.pivoting, state.x, state.z
     K = q.shape[0]
     freedom = jnp.where(pivoting, state.free.astype(q.dtype), x / (x + z))

@@ -5,8 +5,8 @@ y = max(r, 0), and the scaled multiplier is min(r, 0). Over-relaxed by α a swee
 
     α(S + R)⁻¹(q + R|r|) - (α/2)|r| + (1 - α/2)r.
 
-S. Boyd et al., Distributed optimization and statistical learning via ADMM, Found. Trends Mach. Learn. 3 (2011).
-J. Eckstein and D. Bertsekas, Math. Program. 55 (1992) 293 (over-relaxation).
+S. Boyd et al., Distributed optimization and statistical learning via ADMM, Found. Trends Mach. Learn. 3
+(2011). J. Eckstein and D. Bertsekas, Math. Program. 55 (1992) 293 (over-relaxation).
 """
 
 from typing import NamedTuple
