@@ -142,9 +142,12 @@ def judged(Q: Array, q: Array, x: Array) -> Judged:
     size, linear, gradient = x / scale, scale * q, image - q
     slope, own = scale * gradient, scale * own + jnp.abs(linear)
     empty = (diagonal < 0) | (diagonal == 0) & (q > 0)
-    rounding = 64 * float(jnp.finfo(q.dtype).eps)
     largest, unbounded, indefinite, total = in_one_pass(
-        maxima=(own, empty.astype(q.dtype), jnp.where(diagonal > 0, scale * parallel, 0) - 1 - rounding),
+        maxima=(
+            own,
+            empty.astype(q.dtype),
+            jnp.where(diagonal > 0, scale * parallel, 0) - 1 - rounding_of(q),
+        ),
         sums=(own,),
     )
     unit = _or_one(largest)
@@ -171,16 +174,23 @@ def default_tolerance(dtype: jnp.dtype) -> float:
 
 
 def scaled_residual(x: Array, gradient: Array, linear: Array) -> Array:
-    """At least what `Certificate.worst` will be for an answer x >= 0; infinite if not finite.
+    """At least what `Certificate.worst` will be for max(x, 0), given Ax - q.
 
-    All of shape (K,), as `Scaled` has them.
+    Infinite if not finite, or where x is negative by more than rounding: then the gradient is another. All of
+    shape (K,), as `Scaled` has them.
     """
-    violation, gap, work = in_one_pass(
-        maxima=(jnp.abs(jnp.minimum(x, gradient)) / own_scale(x, gradient, linear),),
-        sums=(x * jnp.abs(gradient), x * linear),
+    own, positive = own_scale(x, gradient, linear), jnp.maximum(x, 0)
+    violation, below, gap, work = in_one_pass(
+        maxima=(jnp.abs(jnp.minimum(positive, gradient)) / own, -x / own),
+        sums=(positive * jnp.abs(gradient), positive * linear),
     )
     worst = jnp.maximum(violation, gap / _or_one(jnp.abs(work)))
-    return jnp.where(worst < jnp.inf, worst, jnp.inf)
+    return jnp.where((worst < jnp.inf) & (below <= rounding_of(x)), worst, jnp.inf)
+
+
+def rounding_of(x: Array) -> float:
+    """What a sum of numbers of the dtype of x may be off by, relatively."""
+    return 64 * float(jnp.finfo(x.dtype).eps)
 
 
 def own_scale(x: Array, gradient: Array, linear: Array) -> Array:

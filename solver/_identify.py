@@ -39,7 +39,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ._blocks import Blocks
-from ._linalg import blocked, cholesky, factorised, inverse_lower, with_diagonal
+from ._linalg import blocked, factorised, with_diagonal
+from ._sweeps import Sweeps
 
 POWER_STEPS = 4
 PENALTY = 0.06
@@ -49,7 +50,6 @@ FLOAT32_NOISE = 1e-6
 # On the dense block. Half the penalty leaves the signs of some real systems undecided at the end.
 DENSE_PENALTY = 0.02
 DENSE_SWEEPS = 10
-DENSE_RELAXATION = 1.6
 
 
 class Scores(NamedTuple):
@@ -58,28 +58,6 @@ class Scores(NamedTuple):
     # (K - start,) positive where the variable is believed free; the absolute value is the confidence
     source: Array
     penalty: Array  # () ρ: what turns a gradient into a score
-
-
-class AffineSweep(NamedTuple):
-    """A sweep of ADMM on a small problem (S, q) with penalties R: affine in the point r and in |r|.
-
-    With α the over-relaxation, r becomes α(S + R)⁻¹(q + R|r|) - (α/2)|r| + (1 - α/2)r."""
-
-    response: Array  # (m, m) α(S + R)⁻¹
-    reflection: Array  # (m, m) α(S + R)⁻¹R - (α/2)I
-    pull: Array  # (m,) `response` times the linear term
-
-    @classmethod
-    def prepare(cls, S: Array, q: Array, penalty: Array) -> "AffineSweep":
-        """For the matrix S (m, m), the linear term q (m,) and the penalties (m,)."""
-        half = inverse_lower(cholesky(S + jnp.diag(penalty)))
-        response = DENSE_RELAXATION * (half.T @ half)
-        reflection = response * penalty - DENSE_RELAXATION / 2 * jnp.eye(S.shape[0], dtype=S.dtype)
-        return cls(response, reflection, response @ q)
-
-    def advance(self, r: Array, constant: Array) -> Array:
-        """The point r (m,) after a sweep; `constant` is `pull`, or that of another linear term."""
-        return constant + self.reflection @ jnp.abs(r) + (1 - DENSE_RELAXATION / 2) * r
 
 
 def identify(parts: Blocks) -> Scores:
@@ -94,24 +72,18 @@ def identify(parts: Blocks) -> Scores:
     )
     coupling = jnp.where(parts.is_source, rows[:, parts.start :], 0).T
     W = factor.solve_lower(coupling.astype(low))
-    dense = _eliminated(within - (W.T @ W).astype(dtype), parts.problem.q[parts.dense])
-    arguments = (factor.form, W, dense, parts.linear_source.astype(low), rho)
+    dense = _eliminated(within - (W.T @ W).astype(dtype))
+    linear = parts.linear_source.astype(low), parts.problem.q[parts.dense]
+    arguments = (factor.form, W, dense, *linear, rho)
     score = lax.platform_dependent(*arguments, cpu=_by_factor, default=_by_inverse)
     score = jnp.where(jnp.isfinite(score), score, 1).astype(dtype)
     return Scores(jnp.where(parts.is_source, score, -jnp.inf), rho.astype(dtype))
 
 
-def _eliminated(S: Array, qm: Array) -> AffineSweep:
+def _eliminated(S: Array) -> Sweeps:
     """ADMM on the dense block with the source eliminated."""
     diagonal = jnp.maximum(jnp.diagonal(S), FLOAT32_NOISE)
-    definite = S + FLOAT32_NOISE * jnp.diag(diagonal)
-    return AffineSweep.prepare(definite, qm, DENSE_PENALTY * diagonal)
-
-
-def _advanced(dense: AffineSweep, r: Array, from_source: Array) -> Array:
-    """The point r (m,) after `DENSE_SWEEPS` sweeps, for a linear term lessened by `from_source` (m,)."""
-    constant = dense.pull - dense.response @ from_source
-    return lax.fori_loop(0, DENSE_SWEEPS, lambda _, r: dense.advance(r, constant), r)
+    return Sweeps.prepare(S + FLOAT32_NOISE * jnp.diag(diagonal), DENSE_PENALTY * diagonal)
 
 
 def _largest_eigenvalue(A: Array) -> Array:
@@ -126,38 +98,33 @@ def _largest_eigenvalue(A: Array) -> Array:
     return jnp.sqrt(jnp.vdot(image, image) / jnp.vdot(last, last))
 
 
-def _by_factor(L: Array, W: Array, dense: AffineSweep, qs: Array, rho: Array) -> Array:
+def _by_factor(L: Array, W: Array, dense: Sweeps, qs: Array, qm: Array, rho: Array) -> Array:
     """Sweep with two triangular solves each."""
     factor = blocked(L)
 
     def x_step(b: Array, r_dense: Array) -> tuple[Array, Array]:
         forward = factor.solve_lower(b)
-        r_dense = _advanced(dense, r_dense, (forward @ W).astype(r_dense.dtype))
+        r_dense = dense.advance(r_dense, qm - (forward @ W).astype(qm.dtype), DENSE_SWEEPS)
         return factor.solve_upper(forward - W @ jnp.maximum(r_dense, 0).astype(b.dtype)), r_dense
 
-    return _sweeps(x_step, dense, qs, rho)
+    return _sweep(x_step, qs, qm, rho)
 
 
-def _by_inverse(half: Array, W: Array, dense: AffineSweep, qs: Array, rho: Array) -> Array:
+def _by_inverse(half: Array, W: Array, dense: Sweeps, qs: Array, qm: Array, rho: Array) -> Array:
     """Sweep with one product each, given L⁻¹: (Q_ss + ρI)⁻¹ is harmless, ρ bounds its condition number."""
     across = half.T @ W
     both = jnp.concatenate([half.T @ half, across.T])
 
     def x_step(b: Array, r_dense: Array) -> tuple[Array, Array]:
         alone, from_source = jnp.split(both @ b, [b.shape[0]])
-        r_dense = _advanced(dense, r_dense, from_source.astype(r_dense.dtype))
+        r_dense = dense.advance(r_dense, qm - from_source.astype(qm.dtype), DENSE_SWEEPS)
         return alone - across @ jnp.maximum(r_dense, 0).astype(b.dtype), r_dense
 
-    return _sweeps(x_step, dense, qs, rho)
+    return _sweep(x_step, qs, qm, rho)
 
 
-def _sweeps(
-    x_step: Callable[[Array, Array], tuple[Array, Array]], dense: AffineSweep, qs: Array, rho: Array
-) -> Array:
-    """The point r of the source after `SWEEPS` sweeps, from zero.
-
-    Over-relaxed by α, the next point is αx + (1 - α)y + u = αx - (α/2)|r| + (1 - α/2)r.
-    """
+def _sweep(x_step: Callable[[Array, Array], tuple[Array, Array]], qs: Array, qm: Array, rho: Array) -> Array:
+    """The point r of the source after `SWEEPS` sweeps, from zero; as in `_sweeps`, with the x-step given."""
     half = RELAXATION / 2
 
     def sweep(_: int, state: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -165,4 +132,4 @@ def _sweeps(
         x, r_dense = x_step(qs + rho * jnp.abs(r), r_dense)
         return RELAXATION * x - half * jnp.abs(r) + (1 - half) * r, r_dense
 
-    return lax.fori_loop(0, SWEEPS, sweep, (jnp.zeros_like(qs), jnp.zeros_like(dense.pull)))[0]
+    return lax.fori_loop(0, SWEEPS, sweep, (jnp.zeros_like(qs), jnp.zeros_like(qm)))[0]

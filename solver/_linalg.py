@@ -120,6 +120,7 @@ def _inverse_by_solve(L: Array) -> Array:
     return solve_lower(L, jnp.eye(L.shape[0], dtype=L.dtype))
 
 
+@jax.jit
 def inverse_by_doubling(L: Array) -> Array:
     """L⁻¹ for lower triangular L (K, K), nearly all of it products.
 
@@ -228,7 +229,9 @@ def by_lane(function: Callable[..., Any]) -> Callable[..., Any]:
     function
         Takes arrays by position, returns a pytree of arrays.
     """
-    lane = custom_vmap(function)
+    # What was traced once is not traced again for a batch.
+    traced = jax.jit(function)
+    lane = custom_vmap(traced)
 
     @lane.def_vmap
     def batched(axis_size: int, in_batched: list[bool], *arguments: Array) -> tuple[Any, Any]:
@@ -241,7 +244,7 @@ def by_lane(function: Callable[..., Any]) -> Callable[..., Any]:
 
         def together(*arguments: Array) -> Any:
             axes = tuple(0 if moves else None for moves in in_batched)
-            return jax.vmap(function, in_axes=axes, axis_size=axis_size)(*arguments)
+            return jax.vmap(traced, in_axes=axes, axis_size=axis_size)(*arguments)
 
         result = lax.platform_dependent(*arguments, cpu=apart, default=together)
         return result, jax.tree.map(lambda _: True, result)

@@ -23,6 +23,8 @@ class Scaled(NamedTuple):
         (K,) scaled.
     scale
         (K,) D; zero for variables with Q[i, i] <= 0, whose rows of A are those of the identity.
+    diagonal
+        (K,) of A.
     pull
         () the original answer is `scale * pull * x`.
     """
@@ -30,12 +32,8 @@ class Scaled(NamedTuple):
     Q: Array
     q: Array
     scale: Array
+    diagonal: Array
     pull: Array
-
-    @property
-    def diagonal(self) -> Array:
-        """Diag A, (K,)."""
-        return jnp.where(self.scale > 0, jnp.diagonal(self.Q) * self.scale * self.scale, 1)
 
     def multiply(self, x: Array) -> Array:
         """A x for x of shape (K,)."""
@@ -103,7 +101,8 @@ def scaled_problem(Q: Array, q: Array, jacobi: bool = True) -> Scaled:
     (pull,) = in_one_pass(maxima=(linear,))
     pull = jnp.where(pull > 0, pull, 1)
     # An empty variable is fixed at zero, and strictly so.
-    return Scaled(Q, jnp.where(scale > 0, linear / pull, -1), scale, pull)
+    scaled = jnp.where(scale > 0, diagonal * scale * scale, 1)
+    return Scaled(Q, jnp.where(scale > 0, linear / pull, -1), scale, scaled, pull)
 
 
 def validated(Q: Any, q: Any) -> tuple[Array, Array]:

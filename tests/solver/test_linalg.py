@@ -13,20 +13,19 @@ from solver._blocks import blocks
 from solver._eliminate import CANDIDATES
 from solver._identify import (
     DENSE_PENALTY,
-    DENSE_RELAXATION,
     DENSE_SWEEPS,
     FLOAT32_NOISE,
     RELAXATION,
     SWEEPS,
-    AffineSweep,
     Scores,
-    _advanced,
     _by_factor,
     _by_inverse,
     identify,
 )
 from solver._linalg import BLOCK, LEAF, blocked, factorised, in_one_pass, inverse_by_doubling
 from solver._problem import scaled_problem
+from solver._sweeps import RELAXATION as DENSE_RELAXATION
+from solver._sweeps import Sweeps
 
 from .devices import as_on_an_accelerator
 from .problems import lens_like, rounding, with_known_optimum
@@ -95,13 +94,13 @@ def admm(
     return y, u
 
 
-def test_affine_sweeps_are_admm() -> None:
+def test_sweeps_are_admm() -> None:
     rng = np.random.default_rng(5)
     problem = with_known_optimum(rng, 30, condition=1e3)
     S, q, penalty, from_source = problem.Q, problem.q, 0.1 * np.diag(problem.Q), rng.normal(size=30)
-    sweep = AffineSweep.prepare(jnp.asarray(S), jnp.asarray(q), jnp.asarray(penalty))
+    sweeps = Sweeps.prepare(jnp.asarray(S), jnp.asarray(penalty))
     y, u = admm(S, q - from_source, penalty, np.zeros(30), np.zeros(30))
-    r = np.asarray(_advanced(sweep, jnp.zeros(30), jnp.asarray(from_source)))
+    r = np.asarray(sweeps.advance(jnp.zeros(30), jnp.asarray(q - from_source), DENSE_SWEEPS))
     # Errors of one sweep do not grow in those after it: ADMM's map lengthens no distance.
     tolerance = DENSE_SWEEPS * rounding(30, np.linalg.cond(S + np.diag(penalty)))
     np.testing.assert_allclose(np.maximum(r, 0), y, atol=tolerance * y.max())
@@ -200,13 +199,13 @@ def test_sweeps_of_both_devices_are_admm_in_float64(hint: tuple[int, ...] | None
     problem = Identification.of(A, q, np.arange(20 if hint else 64), 0.5)
     L = np.linalg.cholesky(problem.M)
     W = np.linalg.solve(L, problem.C)
-    dense = AffineSweep.prepare(*map(jnp.asarray, (problem.S, problem.qm, problem.penalty)))
+    dense = Sweeps.prepare(jnp.asarray(problem.S), jnp.asarray(problem.penalty))
     expected = problem.scores()
     # The penalties bound the condition of both systems that a sweep solves.
     condition = np.linalg.cond(problem.M) + problem.qm.size / DENSE_PENALTY
     tolerance = SWEEPS * rounding(q.size, condition) * np.abs(expected).max()
     for form, factor in ((_by_factor, L), (_by_inverse, np.linalg.inv(L))):
-        found = jax.jit(form)(factor, W, dense, problem.qs, problem.rho)
+        found = jax.jit(form)(factor, W, dense, problem.qs, problem.qm, problem.rho)
         np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
 
 
