@@ -11,7 +11,7 @@ from matrix.ground.files import write_text
 from matrix.records import typed_json
 from matrix.records.cell import Precision, Scale, Side
 from matrix.records.ratio import LEAST_ROUNDS, Ratio, ratio_of, united
-from matrix.records.typed_json import CLOSED, RecordError
+from matrix.records.typed_json import RecordError, closed
 
 SCHEMA = "nnls-matrix/pair-record"
 VERSION = 1
@@ -29,7 +29,7 @@ CONTROL_MARGIN = 0.02
 TOO_WIDE = 0.05
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class Round:
     """Seconds per call of both sides, one right after the other.
 
@@ -43,8 +43,6 @@ class Round:
         The machine's load average over a minute, as the round ended.
     """
 
-    __pydantic_config__ = CLOSED
-
     first: Side
     calls: int
     baseline: float
@@ -52,7 +50,7 @@ class Round:
     load: float
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class TimedProcess:
     """What one process says of itself.
 
@@ -70,8 +68,6 @@ class TimedProcess:
         What it computed on; the cores are those it was bound to while it was timed.
     """
 
-    __pydantic_config__ = CLOSED
-
     compile_s: dict[str, float]
     temporary_bytes: dict[str, int]
     peak_rss_bytes: int
@@ -81,11 +77,9 @@ class TimedProcess:
     cores: tuple[int, ...]
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class FreshPair:
     """One fresh process per side, and the rounds between them by what was timed."""
-
-    __pydantic_config__ = CLOSED
 
     baseline: TimedProcess
     candidate: TimedProcess
@@ -108,7 +102,7 @@ class Finding:
         return f"inconclusive: {self.reason}" if self.reason else str(self.ratio)
 
 
-@dataclasses.dataclass(frozen=True)
+@closed
 class PairRecord:
     """All a pair leaves behind.
 
@@ -123,8 +117,6 @@ class PairRecord:
     pairs
         Of fresh processes, in their order.
     """
-
-    __pydantic_config__ = CLOSED
 
     pipeline: str
     precision: Precision

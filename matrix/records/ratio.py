@@ -3,11 +3,10 @@
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from matrix.records.typed_json import CLOSED
+from matrix.records.typed_json import closed
 
 # Of one pair of processes. Rounds end when the interval is narrow, which flatters it: 96 % is more than the
 # 95 % that are meant, and the least that six rounds can give.
@@ -21,11 +20,9 @@ NARROW = 0.01
 RESOLUTION = 0.01
 
 
-@dataclass(frozen=True)
+@closed
 class Ratio:
     """Baseline's time over candidate's, above 1 where the candidate is faster, between two ends."""
-
-    __pydantic_config__ = CLOSED
 
     low: float
     value: float

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import solver
-from matrix.checks.inside.systems import System, system_from
+from matrix.checks.inside.systems import KnownSystem, system_from
 from solver import ResultCode
 from solver._interior import GUESS_UP_TO, Best, nothing_yet, solve_interior
 from solver._problem import scaled_problem
@@ -27,14 +27,14 @@ from .problems import (
 jaxnnls = pytest.importorskip("jaxnnls")
 
 
-def solved(problem: Problem | System, **options: Any) -> int:
+def solved(problem: Problem | KnownSystem, **options: Any) -> int:
     result = solver.solve_nnls_certified(problem.Q, problem.q, algorithm="pdip", **options)
     assert result.code == ResultCode.CERTIFIED
     assert kkt_violation(problem.Q, problem.q, np.asarray(result.primal)) < 1e-9
     return int(result.iterations)
 
 
-def iterations_of_jaxnnls(problem: Problem | System) -> int:
+def iterations_of_jaxnnls(problem: Problem | KnownSystem) -> int:
     scale = 1 / np.sqrt(np.diag(problem.Q))
     Q = problem.Q * scale[:, None] * scale[None, :]
     return int(jaxnnls.solve_nnls(jnp.asarray(Q), jnp.asarray(problem.q * scale))[4])
