@@ -735,8 +735,8 @@ DEFECTS = (
         (
             Edit(
                 "matrix/report/rows.py",
-                "            _milliseconds(candidate),\n            _milliseconds(baseline),\n",
-                "            _milliseconds(baseline),\n            _milliseconds(candidate),\n",
+                'BATCH, "candidate")),\n            _milliseconds(seconds_of(pairs, pipeline, BATCH, "baseline")),\n',
+                'BATCH, "baseline")),\n            _milliseconds(seconds_of(pairs, pipeline, BATCH, "candidate")),\n',
             ),
         ),
         ("tests/report/test_report.py",),
@@ -761,8 +761,8 @@ DEFECTS = (
         (
             Edit(
                 "matrix/report/junit.py",
-                "        case Outcome.NOT_RUN if not verdict.message:\n",
-                "        case Outcome.NOT_RUN:\n",
+                "        case Outcome.INCONCLUSIVE:\n",
+                "        case Outcome.NOT_RUN | Outcome.INCONCLUSIVE:\n",
             ),
         ),
         ("tests/report/test_report.py",),

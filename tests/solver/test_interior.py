@@ -66,12 +66,17 @@ def test_no_cliff_where_the_source_is_hardly_regularised(regularisation: float) 
 
 
 def test_light_of_a_galaxy() -> None:
+    ours, theirs = [], []
     for seed in range(5):
         problem = lens_like(np.random.default_rng(seed), dense=20, source=0)
-        assert solved(problem) <= iterations_of_jaxnnls(problem)
+        ours.append(solved(problem))
+        theirs.append(iterations_of_jaxnnls(problem))
         best = objective(problem.Q, problem.q, scipy_optimum(problem.Q, problem.q))
         x = np.asarray(solver.solve_nnls_forward(problem.Q, problem.q))
         assert objective(problem.Q, problem.q, x) <= best + 1e-12 * abs(best)
+    # A guess of the free set that is wrong costs a factorisation, and one that is right saves most of them.
+    assert sum(ours) < 0.75 * sum(theirs)
+    assert max(ours) <= 1.25 * max(theirs)
 
 
 @pytest.mark.skipif(not SYSTEMS.is_dir(), reason=f"the real systems are not here: {SYSTEMS} does not exist")
