@@ -55,8 +55,11 @@ def _step(options: argparse.Namespace, rest: list[str]) -> int:
         raise UsageError(f"{options.verb} does not know {' '.join(rest)}")
     console = open_console()
     name, profile = load_profile(options.config, options.profile)
-    console.print(f"profile     {name}: {profile.host or 'this machine'}, {profile.root}")
-    return VERBS[options.verb](Step(console, Remote(profile), open_layout(options.root), options, rest))
+    reached = Remote(profile)
+    reached.connect()
+    remote = reached.expanded()
+    console.print(f"profile     {name}: {profile.host or 'this machine'}, {remote.profile.root}")
+    return VERBS[options.verb](Step(console, remote, open_layout(options.root), options, rest))
 
 
 class Step:
@@ -92,6 +95,7 @@ class Step:
             variables={"PYTHONPATH": self.places.code, "PYTHONDONTWRITEBYTECODE": "1"},
             timeout=STATES_SECONDS,
             check=False,
+            prepared=True,
         )
         if done.exit_code == UsageError.exit_code:
             raise UsageError(done.stderr.strip().removeprefix("error: "))
@@ -123,6 +127,8 @@ def _push(step: Step) -> int:
                 "code and data change: wait for them, or scancel them."
             )
     stack = describe_stack(step.remote)
+    for name in stack.trees:
+        step.console.print(Text(f"stack       {stack.said(name)}"))
     plan = plan_matrix(step.console, options)
     there = relocated(plan, step.remote.profile, stack, step.layout)
     for file in ship(step.remote, plan, there):

@@ -6,12 +6,15 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import submitit
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from submitit.slurm import slurm as engine
 
 from matrix.execute import slurm_job
 from matrix.execute.local import kept_failure, record_fault, write_failure
+from matrix.execute.slurm_options import split_option
 from matrix.execute.slurm_outcomes import Outcome, Ruling, rule
 from matrix.execute.slurm_states import ask
 from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
@@ -35,12 +38,16 @@ class Resources(BaseModel):
     qos: str | None
     constraint: str | None
     gres: str | None
+    reservation: str | None = None
+    mail_user: str | None = None
+    sbatch: tuple[str, ...] = ()
     time: int
-    memory: float
+    memory: float | None
     cpus: int
     parallel: int
     requeue: bool
     setup: tuple[str, ...]
+    tmpdir: str | None = None
 
 
 class Status(BaseModel):
@@ -95,7 +102,7 @@ def submit(plan: Plan, resources: Resources) -> None:
         return
     try:
         executor = submitit.SlurmExecutor(folder=plan.folder / "slurm")
-        executor.update_parameters(**parameters(plan, resources))
+        executor.update_parameters(**parameters(plan.run, resources))
         names = [cell.name for cell in cells]
         jobs = executor.map_array(
             slurm_job.run, [str(plan.folder)] * len(cells), names, [resources.cpus] * len(cells)
@@ -106,38 +113,66 @@ def submit(plan: Plan, resources: Resources) -> None:
     _write(plan, {**_read(plan), **submitted})
 
 
-def parameters(plan: Plan, resources: Resources) -> dict[str, object]:
+def parameters(name: str, resources: Resources) -> dict[str, Any]:
     """The job script's parameters: nothing of the submitting shell's environment gets into the job."""
-    environment = {
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
-        "HOME": str(Path.home()),
-        "PYTHONPATH": str(REPOSITORY_ROOT),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "JAX_ENABLE_X64": "True",
-    }
+    path = "/usr/local/bin:/usr/bin:/bin"
     srun = shutil.which("srun")
-    if srun is not None:
-        environment["PATH"] = f"{Path(srun).parent}:{environment['PATH']}"
-    asked = {"partition": resources.partition, "account": resources.account, "qos": resources.qos}
-    asked |= {"constraint": resources.constraint, "gres": resources.gres}
+    before = {"PATH": path if srun is None else f"{Path(srun).parent}:{path}", "HOME": str(Path.home())}
+    # After `setup`, which may name packages of the cells: they are not for our own program.
+    after = {"PYTHONPATH": str(REPOSITORY_ROOT), "PYTHONDONTWRITEBYTECODE": "1", "JAX_ENABLE_X64": "True"}
+    asked = {
+        "partition": resources.partition,
+        "account": resources.account,
+        "qos": resources.qos,
+        "constraint": resources.constraint,
+        "gres": resources.gres,
+        "mem": None if resources.memory is None else f"{round(resources.memory * 1024)}M",
+        "mail_user": resources.mail_user,
+        "mail_type": None if resources.mail_user is None else "END,FAIL",
+    }
+    more = dict(map(split_option, resources.sbatch))
+    if resources.reservation is not None:
+        more["reservation"] = resources.reservation
     return {
         **{name: value for name, value in asked.items() if value is not None},
-        "job_name": f"nnls-{plan.run}",
+        "job_name": f"nnls-{name}",
+        # The engine's own would be refused where a site keeps a list of them.
+        "wckey": None,
         "time": resources.time,
-        "mem": f"{round(resources.memory * 1024)}M",
         "cpus_per_task": resources.cpus,
         "array_parallelism": resources.parallel,
         "signal_delay_s": SIGNAL_SECONDS,
         "stderr_to_stdout": True,
-        "additional_parameters": {"export": "NIL", "requeue" if resources.requeue else "no-requeue": True},
+        "additional_parameters": {
+            **more,
+            "export": "NIL",
+            "requeue" if resources.requeue else "no-requeue": True,
+        },
         "setup": [
             "set -euo pipefail",
             # Slurm hands the job's --export on to srun, which must pass on what is exported here.
             "unset SLURM_EXPORT_ENV",
-            *(f"export {name}={shlex.quote(value)}" for name, value in environment.items()),
+            *_exported(before),
             *resources.setup,
+            *_exported(after),
+            *_temporary(resources.tmpdir),
         ],
     }
+
+
+def job_script(name: str, resources: Resources, folder: str, command: str, tasks: int = 1) -> str:
+    """The script of an array of jobs as the engine sends it."""
+    asked = parameters(name, resources)
+    return engine._make_sbatch_string(command=command, folder=folder, map_count=tasks, **asked)
+
+
+def _exported(variables: Mapping[str, str]) -> list[str]:
+    return [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+
+
+def _temporary(folder: str | None) -> list[str]:
+    """Caches go to the node's own disk; the text has been seen to hold nothing but names and variables."""
+    return [] if folder is None else [f'export TMPDIR="{folder}"', 'mkdir -p "$TMPDIR"']
 
 
 def selected(plan: Plan) -> list[PlannedCell]:

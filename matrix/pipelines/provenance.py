@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib
-import importlib.metadata
 import os
 import platform
 from collections.abc import Mapping, Sequence
@@ -13,24 +12,9 @@ import autoarray
 import jax
 
 from matrix.catalogue.pipelines import Pipeline
+from matrix.ground.installed import versions
 from matrix.ground.machine import accelerators, affinity, cpu_model, numerical_variables
 from matrix.records.cell import Provenance
-
-_DISTRIBUTIONS = (
-    "autolens",
-    "autogalaxy",
-    "autofit",
-    "autoarray",
-    "autoconf",
-    "autonerves",
-    "jax",
-    "jaxlib",
-    "jaxnnls",
-    "numpy",
-    "scipy",
-    "numba",
-    "astropy",
-)
 
 
 def provenance_from(
@@ -50,7 +34,7 @@ def provenance_from(
         seed=seed,
         lanes_unit=tuple(tuple(lane) for lane in lanes_unit),
         datasets=_checksums(pipeline, workspace),
-        packages=_versions(),
+        packages=versions(),
         python=platform.python_version(),
         platform=platform.platform(),
         cpu=cpu_model(),
@@ -70,16 +54,6 @@ def provenance_from(
 def _checksums(pipeline: Pipeline, workspace: Path) -> dict[str, str]:
     files = [pipeline.dataset / name for name in pipeline.data_files]
     return {str(file): hashlib.sha256((workspace / file).read_bytes()).hexdigest() for file in files}
-
-
-def _versions() -> dict[str, str]:
-    versions = {}
-    for name in _DISTRIBUTIONS:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
 
 
 def _importable(name: str) -> bool:

@@ -13,8 +13,9 @@ from pathlib import Path
 from filelock import FileLock
 
 from matrix.catalogue.releases import newest_known, pythons_for, stack_of
+from matrix.ground import installed
 from matrix.ground.errors import EnvironmentFailure, UsageError
-from matrix.ground.files import write_json, write_text
+from matrix.ground.files import read_text, write_json, write_text
 from matrix.ground.hashing import code_hash, digest, tree_hash
 from matrix.ground.layout import Layout
 from matrix.ground.process import run
@@ -35,15 +36,8 @@ _BLOCKER = (
     f'name="{REPLACED_PACKAGE}")\n'
 )
 
-DESCRIBE = """
-import importlib.metadata as m, importlib.util as u, json, platform, sys
-names = "autolens autogalaxy autoarray autofit autoconf autonerves jax jaxlib jaxnnls".split()
-found = {}
-for name in names:
-    try: found[name] = m.version(name)
-    except m.PackageNotFoundError: pass
-print(json.dumps({"python": platform.python_version(), "packages": found}))
-"""
+# Sent as text to Pythons that do not have this program.
+DESCRIBE = read_text(Path(installed.__file__))
 
 
 @dataclass(frozen=True)

@@ -95,12 +95,19 @@ class PlannedEnvironment(_Frozen):
     """How to start Python for one side.
 
     `settings` are of the library, by dotted name, other than its packages say; values as YAML text.
+    `launch` is what is put before the interpreter, as a container's program.
     """
 
     python: Path
     pythonpath: tuple[Path, ...]
     key: str
     settings: Mapping[str, str] = {}
+    launch: tuple[str, ...] = ()
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The words that start Python."""
+        return (*self.launch, str(self.python))
 
 
 class Tolerances(_Frozen):
@@ -121,6 +128,8 @@ class Plan(_Frozen):
         A copy of each side's whole library checkout, with its tests.
     selected, selected_checks
         The pipelines and the checks that this call runs; the others stay planned.
+    stack
+        Commit of each package of the stack that is a working tree and not installed; or that it has none.
     whole, whole_checks
         Of a shard what all shards together run; empty where this is no shard.
     """
@@ -142,6 +151,7 @@ class Plan(_Frozen):
     # Digest of this program's part in the numbers; empty in plans written before it was noted.
     code: str = ""
     environments: Mapping[Side, PlannedEnvironment]
+    stack: Mapping[str, str] = {}
     workspace: Path
     constants: Mapping[str, Constant]
     tolerances: Tolerances

@@ -46,7 +46,9 @@ def newest_plan(root: Path, wanted: str | None) -> Plan:
         except PlanError as error:
             refused.append(str(error))
             continue
-        needed = [plan.workspace, *(made.python for made in plan.environments.values())]
+        # What is started in a container lies in there.
+        pythons = [made.python for made in plan.environments.values() if not made.launch]
+        needed = [plan.workspace, *pythons]
         missing = [str(path) for path in needed if not path.exists()]
         if not missing:
             return plan
@@ -171,7 +173,7 @@ def run_side(
         own_share(memory, plan.threads, plan.platform, timeout, say) as share,
     ):
         exit_code = supervise(
-            [str(plan.environments[cell.side].python), "-m", module, *words],
+            [*plan.environments[cell.side].command, "-m", module, *words],
             cwd=folder,
             env={
                 **side_variables(plan, cell.side, folder, (*also_import, REPOSITORY_ROOT)),
