@@ -22,9 +22,21 @@ from matrix.records.cell import (
     Timings,
     XlaMemory,
 )
-from matrix.run.plan import SIDES, CheckedOut, Constant, Plan, PlannedCell, PlannedEnvironment, Tolerances
+from matrix.run.plan import (
+    SIDES,
+    CheckedOut,
+    Constant,
+    Plan,
+    PlannedCell,
+    PlannedEnvironment,
+    Target,
+    Tolerances,
+)
 
 EVIDENCE = 24746.105672366088
+CHECKED_OUT = CheckedOut(
+    name="PyAutoArray", role="library", purpose="baseline", ref="main", commit="0" * 40, dirty=False
+)
 LANES = (EVIDENCE, 24719.301877123456, 24688.772301987654)
 
 
@@ -99,16 +111,7 @@ def make_plan(folder: Path, pipelines: tuple[str, ...] = ("imaging-pixelization"
         "scale": "production",
         "precision": "fp64",
         "accelerator": "cpu",
-        "checkouts": (
-            CheckedOut(
-                name="PyAutoArray",
-                role="library",
-                purpose="baseline",
-                ref="main",
-                commit="0" * 40,
-                dirty=False,
-            ),
-        ),
+        "checkouts": (CHECKED_OUT,),
         "solver_tree": "0",
         "code": "0",
         "environments": {
@@ -120,6 +123,12 @@ def make_plan(folder: Path, pipelines: tuple[str, ...] = ("imaging-pixelization"
             for pipeline in pipelines
         },
         "tolerances": Tolerances(evidence=1e-4, parity=1e-6),
+        "targets": {
+            "A100": {
+                "imaging-delaunay": Target(limit=200.0, headline=100.0),
+                "imaging-pixelization": Target(limit=25.0),
+            }
+        },
         "residual_dependencies": (),
         "cells": tuple(
             PlannedCell(

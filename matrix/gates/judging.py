@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from matrix.checks.run import kept_check, kept_check_failure
 from matrix.execute.local import float64_records, kept_failure, kept_record
-from matrix.gates import ChangeEvidence, Verdict, judge, judge_change
+from matrix.gates import Blame, ChangeEvidence, TimedElsewhere, Verdict, judge, judge_change
 from matrix.records.cell import Record
-from matrix.run.plan import Plan
+from matrix.run.plan import Plan, PlanError, read_plan
 
 
 @dataclass(frozen=True)
@@ -38,4 +38,19 @@ def _change_evidence(
         for check in plan.checks
         if check.name not in checks and (reason := kept_check_failure(plan, check)) is not None
     }
-    return ChangeEvidence(plan, checks, failures, records, verdicts)
+    return ChangeEvidence(plan, checks, failures, records, verdicts, timed_elsewhere(plan))
+
+
+def timed_elsewhere(plan: Plan) -> TimedElsewhere | None:
+    """The run of another machine whose times stand for this one's, if there is one."""
+    try:
+        there = read_plan(plan.timed_elsewhere)
+    except PlanError:
+        return None
+    records = {cell.name: record for cell in there.cells if (record := kept_record(there, cell)) is not None}
+    faults = [
+        f"{verdict.pipeline} {verdict.gate}: {verdict.message}"
+        for verdict in judge(there, records, {})
+        if verdict.blame is Blame.REGRESSED
+    ]
+    return TimedElsewhere(there.run, records, faults)

@@ -143,6 +143,7 @@ def make_plan(layout: Layout, prepared: Prepared, options: Options) -> Plan:
             evidence=manifest.tolerances.mp if mixed else manifest.tolerances.fp64,
             parity=manifest.tolerances.parity,
         ),
+        targets=manifest.targets,
         residual_dependencies=prepared.residual_dependencies,
         cells=cells,
         checks=planned_checks(environments, prepared.libraries, commits, options.scale),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from matrix.gates import CHANGE, Outcome, Verdict
+from matrix.gates.judging import timed_elsewhere
 from matrix.ground.files import write_text
 from matrix.records.cell import Record
 from matrix.report.change import HEADINGS as CHANGE_HEADINGS
@@ -34,23 +35,9 @@ def write_summary(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[
             ("pipeline", "gate", "side", "verdict", "what was found"),
             (_gate_row(verdict) for verdict in verdicts if _was_tried(plan, verdict, records)),
         ),
-        "## Times and solves",
-        _table(
-            (
-                "cell",
-                "eager s",
-                "JIT compile s",
-                "JIT ms",
-                "vmap compile s",
-                "vmap ms/lane",
-                "peak GiB",
-                "solver",
-                "K",
-                "iterations",
-                "KKT residual",
-            ),
-            _cell_rows(plan, records),
-        ),
+        f"## Times and solves{_devices(records)}",
+        _table(TIMES, _cell_rows(plan, records)),
+        *_times_elsewhere(plan),
         "## Provenance",
         _table(
             ("repository", "purpose", "ref", "commit"),
@@ -63,6 +50,28 @@ def write_summary(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[
         *_machines(records),
     ]
     write_text(plan.folder / "summary.md", "\n\n".join(parts) + "\n")
+
+
+TIMES = (
+    *("cell", "eager s", "JIT compile s", "JIT ms", "vmap compile s", "vmap ms/lane", "peak GiB"),
+    *("solver", "K", "iterations", "KKT residual"),
+)
+
+
+def _times_elsewhere(plan: Plan) -> list[str]:
+    """The times of another machine, in a table of their own: no ratio is of two machines."""
+    found = timed_elsewhere(plan)
+    if found is None:
+        return []
+    rows = _cell_rows(plan.model_copy(update={"folder": plan.timed_elsewhere}), found.records)
+    return [f"## Times and solves of run `{found.run}`{_devices(found.records)}", _table(TIMES, rows)]
+
+
+def _devices(records: Mapping[str, Record]) -> str:
+    """Where records were made, as the end of a heading."""
+    facts = [record.provenance for record in records.values()]
+    devices = dict.fromkeys(f"{each.device_kind} ({each.cpu}, {each.cores} cores)" for each in facts)
+    return f", on {', '.join(devices)}" if devices else ""
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

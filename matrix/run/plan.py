@@ -20,6 +20,7 @@ from matrix.ground.settings import said
 
 Side = Literal["baseline", "candidate"]
 SIDES: tuple[Side, ...] = ("baseline", "candidate")
+ELSEWHERE = "elsewhere"
 # Of what becomes the name of a file: nothing that leads out of the run's folder.
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Tolerance = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -117,6 +118,15 @@ class Tolerances(_Frozen):
     parity: Tolerance
 
 
+class Target(_Frozen):
+    """Milliseconds per call of a batched likelihood on one class of device."""
+
+    limit: float = Field(gt=0.0, allow_inf_nan=False, description="milliseconds per call at most, as 200")
+    headline: float | None = Field(
+        None, gt=0.0, allow_inf_nan=False, description="milliseconds per call that are hoped for, or null"
+    )
+
+
 class Plan(_Frozen):
     """Everything the suite needs to run a matrix and the gates need to judge it.
 
@@ -155,6 +165,8 @@ class Plan(_Frozen):
     workspace: Path
     constants: Mapping[str, Constant]
     tolerances: Tolerances
+    # By class of device, which is a word of its name, and by pipeline.
+    targets: Mapping[str, Mapping[str, Target]] = {}
     residual_dependencies: tuple[str, ...]
     cells: tuple[PlannedCell, ...]
     checks: tuple[PlannedCheck, ...] = ()
@@ -239,6 +251,11 @@ class Plan(_Frozen):
     def check_path(self, check: PlannedCheck) -> Path:
         """Where the check's record is, once it has finished."""
         return inside(self.folder, "checks", f"{check.name}.json")
+
+    @property
+    def timed_elsewhere(self) -> Path:
+        """Where a run of another machine lies, if this one has its times from there."""
+        return inside(self.folder, ELSEWHERE)
 
     def write(self) -> None:
         """Write the plan into its run's folder."""

@@ -5,6 +5,7 @@ import io
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -174,11 +175,13 @@ def test_one_connection_is_asked_for_once(
     (tmp_path / "ask").chmod(0o755)
     monkeypatch.setenv("SSH_ASKPASS", str(tmp_path / "ask"))
     monkeypatch.setenv("SSH_ASKPASS_REQUIRE", "force")
-    monkeypatch.setattr(remote_end, "machine_folder", lambda: tmp_path)
+    # The path of a socket has to be short.
+    sockets = Path(tempfile.mkdtemp(prefix="nnls-"))
+    monkeypatch.setattr(remote_end, "machine_folder", lambda: sockets)
+    remote = Remote(site.profile(ssh_config=config, multiplex=True))
     try:
         with pytest.raises(NetworkError, match="cannot reach cluster"):
             Remote(site.profile(ssh_config=config)).run(["true"])
-        remote = Remote(site.profile(ssh_config=config, multiplex=True))
         for _ in range(2):
             remote.connect()
         # Nobody is let in any more, but for what goes through the connection that is there.
@@ -192,6 +195,7 @@ def test_one_connection_is_asked_for_once(
     finally:
         allowed.write_text(before)
         subprocess.run([*remote._ssh, "-O", "exit", "--", "cluster"], check=False, capture_output=True)
+        shutil.rmtree(sockets)
 
 
 @pytest.fixture

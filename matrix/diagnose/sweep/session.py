@@ -19,7 +19,7 @@ from matrix.diagnose.sides.driver import (
 from matrix.diagnose.sweep.cell import REFERENCE
 from matrix.diagnose.sweep.plot import sweep_curves
 from matrix.diagnose.sweep.record import Setting, SweepRecord
-from matrix.diagnose.sweep.verdict import Sweep
+from matrix.diagnose.sweep.verdict import PUBLISHED_ON, Sweep
 from matrix.records.cell import Cell
 from matrix.run.plan import SIDES, Side
 
@@ -76,7 +76,8 @@ def _sweep(console: Console, pipeline: str, options: argparse.Namespace) -> None
         )
     sweep = Sweep(records["baseline"], records["candidate"])
     parity = plan.tolerances.parity
-    lines = [*_table(sweep, sweep.baseline), *_table(sweep, sweep.candidate), sweep.recommendation(parity)]
+    advice = sweep.recommendation(parity, plan.targets.get(PUBLISHED_ON, {}))
+    lines = [*_table(sweep, sweep.baseline), *_table(sweep, sweep.candidate), advice]
     (folder / "sweep.png").write_bytes(sweep_curves(sweep, parity))
     deliver(console, folder, "\n".join(lines))
 
