@@ -75,6 +75,9 @@ def _run(options: argparse.Namespace) -> int:
     plan = read_plan(options.folder)
     # A partition exported in a shell would beat the profile's, and an allocation's variables its resources.
     with without("SLURM_", "SBATCH_", "SRUN_", "SALLOC_"):
+        if options.verb == "script":
+            print(script(plan, Resources.model_validate_json(options.resources)))
+            return 0
         if options.verb == "submit":
             submit(plan, Resources.model_validate_json(options.resources))
         answer = STATUSES.dump_json(states(plan)).decode()
@@ -111,6 +114,17 @@ def submit(plan: Plan, resources: Resources) -> None:
         raise EnvironmentFailure(f"Slurm took no job: {error}") from error
     submitted = {name: Status(cell=name, job=job.job_id) for name, job in zip(names, jobs, strict=True)}
     _write(plan, {**_read(plan), **submitted})
+
+
+def script(plan: Plan, resources: Resources) -> str:
+    """The job script that `submit` would send now."""
+    passed = {status.cell for status in states(plan) if status.outcome is Outcome.PASSED}
+    tasks = sum(cell.name not in passed for cell in selected(plan))
+    if not tasks:
+        return "# Every cell has passed: nothing would be submitted."
+    folder = plan.folder / "slurm"
+    command = f"{shlex.quote(sys.executable)} -u -m submitit.core._submit {shlex.quote(str(folder))}"
+    return job_script(plan.run, resources, str(folder), command, tasks)
 
 
 def parameters(name: str, resources: Resources) -> dict[str, Any]:
@@ -184,7 +198,7 @@ def states(plan: Plan) -> list[Status]:
     """How every selected cell stands; what has ended is written down."""
     kept = _read(plan)
     open_jobs = {
-        status.job for status in kept.values() if status.job is not None and not _settled(status.outcome)
+        status.job for status in kept.values() if status.job is not None and not status.outcome.settled
     }
     answers = ask(open_jobs)
     found = []
@@ -221,10 +235,6 @@ def _note_broken(plan: Plan, cell: PlannedCell, ruling: Ruling) -> None:
     """Let the report say of a cell what Slurm says of its job, also where that left a record before."""
     if ruling.outcome.broken and kept_failure(plan, cell) is None:
         write_failure(plan.cell_folder(cell), f"{ruling.outcome}: {ruling.reason}")
-
-
-def _settled(outcome: Outcome) -> bool:
-    return outcome.broken or outcome in (Outcome.PASSED, Outcome.ACCOUNTING_OFF)
 
 
 def _tail(log: str) -> str:
@@ -265,7 +275,7 @@ def _write(plan: Plan, statuses: Mapping[str, Status]) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m matrix.execute.slurm", description=__doc__)
-    parser.add_argument("verb", choices=("submit", "states"))
+    parser.add_argument("verb", choices=("submit", "script", "states"))
     parser.add_argument("folder", type=Path, help="the run's folder")
     parser.add_argument("--resources", help="what to ask for, as JSON")
     return parser

@@ -99,7 +99,7 @@ def _probes(remote: Remote) -> list[Probe]:
         ),
         Probe(
             "job",
-            partial(prepared, ("bash", "-c", ASK_SLURM, "bash", _script(remote))),
+            partial(expected_start, remote),
             "Slurm takes no such job: correct what it names in the profile (`sinfo`, `sacctmgr show assoc`).",
         ),
         Probe(
@@ -121,10 +121,17 @@ def _probes(remote: Remote) -> list[Probe]:
     ]
 
 
-def _script(remote: Remote) -> str:
-    """A job as it would be submitted, that does nothing."""
+def expected_start(remote: Remote) -> str:
+    """When Slurm would start a job as the profile asks for it, in Slurm's words; nothing is submitted.
+
+    Raises
+    ------
+    EnvironmentFailure
+        It takes no such job.
+    """
     resources = Resources.model_validate(remote.profile.model_dump())
-    return job_script("check", resources, folder=remote.profile.root, command="true")
+    script = job_script("check", resources, folder=remote.profile.root, command="true")
+    return _answer(remote, ("bash", "-c", ASK_SLURM, "bash", script), prepared=True)
 
 
 def _environment(remote: Remote) -> str:

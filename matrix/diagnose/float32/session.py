@@ -99,7 +99,7 @@ def _change(value: float | None, exact: float | None) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="probe-float32", description=DESCRIPTION, allow_abbrev=False)
     add = parser.add_argument
-    add("pipeline", nargs="*", metavar="PIPELINE", help="e.g. imaging-delaunay; all six without it")
+    add("pipeline", nargs="*", metavar="PIPELINE", help="e.g. imaging-delaunay, or all")
     add("--lanes", type=int, default=3, help="lanes of the batch (default 3)")
     add("--repeats", type=int, default=3, help="timed calls per program, at least (default 3)")
     add(

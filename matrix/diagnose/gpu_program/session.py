@@ -100,7 +100,7 @@ def _launches(level: Level) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gpu-program", description=DESCRIPTION, allow_abbrev=False)
     add = parser.add_argument
-    add("pipeline", nargs="*", metavar="PIPELINE", help="e.g. imaging-delaunay; all six without it")
+    add("pipeline", nargs="*", metavar="PIPELINE", help="e.g. imaging-delaunay, or all")
     add("--side", choices=("baseline", "candidate", "both"), default="baseline")
     add("--target", choices=TARGETS, default="A100", help="which GPU (default A100)")
     add("--lanes", type=int, default=3, help="of the batch (default 3)")

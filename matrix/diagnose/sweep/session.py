@@ -110,7 +110,7 @@ def _short(number: float | None) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sweep", description=DESCRIPTION, allow_abbrev=False)
     add = parser.add_argument
-    add("pipeline", nargs="*", metavar="PIPELINE", help="e.g. interferometer-delaunay; all six without it")
+    add("pipeline", nargs="*", metavar="PIPELINE", help="e.g. interferometer-delaunay, or all")
     add("--repeats", type=int, default=5, help="timed calls per setting, in turn (default 5)")
     add("--output-dir", type=Path, help="default: a new folder under .matrix/sweeps")
     add_common_options(parser)
