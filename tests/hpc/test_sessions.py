@@ -77,7 +77,7 @@ def session(how: str) -> Session:
     return Session(name=f"bench-{how}", kind="bench", words=(how,))
 
 
-def test_a_session_passes_only_with_what_it_left(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_session_passes_only_with_what_it_left(cluster: Cluster) -> None:
     asked = [session(how) for how in ("good", "bad", "nothing", "long")]
     done = cluster.submit(asked)
     assert done.returncode == 0, done.stderr
