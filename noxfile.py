@@ -130,7 +130,7 @@ def report(session: nox.Session) -> None:
 
 @nox.session
 def hpc(session: nox.Session) -> None:
-    """The matrix on a Slurm cluster: nox -s hpc -- check | push | submit | jobs | wait | pull."""
+    """The matrix on a Slurm cluster: nox -s hpc -- check | install | push | submit | jobs | wait | pull."""
     _hand_over(session, "matrix.commands.hpc", failed="a job did not pass")
 
 

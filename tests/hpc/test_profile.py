@@ -1,5 +1,6 @@
 """`hpc.yaml`: what is wrong is said with file, key and remedy."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,14 @@ def test_our_own_file_is_valid() -> None:
     name, profile = load_profile(REPOSITORY_ROOT / "hpc.yaml", "a100")
     assert name == "a100"
     assert profile.accelerator == "cuda12"
+
+
+def test_the_example_of_a_site_is_valid(tmp_path: Path) -> None:
+    page = (REPOSITORY_ROOT / "docs" / "runners.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    _, profile = load_profile(written(tmp_path, block), "site")
+    assert (profile.time, profile.memory, profile.multiplex) == (90, None, True)
+    assert set(profile.variables) == {"SCRATCH", "HOME"}
 
 
 @pytest.mark.parametrize(

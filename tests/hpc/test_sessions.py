@@ -6,7 +6,6 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pytest
 
