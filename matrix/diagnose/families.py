@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from matrix.checks.inside.check.systems import system_from
+from matrix.checks.inside.systems import system_from
 from matrix.diagnose.systems.stored import System
 
 PRODUCTION_SIZES = (300, 600, 1261)

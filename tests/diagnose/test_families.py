@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from matrix.checks.inside.check.systems import system_from
+from matrix.checks.inside.systems import system_from
 
 from matrix.diagnose.bench.families import pairs, verdict
 from matrix.diagnose.bench.measuring import spread_of

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from matrix.checks.inside.check.systems import system_from
+from matrix.checks.inside.systems import system_from
 from matrix.diagnose.bench import compiling, families
 from matrix.diagnose.bench.contenders import Contender, compiled, others, with_gradient
 from matrix.diagnose.bench.measuring import measure
