@@ -21,7 +21,7 @@ from matrix.catalogue.pipelines import PIPELINES
 from matrix.commands.flow import plan_matrix
 from matrix.commands.matrix import matrix_options
 from matrix.commands.report import report_in_place
-from matrix.execute.sessions import KINDS, Session, read_sessions
+from matrix.execute.sessions import KINDS, Kind, Session, read_sessions
 from matrix.execute.slurm import STATUSES, Resources, Status
 from matrix.execute.slurm_outcomes import Outcome
 from matrix.ground.console import open_console
@@ -232,19 +232,29 @@ def sessions_from(words: Sequence[str], stamp: str) -> list[Session]:
     ]
     if ours:
         raise UsageError(f"{ours[0]}: where what is measured goes, and on what run, is settled over there")
-    # A mistyped option is told now, and not when the job has waited its turn.
-    aside = "--output" if kind.in_stack else "--output-dir"
-    vars(importlib.import_module(kind.module))["_parser"]().parse_args([*rest, f"{aside}=over there"])
-    if not kind.per_pipeline:
-        return [Session(name=f"{name}-{stamp}", kind=name, words=tuple(rest))]
-    pipelines = [word for word in rest if word in PIPELINES]
-    if not pipelines:
-        raise UsageError(f"{name}: name a pipeline or more, each is a job of its own: {', '.join(PIPELINES)}")
     told = [word for word in rest if word not in PIPELINES]
+    pipelines = list(dict.fromkeys(word for word in rest if word in PIPELINES))
+    if kind.per_pipeline and not pipelines:
+        raise UsageError(f"{name}: name a pipeline or more, each is a job of its own: {', '.join(PIPELINES)}")
+    if not kind.per_pipeline:
+        _see_that_it_is_taken(kind, rest)
+        return [Session(name=f"{name}-{stamp}", kind=name, words=tuple(rest))]
+    _see_that_it_is_taken(kind, [pipelines[0], *told])
     return [
         Session(name=f"{name}-{pipeline}-{stamp}", kind=name, words=(pipeline, *told))
-        for pipeline in dict.fromkeys(pipelines)
+        for pipeline in pipelines
     ]
+
+
+def _see_that_it_is_taken(kind: Kind, words: Sequence[str]) -> None:
+    """Let the session's own parser tell a mistyped word now, and not when the job has waited its turn."""
+    aside = "--output" if kind.in_stack else "--output-dir"
+    parser = vars(importlib.import_module(kind.module))["_parser"]()
+    taken = parser.parse_args([*words, f"{aside}=over there"])
+    named = getattr(taken, "pipeline", None)
+    unknown = [word for word in named if word not in PIPELINES] if isinstance(named, list) else []
+    if unknown:
+        raise UsageError(f"there is no pipeline {', '.join(unknown)}; choose from: {', '.join(PIPELINES)}")
 
 
 def _say_cost(step: Step, resources: Resources, jobs: int) -> None:

@@ -145,7 +145,10 @@ def test_a_measurement_that_cannot_be_is_refused(words: list[str], says: str) ->
         cli.sessions_from(words, "now")
 
 
-@pytest.mark.parametrize("words", [["probe", "imaging-mge", "--lane=8"], ["probe", "imaging-mg"]])
+@pytest.mark.parametrize(
+    "words",
+    [["probe", "imaging-mge", "--lane=8"], ["probe", "imaging-mge", "imaging-mg"], ["bench", "--sizes=3"]],
+)
 def test_a_mistyped_word_is_told_before_a_job_waits(words: list[str]) -> None:
     with pytest.raises((SystemExit, UsageError)) as raised:
         cli.sessions_from(words, "now")
