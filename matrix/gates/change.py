@@ -176,7 +176,7 @@ def vmap_targets(evidence: ChangeEvidence) -> Verdict:
         return ruled(Outcome.NOT_RUN, f"{plan.scale} scale")
     if len(known) != len(devices):
         unknown = ", ".join(sorted(devices - known.keys()))
-        return ruled(Outcome.NOT_RUN, f"`targets` of the manifest has none for {unknown}")
+        return ruled(Outcome.NOT_RUN, f"no target for {unknown} in the manifest")
     slow = [name for name in targets if numbers[f"{name} candidate ms"] > targets[name].limit]
     if slow:
         return ruled(Outcome.FAIL, f"slower than its target: {listed(slow)}")

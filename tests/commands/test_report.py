@@ -11,13 +11,16 @@ import pytest
 from rich.console import Console
 
 from matrix.checks.run import kept_check
+from matrix.commands.refresh_artifacts import _options, _timed
 from matrix.commands.report import main, report, report_in_place
 from matrix.execute.local import log_tail
-from matrix.gates import CHANGE
+from matrix.gates import CHANGE, Outcome
 from matrix.ground.errors import UsageError
 from matrix.ground.files import write_json
+from matrix.ground.layout import open_layout
 from matrix.records.cell import PrecisionFacts, read_record, write_record
 from matrix.records.check import CheckRecord, Item, write_check
+from matrix.refresh.artifacts.runs import newest_run
 from matrix.run.plan import SIDES, Constant, Plan, PlannedCheck, Side, Tolerances, read_plan
 from tests.factory import CHECKED_OUT, make_plan, make_record
 from tests.gates.test_change import green_checks
@@ -365,3 +368,13 @@ def test_times_without_both_sides_are_refused(tmp_path: Path) -> None:
             there.record_path(cell).unlink()
     with pytest.raises(UsageError, match="both sides of a pipeline with a time target"):
         report(Console(), [here.folder], tmp_path / "root", [there.folder])
+
+
+def test_a_refresh_takes_the_times_of_a_gpu_too(tmp_path: Path) -> None:
+    layout = open_layout(tmp_path / "root")
+    whole_run(layout.runs / "here")
+    there = make_gpu_run(tmp_path / "there")
+    words = ["--root", str(layout.root), "--times-from", str(there.folder)]
+    timed = _timed(newest_run(layout.runs, None), layout, _options(words))
+    outcomes = {verdict.gate: verdict.outcome for verdict in timed.verdicts if verdict.pipeline == CHANGE}
+    assert outcomes == dict.fromkeys(outcomes, Outcome.PASS)
