@@ -267,8 +267,8 @@ def _say_cost(step: Step, resources: Resources, jobs: int) -> None:
     minutes = math.ceil(jobs / resources.parallel) * resources.time
     together = min(jobs, resources.parallel)
     step.console.print(
-        f"asks for    {jobs} job{'s' * (jobs > 1)} of at most {resources.time} min, {together} at a time: at most "
-        f"{jobs * resources.time * amount} {what} minutes, {minutes} min once they start"
+        f"asks for    {jobs} job{'s' * (jobs > 1)} of at most {resources.time} min, {together} at a time: "
+        f"at most {jobs * resources.time * amount} {what} minutes, {minutes} min once they start"
     )
     step.console.print(Text(f"queue       {expected_start(step.remote)}"))
 
