@@ -104,12 +104,13 @@ def _stands(plan: Plan, session: Session, status: Status, answers: dict[str, Tas
     own_log = _text(session_folder(plan, session) / "log.txt")
     failure = read_failure(session_folder(plan, session))
     ruling = rule(answer, fault, failure, job_log)
+    well = "COMPLETED, exit 0, and what it left is as it was left"
     around = ruling.outcome is Outcome.FAILED and failure is None
     tail = job_log if around else own_log or job_log
     return status.model_copy(
         update={
             "outcome": ruling.outcome,
-            "reason": ruling.reason,
+            "reason": well if ruling.outcome is Outcome.PASSED else ruling.reason,
             "elapsed": getattr(answer, "elapsed", ""),
             "limit_end": getattr(answer, "limit_end", ""),
             "tail": "\n".join(tail.splitlines()[-TAIL_LINES:]) or "(no log)",
