@@ -133,7 +133,7 @@ def report(session: nox.Session) -> None:
 
 @nox.session(tags=["machines"])
 def hpc(session: nox.Session) -> None:
-    """The matrix on a Slurm cluster: nox -s hpc -- check | push | submit | jobs | wait | pull."""
+    """The matrix on a Slurm cluster: nox -s hpc -- check | install | push | submit | jobs | wait | pull."""
     _hand_over(session, "matrix.commands.hpc", failed="a job did not pass")
 
 

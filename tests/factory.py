@@ -35,9 +35,12 @@ from matrix.records.pair import (
     Round,
     TimedProcess,
 )
-from matrix.run.plan import CheckedOut, Constant, Plan, PlannedCell, PlannedEnvironment, Tolerances
+from matrix.run.plan import CheckedOut, Constant, Plan, PlannedCell, PlannedEnvironment, Target, Tolerances
 
 EVIDENCE = 24746.105672366088
+CHECKED_OUT = CheckedOut(
+    name="PyAutoArray", role="library", purpose="baseline", ref="main", commit="0" * 40, dirty=False
+)
 LANES = (EVIDENCE, 24719.301877123456, 24688.772301987654)
 NORMS = ((50.0, 7.0), (51.0, 7.1), (52.0, 7.2))
 # Of the linear system's K unknowns as many as production has.
@@ -168,16 +171,7 @@ def make_plan(folder: Path, pipelines: tuple[str, ...] = ("imaging-pixelization"
         "scale": "production",
         "precision": "fp64",
         "accelerator": "cpu",
-        "checkouts": (
-            CheckedOut(
-                name="PyAutoArray",
-                role="library",
-                purpose="baseline",
-                ref="main",
-                commit="0" * 40,
-                dirty=False,
-            ),
-        ),
+        "checkouts": (CHECKED_OUT,),
         "solver_tree": "0",
         "code": "0",
         "environments": {
@@ -189,6 +183,12 @@ def make_plan(folder: Path, pipelines: tuple[str, ...] = ("imaging-pixelization"
             for pipeline in pipelines
         },
         "tolerances": Tolerances(evidence=1e-4, parity=1e-6),
+        "targets": {
+            "A100": {
+                "imaging-delaunay": Target(limit=200.0, headline=100.0),
+                "imaging-pixelization": Target(limit=25.0),
+            }
+        },
         "residual_dependencies": (),
         "cells": tuple(
             PlannedCell(

@@ -313,17 +313,30 @@ def test_same_verdicts_come_back_from_a_slurm_cluster_over_ssh(
                 )
 
             assert (checked := hpc("check")).returncode == 0, checked.stdout
+            shown = hpc("install", "--print", "--release", "2026.7.9.1")
+            assert "-m venv" in shown.stdout, shown.stderr
             early = hpc("submit")
             assert early.returncode == 2
             assert "push" in early.stderr
             pushed = hpc("push", *SMOKE, "--only", ONE)
             assert pushed.returncode == 0, pushed.stderr
+            script = hpc("submit", "--dry-run")
+            assert script.returncode == 0, script.stderr
+            assert "#SBATCH --array=0-1%" in script.stdout
             assert (submitted := hpc("submit")).returncode == 0, submitted.stderr
             meddling = hpc("push", *SMOKE, "--only", ONE)
             assert meddling.returncode == 2
             assert "waiting or running" in meddling.stderr
+            measures = hpc(
+                "submit", "probe", ONE, "--scale", "smoke", "--repeats", "1", "--side", "candidate"
+            )
+            assert measures.returncode == 0, measures.stdout + measures.stderr
+            parts = ("--part", "conditions", "--size", "20", "--repeats", "1")
+            assert (benched := hpc("submit", "bench", *parts)).returncode == 0, benched.stderr
             assert (waited := hpc("wait")).returncode == 0, waited.stdout
             assert (pulled := hpc("pull")).returncode == 0, pulled.stdout + pulled.stderr
+            assert list(root.glob(f"probes/probe-{ONE}-*/{ONE}/candidate/record.json"))
+            assert list(root.glob("benches/bench-*/bench.json"))
             edited = next((tmp_path / "cluster" / "workspace").rglob("*.fits"))
             edited.write_bytes(b"edited over there")
             assert f"{edited.name} (replaced)" in hpc("push", *SMOKE, "--only", ONE).stdout

@@ -1,6 +1,11 @@
-"""`nox -s hpc -- check | push | submit | jobs | wait | pull`: the matrix on a Slurm cluster."""
+"""`nox -s hpc -- check | install | push | submit | jobs | wait | pull`: the matrix on a Slurm cluster."""
 
 import argparse
+import importlib
+import json
+import math
+import re
+import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,16 +17,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from matrix.catalogue.pipelines import PIPELINES
 from matrix.commands.flow import plan_matrix
 from matrix.commands.matrix import matrix_options
 from matrix.commands.report import report_in_place
+from matrix.execute.sessions import KINDS, Kind, Session, read_sessions
 from matrix.execute.slurm import STATUSES, Resources, Status
 from matrix.execute.slurm_outcomes import Outcome
 from matrix.ground.console import open_console
 from matrix.ground.errors import EnvironmentFailure, NetworkError, UsageError, exit_code_of
 from matrix.ground.layout import REPOSITORY_ROOT, Layout, open_layout
 from matrix.ground.options import add_root
-from matrix.hpc.check import check
+from matrix.hpc.check import check, expected_start
+from matrix.hpc.install import install
 from matrix.hpc.profile import load_profile
 from matrix.hpc.remote import Remote
 from matrix.hpc.ship import (
@@ -35,6 +43,16 @@ from matrix.hpc.ship import (
     ship,
 )
 
+EXPLAINED = """
+check     is everything there? SSH, folder, rsync, Slurm with the real job, both Pythons; changes nothing
+install   make `driver` and `python` over there from the locks (--release R), or --print the commands
+push      plan here, send code, data and both libraries; takes the matrix's options: push fp64 --scale smoke
+submit    the cells that have not passed; or a measurement: submit probe imaging-delaunay --lanes 8
+          (probe, batch, sweep, systems, profile, bench); --dry-run shows the job script
+jobs      how every job stands, with the last line of its log
+wait      until every job has ended
+pull      bring records and logs here, and report
+"""
 NOT_PASSED = 1
 STATES_SECONDS = 300.0
 POLL_SECONDS = (2.0, 60.0)
@@ -51,12 +69,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _step(options: argparse.Namespace, rest: list[str]) -> int:
-    if rest and options.verb != "push":
+    if rest and options.verb not in ("push", "submit"):
         raise UsageError(f"{options.verb} does not know {' '.join(rest)}")
     console = open_console()
     name, profile = load_profile(options.config, options.profile)
-    console.print(f"profile     {name}: {profile.host or 'this machine'}, {profile.root}")
-    return VERBS[options.verb](Step(console, Remote(profile), open_layout(options.root), options, rest))
+    reached = Remote(profile)
+    reached.connect()
+    remote = reached.expanded()
+    console.print(f"profile     {name}: {profile.host or 'this machine'}, {remote.profile.root}")
+    return VERBS[options.verb](Step(console, remote, open_layout(options.root), options, rest))
 
 
 class Step:
@@ -69,7 +90,7 @@ class Step:
         self.remote = remote
         self.layout = layout
         self.options = options
-        self.matrix_words = rest
+        self.words = rest
         self.places = Places(remote.profile.root)
 
     def pushed(self) -> Pushed:
@@ -86,43 +107,72 @@ class Step:
         return found
 
     def slurm(self, verb: str, run: str, *words: str) -> list[Status]:
-        """Let the program on the cluster submit, or say how the jobs stand."""
+        """Let the program on the cluster submit cells, or say how their jobs stand."""
+        return self._statuses(verb, self.told("matrix.execute.slurm", verb, run, *words))
+
+    def sessions(self, verb: str, run: str, *words: str) -> list[Status]:
+        """Let the program on the cluster submit measurements, or say how their jobs stand."""
+        return self._statuses(verb, self.told("matrix.execute.slurm_sessions", verb, run, *words))
+
+    def states(self, run: str) -> list[Status]:
+        """How all jobs stand; cells that nobody submitted are left out where something else was."""
+        cells, sessions = self.slurm("states", run), self.sessions("states", run)
+        submitted = any(status.job is not None for status in cells)
+        return [*(cells if submitted or not sessions else ()), *sessions]
+
+    def told(self, module: str, verb: str, run: str, *words: str) -> str:
+        """What a program of ours on the cluster says, told to do something with a run."""
         done = self.remote.run(
-            [self.remote.profile.driver, "-m", "matrix.execute.slurm", verb, self.places.run(run), *words],
+            [self.remote.profile.driver, "-m", module, verb, self.places.run(run), *words],
             variables={"PYTHONPATH": self.places.code, "PYTHONDONTWRITEBYTECODE": "1"},
             timeout=STATES_SECONDS,
             check=False,
+            prepared=True,
         )
         if done.exit_code == UsageError.exit_code:
-            raise UsageError(done.stderr.strip().removeprefix("error: "))
+            # A module that `setup` loads may say something first.
+            raise UsageError(done.stderr.partition("error: ")[2].strip() or done.stderr.strip())
         if done.exit_code != 0:
             raise EnvironmentFailure(f"{verb} failed on the cluster: {done.stderr.strip()}")
-        for line in done.stdout.splitlines():
+        return done.stdout
+
+    def _statuses(self, verb: str, said: str) -> list[Status]:
+        for line in said.splitlines():
             with suppress(ValidationError):
                 return STATUSES.validate_json(line)
-        raise EnvironmentFailure(f"{verb} on the cluster gave no answer: {done.stdout.strip() or 'nothing'}")
+        raise EnvironmentFailure(f"{verb} on the cluster gave no answer: {said.strip() or 'nothing'}")
 
 
 def _check(step: Step) -> int:
     return check(step.console, step.remote)
 
 
+def _install(step: Step) -> int:
+    """Make both environments over there, or say how."""
+    asked = step.options
+    if asked.release is None:
+        raise UsageError("say which release `python` is to hold: nox -s hpc -- install --release 2026.7.9.1")
+    return install(step.console, step.remote, asked.release, asked.base, printed=asked.print)
+
+
 def _push(step: Step) -> int:
     """Plan here, send what the plan needs, and say which files over there had changed."""
-    options = matrix_options([*step.matrix_words, "--root", str(step.layout.root)])
+    options = matrix_options([*step.words, "--root", str(step.layout.root)])
     if options.pytest_arguments:
         raise UsageError(f"push does not know {' '.join(options.pytest_arguments)}")
     if options.checks and not options.only:
         raise UsageError("jobs run cells, and --check alone selects none: name pipelines with --only too")
     before = read_pushed(step.remote)
     if before is not None:
-        active = [status.cell for status in step.slurm("states", before.run) if status.outcome.active]
+        active = [status.cell for status in step.states(before.run) if status.outcome.active]
         if active:
             raise UsageError(
                 f"jobs of {before.run} are waiting or running ({', '.join(active)}) and would see "
                 "code and data change: wait for them, or scancel them."
             )
     stack = describe_stack(step.remote)
+    for name in stack.trees:
+        step.console.print(Text(f"stack       {stack.said(name)}"))
     plan = plan_matrix(step.console, options)
     there = relocated(plan, step.remote.profile, stack, step.layout)
     for file in ship(step.remote, plan, there):
@@ -134,20 +184,98 @@ def _push(step: Step) -> int:
 
 
 def _submit(step: Step) -> int:
-    """Submit what has not passed, unless the code here is another than was pushed."""
+    """Submit what has not passed, or what is to be measured, if the code here is what was pushed."""
     pushed = step.pushed()
     if pushed.code != pushed_code():
         raise UsageError(
             f"the code in {REPOSITORY_ROOT} was changed since it was pushed: nox -s hpc -- push first"
         )
     resources = Resources.model_validate(step.remote.profile.model_dump())
-    _show(step, step.slurm("submit", pushed.run, "--resources", resources.model_dump_json()))
+    asked = ("--resources", resources.model_dump_json())
+    if step.words:
+        sessions = sessions_from(step.words, time.strftime("%Y%m%d-%H%M%S"))
+        _say_cost(step, resources, len(sessions))
+        if step.options.dry_run:
+            for session in sessions:
+                step.console.print(Text(f"would be    {session.kind} {shlex.join(session.words)}"))
+            return 0
+        told = json.dumps([session.model_dump() for session in sessions])
+        _show(step, step.sessions("submit", pushed.run, *asked, "--sessions", told))
+        return 0
+    open_cells = [
+        status for status in step.slurm("states", pushed.run) if status.outcome is not Outcome.PASSED
+    ]
+    _say_cost(step, resources, len(open_cells))
+    if step.options.dry_run:
+        step.console.print(Text(step.told("matrix.execute.slurm", "script", pushed.run, *asked)))
+        return 0
+    _show(step, step.slurm("submit", pushed.run, *asked))
     return 0
+
+
+def sessions_from(words: Sequence[str], stamp: str) -> list[Session]:
+    """What is to be measured, a session per pipeline: `probe imaging-mge --lanes 8`.
+
+    Raises
+    ------
+    UsageError
+        There is no such measurement, no pipeline is named, or a word is ours to say.
+    """
+    name, *rest = words
+    if name not in KINDS:
+        raise UsageError(
+            f"submit does not know {name}. It takes nothing (the cells), or: {', '.join(KINDS)}."
+        )
+    kind = KINDS[name]
+    ours = [
+        word for word in rest if word.partition("=")[0] in ("--output-dir", "--output", "--root", "--run")
+    ]
+    if ours:
+        raise UsageError(f"{ours[0]}: where what is measured goes, and on what run, is settled over there")
+    told = [word for word in rest if word not in PIPELINES]
+    pipelines = list(dict.fromkeys(word for word in rest if word in PIPELINES))
+    if kind.per_pipeline and not pipelines:
+        raise UsageError(f"{name}: name a pipeline or more, each is a job of its own: {', '.join(PIPELINES)}")
+    if not kind.per_pipeline:
+        _see_that_it_is_taken(kind, rest)
+        return [Session(name=f"{name}-{stamp}", kind=name, words=tuple(rest))]
+    _see_that_it_is_taken(kind, [pipelines[0], *told])
+    return [
+        Session(name=f"{name}-{pipeline}-{stamp}", kind=name, words=(pipeline, *told))
+        for pipeline in pipelines
+    ]
+
+
+def _see_that_it_is_taken(kind: Kind, words: Sequence[str]) -> None:
+    """Let the session's own parser tell a mistyped word now, and not when the job has waited its turn."""
+    aside = "--output" if kind.in_stack else "--output-dir"
+    parser = vars(importlib.import_module(kind.module))["_parser"]()
+    taken = parser.parse_args([*words, f"{aside}=over there"])
+    named = getattr(taken, "pipeline", None)
+    unknown = [word for word in named if word not in PIPELINES] if isinstance(named, list) else []
+    if unknown:
+        raise UsageError(f"there is no pipeline {', '.join(unknown)}; choose from: {', '.join(PIPELINES)}")
+
+
+def _say_cost(step: Step, resources: Resources, jobs: int) -> None:
+    """Say what is asked for at most, and when Slurm would start it."""
+    if not jobs:
+        return
+    gpus = re.search(r"gpu(?::[^:,]+)?:(\d+)|gpu", resources.gres or "")
+    each = int((gpus[1] if gpus else None) or 1)
+    what, amount = ("GPU", each) if gpus else ("core", resources.cpus)
+    minutes = math.ceil(jobs / resources.parallel) * resources.time
+    together = min(jobs, resources.parallel)
+    step.console.print(
+        f"asks for    {jobs} job{'s' * (jobs > 1)} of at most {resources.time} min, {together} at a time: "
+        f"at most {jobs * resources.time * amount} {what} minutes, {minutes} min once they start"
+    )
+    step.console.print(Text(f"queue       {expected_start(step.remote)}"))
 
 
 def _jobs(step: Step) -> int:
     """Say how every job stands, with the last lines of those that failed."""
-    statuses = step.slurm("states", step.pushed().run)
+    statuses = step.states(step.pushed().run)
     _show(step, statuses)
     _explain(step, statuses)
     return 0
@@ -177,7 +305,7 @@ def _wait(step: Step) -> int:
 def _asked(step: Step, run: str, seen: Mapping[str, Status]) -> list[Status]:
     """How the jobs stand; while a connection that worked before is lost, the open ones are unreachable."""
     try:
-        return step.slurm("states", run)
+        return step.states(run)
     except NetworkError as error:
         if not seen:
             raise
@@ -191,9 +319,18 @@ def _asked(step: Step, run: str, seen: Mapping[str, Status]) -> list[Status]:
 def _pull(step: Step) -> int:
     """Bring records and logs here, and report them like any run."""
     run = step.pushed().run
-    statuses = step.slurm("states", run)
-    step.remote.fetch(step.places.run(run), step.layout.runs / run, RUN_EXCLUDED)
-    code = report_in_place(step.console, step.layout.runs / run)
+    statuses = step.states(run)
+    here = step.layout.runs / run
+    step.remote.fetch(step.places.run(run), here, RUN_EXCLUDED)
+    sessions = read_sessions(here)
+    for session in sessions:
+        there, target = session.output(Path(step.places.root)), session.output(step.layout.root)
+        if step.remote.run(["test", "-d", there], check=False).exit_code == 0:
+            step.remote.fetch(str(there), target, RUN_EXCLUDED)
+            step.console.print(Text(f"fetched     {target}"))
+    names = {session.name for session in sessions}
+    cells = [status for status in statuses if status.cell not in names]
+    code = report_in_place(step.console, here) if cells else 0
     return _judge(step, statuses) or code
 
 
@@ -244,6 +381,7 @@ def _explain(step: Step, statuses: Sequence[Status]) -> None:
 
 VERBS: dict[str, Callable[[Step], int]] = {
     "check": _check,
+    "install": _install,
     "push": _push,
     "submit": _submit,
     "jobs": _jobs,
@@ -253,12 +391,26 @@ VERBS: dict[str, Callable[[Step], int]] = {
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="hpc", description=__doc__, allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog="hpc",
+        description=__doc__,
+        epilog=EXPLAINED,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
-    add("verb", choices=tuple(VERBS), help="push takes the matrix's own options too: push fp64 --scale smoke")
+    add("verb", choices=tuple(VERBS), metavar="VERB", help="see below")
     add("--config", type=Path, default=REPOSITORY_ROOT / "hpc.yaml", help="default: hpc.yaml")
     add("--profile", help="which profile of it (needed where it has several)")
     add_root(parser)
+    add(
+        "--dry-run",
+        action="store_true",
+        help="submit: show the job script and what it would cost; send nothing",
+    )
+    add("--release", help="install: the release that `python` is to hold")
+    add("--base", default="python3", metavar="PYTHON", help="install: what environments are made with there")
+    add("--print", action="store_true", help="install: print the commands instead")
     add("--patience", type=float, default=300.0, help="wait: seconds of silence before a job counts as lost")
     add("--limit", type=float, default=86400.0, help="wait: seconds in all (default: a day)")
     return parser

@@ -12,6 +12,7 @@ from pathlib import Path
 from matrix.catalogue.pipelines import PIPELINES
 from matrix.commands.flow import carry_out, run_matrix
 from matrix.commands.matrix import matrix_options
+from matrix.commands.report import lenders, merge, take_times
 from matrix.ground.console import open_console
 from matrix.ground.errors import EnvironmentFailure, MatrixError, UsageError, exit_code_of
 from matrix.ground.file_locks import locked
@@ -59,6 +60,7 @@ class RefreshOptions:
     run: str | None
     config_name: str | None
     consolidate_from: tuple[Path, ...]
+    times_from: tuple[Path, ...]
     accepted: Mapping[str, str]
     push: bool
     open_prs: bool
@@ -91,7 +93,7 @@ def refresh(options: RefreshOptions) -> int:
     read_identity(REPOSITORY_ROOT)
     forges = {one.name: open_forge(one.url) for one in manifest.repositories} if options.open_prs else {}
     layout = open_layout(options.root)
-    run = _run(layout, options)
+    run = _timed(_run(layout, options), layout, options)
     if options.open_prs and run.plan.source == SourceKind.EMBEDDED:
         raise UsageError(
             f"run {run.plan.run} is of the embedded stand-ins, whose commits no forge has: run the matrix "
@@ -164,6 +166,16 @@ def _run(layout: Layout, options: RefreshOptions) -> Run:
         print(f"passed over {line}")
     print(f"run         {run.plan.run} ({run.plan.source_meaning})")
     return run
+
+
+def _timed(run: Run, layout: Layout, options: RefreshOptions) -> Run:
+    """The run with the times of another machine, if there are to be any: a run of its own."""
+    if not options.times_from:
+        return run
+    lending = lenders(run.plan, options.times_from)
+    plan = merge([run.plan], layout.runs)
+    print(f"times       of {take_times(plan, lending)}, in run {plan.run}")
+    return newest_run(layout.runs, plan.run)
 
 
 def _run_what_is_missing(layout: Layout, options: RefreshOptions, error: NoRunError) -> int:
@@ -316,6 +328,7 @@ def _options(words: Sequence[str]) -> RefreshOptions:
         run=known.run,
         config_name=name,
         consolidate_from=tuple(known.consolidate_from),
+        times_from=tuple(known.times_from),
         accepted=dict(zip(known.accept_drift, known.because, strict=True)),
         push=known.push,
         open_prs=known.open_prs,
@@ -343,6 +356,14 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="PATH",
         help="records of another machine: a run's folder (repeatable)",
+    )
+    add(
+        "--times-from",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="a run of the same software on a GPU, whose times are judged against its targets (repeatable)",
     )
     add(
         "--accept-drift",

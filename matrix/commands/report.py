@@ -20,10 +20,10 @@ from matrix.ground.layout import open_layout
 from matrix.ground.options import add_root
 from matrix.prepare.planning import run_key
 from matrix.records.arrays import arrays_path
-from matrix.records.cell import SIDES
+from matrix.records.cell import SIDES, Side
 from matrix.report.junit import write_junit
 from matrix.run.kept import kept_check, kept_check_failure, kept_pair, kept_pair_failure, record_fault
-from matrix.run.plan import Plan, PlannedCell, PlannedCheck, plan_path, read_plan
+from matrix.run.plan import ELSEWHERE, Plan, PlannedCell, PlannedCheck, plan_path, read_plan
 
 MERGED = "merged"
 
@@ -40,10 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Merge and report; return the exit code (0 pass, 1 a gate failed, 2 wrong use, 3 unfinished)."""
     options = _parser().parse_args(arguments)
     console = open_console()
-    return exit_code_of(lambda: report(console, options.folders, options.root))
+    return exit_code_of(lambda: report(console, options.folders, options.root, options.times_from))
 
 
-def report(console: Console, folders: Sequence[Path], root: Path) -> int:
+def report(console: Console, folders: Sequence[Path], root: Path, times_from: Sequence[Path] = ()) -> int:
     """Copy the runs in `folders` into one new run under `root` and judge it, on what they were asked for.
 
     Of shards the whole session is expected that they are parts of.
@@ -56,6 +56,8 @@ def report(console: Console, folders: Sequence[Path], root: Path) -> int:
         Run folders, or folders that hold some.
     root
         Our working folder.
+    times_from
+        Folders of runs on another machine, of the same software, whose times are judged.
 
     Returns
     -------
@@ -67,11 +69,51 @@ def report(console: Console, folders: Sequence[Path], root: Path) -> int:
     UsageError
         There is no run, the runs do not belong together, or they have the same cell twice.
     """
-    plans = [read_plan(path) for path in dict.fromkeys(itertools.chain(*map(_run_folders, folders)))]
-    check_together(plans)
+    plans = _plans(folders)
+    lending = lenders(plans[0], times_from) if times_from else []
     plan = merge(plans, open_layout(root).runs)
     console.print(f"merged      {len(plans)} runs into {plan.folder}")
+    if lending:
+        console.print(f"times       of {take_times(plan, lending)}")
     return _judged(console, plan)
+
+
+def lenders(plan: Plan, folders: Sequence[Path]) -> list[Plan]:
+    """The runs in `folders`, of another machine, whose times may stand for those of `plan`.
+
+    Raises
+    ------
+    UsageError
+        There is no such run, it is of other software, or it has no pair of a pipeline that has a target.
+    """
+    plans = _plans(folders)
+    for other in plans:
+        check_together([plan, other], but=OF_A_MACHINE)
+    wanted = dict.fromkeys(name for targets in plan.targets.values() for name in targets)
+    if not any(all(_has(plans, name, side) for side in SIDES) for name in wanted):
+        raise UsageError(
+            f"no run in {', '.join(map(str, folders))} has both sides of a pipeline with a time target "
+            f"({', '.join(wanted) or 'the manifest sets none'})"
+        )
+    return plans
+
+
+def take_times(plan: Plan, plans: Sequence[Plan]) -> str:
+    """Lay what another machine timed, `plans`, beside the run `plan`; return what that run is called."""
+    return merge(plans, plan.timed_elsewhere.parent, plan.timed_elsewhere.name).run
+
+
+def _has(plans: Sequence[Plan], pipeline: str, side: Side) -> bool:
+    return any(
+        record_fault(plan, plan.cell(pipeline, side)) is None for plan in plans if pipeline in plan.pipelines
+    )
+
+
+def _plans(folders: Sequence[Path]) -> list[Plan]:
+    """The runs in some folders, which belong together."""
+    plans = [read_plan(path) for path in dict.fromkeys(itertools.chain(*map(_run_folders, folders)))]
+    check_together(plans)
+    return plans
 
 
 def report_in_place(console: Console, folder: Path) -> int:
@@ -80,10 +122,10 @@ def report_in_place(console: Console, folder: Path) -> int:
     return _judged(console, plan)
 
 
-def merge(plans: Sequence[Plan], runs: Path) -> Plan:
+def merge(plans: Sequence[Plan], runs: Path, name: str | None = None) -> Plan:
     """Copy the cells of `plans`, which belong together, into one new run in `runs`, and return its plan.
 
-    The same runs give the same folder, made anew.
+    The same runs give the same folder, made anew; `name` is what it is called, if not after them.
 
     Raises
     ------
@@ -99,10 +141,11 @@ def merge(plans: Sequence[Plan], runs: Path) -> Plan:
     newest = max(plans, key=lambda plan: plan.created)
     key = run_key(cells)
     stamp = newest.created[:19].replace("-", "").replace(":", "").replace("T", "-")
-    folder = runs / f"{stamp}-{newest.precision}-{key[:6]}-{MERGED}"
+    run = f"{stamp}-{newest.precision}-{key[:6]}-{MERGED}" if len(plans) > 1 or name is None else newest.run
+    folder = runs / (name or run)
     merged = plans[0].model_copy(
         update={
-            "run": folder.name,
+            "run": run,
             "key": key,
             "folder": folder,
             "created": newest.created,
@@ -131,8 +174,12 @@ def merge(plans: Sequence[Plan], runs: Path) -> Plan:
     return merged
 
 
-def check_together(plans: Sequence[Plan]) -> None:
-    """See that the runs were planned from the same software, data and settings.
+# In what a run that lends its times may differ: where it was made, and what is checked there.
+OF_A_MACHINE = ("accelerator", "source", "cells", "checks")
+
+
+def check_together(plans: Sequence[Plan], but: Sequence[str] = ()) -> None:
+    """See that the runs were planned from the same software, data and settings, `but` for some facts.
 
     Raises
     ------
@@ -146,7 +193,7 @@ def check_together(plans: Sequence[Plan]) -> None:
         f"  {name}: {mine!r} in {first.folder}, {theirs!r} in {other.folder}"
         for other in others
         for (name, mine), theirs in zip(_facts(first).items(), _facts(other).values(), strict=True)
-        if mine != theirs
+        if mine != theirs and name not in but
     ]
     if differences:
         raise UsageError("these runs do not belong together:\n" + "\n".join(dict.fromkeys(differences)))
@@ -194,6 +241,10 @@ def _facts(plan: Plan) -> Mapping[str, object]:
         "this program": plan.code,
         "commits": commits,
         "tolerances of the manifest": plan.tolerances.model_dump(),
+        "time targets of the manifest": {
+            device: {name: target.model_dump() for name, target in targets.items()}
+            for device, targets in plan.targets.items()
+        },
         "constants": {name: constant.value for name, constant in plan.constants.items()},
         "seed": plan.seed,
         "cells": [cell.name for cell in plan.cells],
@@ -204,7 +255,8 @@ def _facts(plan: Plan) -> Mapping[str, object]:
 def _run_folders(folder: Path) -> Iterator[Path]:
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder")
-    yield from sorted(path.parent.resolve() for path in folder.rglob(plan_path(folder).name))
+    found = (path.parent.resolve() for path in folder.rglob(plan_path(folder).name))
+    yield from sorted(path for path in found if path.name != ELSEWHERE)
 
 
 def _records(plans: Sequence[Plan]) -> dict[str, Found]:
@@ -265,6 +317,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="report", description=__doc__, allow_abbrev=False)
     add = parser.add_argument
     add("folders", nargs="+", type=Path, metavar="DIR", help="a run's folder, or one that holds several")
+    add(
+        "--times-from",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="DIR",
+        help="runs of the same software on a GPU, whose times are judged against its targets",
+    )
     add_root(parser)
     return parser
 

@@ -77,7 +77,7 @@ def cell_command(plan: Plan, cell: PlannedCell) -> list[str]:
         "--seed": plan.seed,
     }
     words = [str(word) for pair in options.items() for word in pair]
-    return [str(plan.environments[cell.side].python), "-m", "matrix.pipelines.cell", *words]
+    return [*plan.environments[cell.side].command, "-m", "matrix.pipelines.cell", *words]
 
 
 def supervise(
@@ -151,6 +151,7 @@ def software(plan: Plan) -> dict[str, object]:
         "source": plan.source,
         "checkouts": [checkout.model_dump() for checkout in plan.checkouts],
         "solver_tree": plan.solver_tree,
+        "stack": dict(plan.stack),
         "threads": plan.threads,
         "settings": {side: dict(environment.settings) for side, environment in plan.environments.items()},
     }

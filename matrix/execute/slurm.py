@@ -6,11 +6,14 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import submitit
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from submitit.slurm import slurm as engine
 
 from matrix.execute import slurm_job
+from matrix.execute.slurm_options import split_option
 from matrix.execute.slurm_outcomes import Outcome, Ruling, rule
 from matrix.execute.slurm_states import ask
 from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
@@ -35,12 +38,16 @@ class Resources(BaseModel):
     qos: str | None
     constraint: str | None
     gres: str | None
+    reservation: str | None = None
+    mail_user: str | None = None
+    sbatch: tuple[str, ...] = ()
     time: int
-    memory: float
+    memory: float | None
     cpus: int
     parallel: int
     requeue: bool
     setup: tuple[str, ...]
+    tmpdir: str | None = None
 
 
 class Status(BaseModel):
@@ -68,6 +75,9 @@ def _run(options: argparse.Namespace) -> int:
     plan = read_plan(options.folder)
     # A partition exported in a shell would beat the profile's, and an allocation's variables its resources.
     with without("SLURM_", "SBATCH_", "SRUN_", "SALLOC_"):
+        if options.verb == "script":
+            print(script(plan, Resources.model_validate_json(options.resources)))
+            return 0
         if options.verb == "submit":
             submit(plan, Resources.model_validate_json(options.resources))
         answer = STATUSES.dump_json(states(plan)).decode()
@@ -93,7 +103,7 @@ def submit(plan: Plan, resources: Resources) -> None:
     if active:
         raise UsageError(f"still waiting or running: {', '.join(active)}. Wait for them, or scancel them.")
     passed = {status.cell for status in before if status.outcome is Outcome.PASSED}
-    asked = parameters(plan, resources)
+    asked = parameters(plan.run, resources)
     cells = {cell.name: cell.name for cell in selected(plan) if cell.name not in passed}
     jobs = _submitted(plan, slurm_job.run, cells, asked, resources.cpus)
     pairs = {unit_name(pair): pair.pipeline for pair in selected_pairs(plan) if unit_name(pair) not in passed}
@@ -128,44 +138,69 @@ def for_pairs(asked: dict[str, object], resources: Resources, after: Sequence[st
     assert isinstance(additional, dict)
     arrays = sorted({job.partition("_")[0] for job in after})
     awaited = {"dependency": ":".join(("afterany", *arrays))} if arrays else {}
+    memory = {} if resources.memory is None else {"mem": f"{round(2 * resources.memory * 1024)}M"}
     return {
         **asked,
-        "mem": f"{round(2 * resources.memory * 1024)}M",
+        **memory,
         "array_parallelism": 1,
         "additional_parameters": {**additional, **awaited},
     }
 
 
-def parameters(plan: Plan, resources: Resources) -> dict[str, object]:
+def script(plan: Plan, resources: Resources) -> str:
+    """The job script that `submit` would send now."""
+    passed = {status.cell for status in states(plan) if status.outcome is Outcome.PASSED}
+    tasks = sum(cell.name not in passed for cell in selected(plan))
+    if not tasks:
+        return "# Every cell has passed: nothing would be submitted."
+    folder = plan.folder / "slurm"
+    command = f"{shlex.quote(sys.executable)} -u -m submitit.core._submit {shlex.quote(str(folder))}"
+    return job_script(plan.run, resources, str(folder), command, tasks)
+
+
+def parameters(name: str, resources: Resources) -> dict[str, Any]:
     """The job script's parameters: nothing of the submitting shell's environment gets into the job."""
-    environment = {
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
-        "HOME": str(Path.home()),
-        "PYTHONPATH": str(REPOSITORY_ROOT),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "JAX_ENABLE_X64": "True",
-    }
+    path = "/usr/local/bin:/usr/bin:/bin"
     srun = shutil.which("srun")
-    if srun is not None:
-        environment["PATH"] = f"{Path(srun).parent}:{environment['PATH']}"
-    asked = {"partition": resources.partition, "account": resources.account, "qos": resources.qos}
-    asked |= {"constraint": resources.constraint, "gres": resources.gres}
+    before = {"PATH": path if srun is None else f"{Path(srun).parent}:{path}", "HOME": str(Path.home())}
+    # After `setup`, which may name packages of the cells: they are not for our own program.
+    after = {"PYTHONPATH": str(REPOSITORY_ROOT), "PYTHONDONTWRITEBYTECODE": "1", "JAX_ENABLE_X64": "True"}
+    asked = {
+        "partition": resources.partition,
+        "account": resources.account,
+        "qos": resources.qos,
+        "constraint": resources.constraint,
+        "gres": resources.gres,
+        "mem": None if resources.memory is None else f"{round(resources.memory * 1024)}M",
+        "mail_user": resources.mail_user,
+        "mail_type": None if resources.mail_user is None else "END,FAIL",
+    }
+    more = dict(map(split_option, resources.sbatch))
+    if resources.reservation is not None:
+        more["reservation"] = resources.reservation
     return {
         **{name: value for name, value in asked.items() if value is not None},
-        "job_name": f"nnls-{plan.run}",
+        "job_name": f"nnls-{name}",
+        # The engine's own would be refused where a site keeps a list of them.
+        "wckey": None,
         "time": resources.time,
-        "mem": f"{round(resources.memory * 1024)}M",
         "cpus_per_task": resources.cpus,
         "array_parallelism": resources.parallel,
         "signal_delay_s": SIGNAL_SECONDS,
         "stderr_to_stdout": True,
-        "additional_parameters": {"export": "NIL", "requeue" if resources.requeue else "no-requeue": True},
+        "additional_parameters": {
+            **more,
+            "export": "NIL",
+            "requeue" if resources.requeue else "no-requeue": True,
+        },
         "setup": [
             "set -euo pipefail",
             # Slurm hands the job's --export on to srun, which must pass on what is exported here.
             "unset SLURM_EXPORT_ENV",
-            *(f"export {name}={shlex.quote(value)}" for name, value in environment.items()),
+            *_exported(before),
             *resources.setup,
+            *_exported(after),
+            *_temporary(resources.tmpdir),
         ],
     }
 
@@ -180,6 +215,21 @@ def selected_pairs(plan: Plan) -> list[PlannedPair]:
     return [pair for pair in plan.pairs if pair.pipeline in plan.selected]
 
 
+def job_script(name: str, resources: Resources, folder: str, command: str, tasks: int = 1) -> str:
+    """The script of an array of jobs as the engine sends it."""
+    asked = parameters(name, resources)
+    return engine._make_sbatch_string(command=command, folder=folder, map_count=tasks, **asked)
+
+
+def _exported(variables: Mapping[str, str]) -> list[str]:
+    return [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+
+
+def _temporary(folder: str | None) -> list[str]:
+    """Caches go to the node's own disk; the text has been seen to hold nothing but names and variables."""
+    return [] if folder is None else [f'export TMPDIR="{folder}"', 'mkdir -p "$TMPDIR"']
+
+
 def selected(plan: Plan) -> list[PlannedCell]:
     """The cells this run was asked for."""
     return [cell for cell in plan.cells if cell.pipeline in plan.selected]
@@ -189,7 +239,7 @@ def states(plan: Plan) -> list[Status]:
     """How every selected cell and pair stands; what has ended is written down."""
     kept = _read(plan)
     open_jobs = {
-        status.job for status in kept.values() if status.job is not None and not _settled(status.outcome)
+        status.job for status in kept.values() if status.job is not None and not status.outcome.settled
     }
     answers = ask(open_jobs)
     found = []
@@ -240,10 +290,6 @@ def _folder(plan: Plan, unit: PlannedCell | PlannedPair) -> Path:
     return plan.cell_folder(unit) if isinstance(unit, PlannedCell) else plan.pair_folder(unit)
 
 
-def _settled(outcome: Outcome) -> bool:
-    return outcome.broken or outcome in (Outcome.PASSED, Outcome.ACCOUNTING_OFF)
-
-
 def _tail(log: str) -> str:
     return "\n".join(log.splitlines()[-TAIL_LINES:]) or "(no log)"
 
@@ -283,7 +329,7 @@ def _write(plan: Plan, statuses: Mapping[str, Status]) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m matrix.execute.slurm", description=__doc__)
-    parser.add_argument("verb", choices=("submit", "states"))
+    parser.add_argument("verb", choices=("submit", "script", "states"))
     parser.add_argument("folder", type=Path, help="the run's folder")
     parser.add_argument("--resources", help="what to ask for, as JSON")
     return parser

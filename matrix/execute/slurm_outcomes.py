@@ -37,6 +37,11 @@ class Outcome(enum.StrEnum):
         return self in (Outcome.UNKNOWN_JOB, Outcome.UNREACHABLE)
 
     @property
+    def settled(self) -> bool:
+        """Whether asking again would tell nothing new."""
+        return self.broken or self in (Outcome.PASSED, Outcome.ACCOUNTING_OFF)
+
+    @property
     def broken(self) -> bool:
         """Whether the job has ended, for all anybody knows, and not well."""
         open_or_unseen = (Outcome.NOT_SUBMITTED, Outcome.ACCOUNTING_OFF)

@@ -3,6 +3,7 @@
 from matrix.gates.change import (
     CHANGE_GATES,
     ChangeEvidence,
+    TimedElsewhere,
     change_gate_name,
     judge_change,
     judge_change_gate,
@@ -31,6 +32,7 @@ __all__ = [
     "Blame",
     "ChangeEvidence",
     "Outcome",
+    "TimedElsewhere",
     "Verdict",
     "apply",
     "change_gate_name",

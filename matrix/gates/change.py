@@ -12,12 +12,7 @@ from matrix.gates.verdict import CHANGE, Blame, Outcome, Verdict, listed
 from matrix.records.cell import REPLACED, SIDES, Record, Side
 from matrix.records.check import CheckRecord, Item
 from matrix.records.pair import BATCH, PairRecord
-from matrix.run.plan import Plan
-
-# Milliseconds per call of the batched likelihood on an A100-class GPU, by pipeline; and what is hoped for.
-VMAP_TARGETS_MS = {"imaging-delaunay": 200.0, "imaging-pixelization": 25.0}
-HEADLINE_MS = {"imaging-delaunay": 100.0}
-A100_CLASS = ("A100", "H100", "H200", "B100", "B200")
+from matrix.run.plan import Plan, Target
 
 EPSILON = 2.0**-52
 # Two right answers differ by about the condition number times the rounding of the system.
@@ -41,6 +36,16 @@ RELAXED_BY_HAND = 1e-6
 
 
 @dataclass(frozen=True)
+class TimedElsewhere:
+    """A run of another machine, of the same software: its records and pairs, and what is red there."""
+
+    run: str
+    records: Mapping[str, Record]
+    faults: Sequence[str]
+    pairs: Mapping[str, PairRecord] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ChangeEvidence:
     """What the gates of the change look at.
 
@@ -54,6 +59,8 @@ class ChangeEvidence:
         Both sides timed in turn, by the pipeline's name.
     checks, failures
         Records of checks, and reasons of checks without one, by the check's name on its side.
+    elsewhere
+        The run of another machine that the times are taken from; None where they are this one's own.
     """
 
     plan: Plan
@@ -62,6 +69,7 @@ class ChangeEvidence:
     records: Mapping[str, Record] = field(default_factory=dict)
     verdicts: Sequence[Verdict] = ()
     pairs: Mapping[str, PairRecord] = field(default_factory=dict)
+    elsewhere: TimedElsewhere | None = None
 
     def items(self, check: str, side: Side) -> dict[str, Item] | None:
         """The items of a check by name; None where there is no record."""
@@ -136,46 +144,75 @@ def constants(evidence: ChangeEvidence) -> Verdict:
 
 
 def vmap_targets(evidence: ChangeEvidence) -> Verdict:
-    """Gate 2: time per call of the batched likelihood, on an A100-class GPU at production scale.
+    """Gate 2: time per call of the batched likelihood, on a device that has targets, at production scale.
 
     Exists for a change that is right and too slow to be of use.
     """
+    plan, elsewhere = evidence.plan, evidence.elsewhere
+    records = evidence.records if elsewhere is None else elsewhere.records
+    wanted = dict.fromkeys(pipeline for targets in plan.targets.values() for pipeline in targets)
+    timed = evidence.pairs if elsewhere is None else elsewhere.pairs
+    pairs = {name: found for name in wanted if (found := _pair(records, plan, name)) is not None}
+    devices = {record.provenance.device_kind for pair in pairs.values() for record in pair}
+    known = {device: name for device in devices if (name := _class_of(device, plan)) is not None}
+    targets = {name: target for each in known.values() for name, target in plan.targets[each].items()}
     numbers: dict[str, float] = {}
-    said, slow, missing = [], [], []
-    devices = set()
-    for pipeline, target in VMAP_TARGETS_MS.items():
-        sides = [evidence.records.get(f"{pipeline}-{evidence.plan.precision}-{side}") for side in SIDES]
-        baseline, candidate = sides
-        if baseline is None or candidate is None:
-            missing.append(pipeline)
-            continue
+    said = []
+    for name, (baseline, candidate) in pairs.items():
         before, after = (record.timings.vmap_lane_s * 1e3 for record in (baseline, candidate))
-        numbers |= {f"{pipeline} target ms": target, f"{pipeline} baseline ms": before}
-        numbers |= {f"{pipeline} candidate ms": after}
-        pair = evidence.pairs.get(pipeline)
-        ratio = pair.finding(BATCH) if pair is not None else "not timed in turn"
+        numbers |= {f"{name} {what} ms": ms for what, ms in _limits(targets.get(name)).items()}
+        numbers |= {f"{name} baseline ms": before, f"{name} candidate ms": after}
+        limits = ", ".join(f"{what} {ms:.0f}" for what, ms in _limits(targets.get(name)).items())
+        ratio = timed[name].finding(BATCH) if name in timed else "not timed in turn"
         said.append(
-            f"{pipeline} {after:.1f} ms (target {target:.0f}{_headline(pipeline)}), "
-            f"baseline {before:.1f} ms, {ratio}"
+            f"{name} {after:.1f} ms{f' ({limits})' if limits else ''}, baseline {before:.1f} ms, {ratio}, "
+            f"on {candidate.provenance.device_kind}"
         )
-        devices.add(candidate.provenance.device_kind)
-        if not after <= target:
-            slow.append(pipeline)
-    measured = "; ".join(said)
-    if missing:
-        return _verdict("2", Outcome.NOT_RUN, f"no records of {listed(missing)}. {measured}".strip(), numbers)
-    if evidence.plan.scale != "production":
-        return _verdict("2", Outcome.NOT_RUN, f"{evidence.plan.scale} scale: {measured}", numbers)
-    if not all(any(name in device for name in A100_CLASS) for device in devices):
-        where = ", ".join(sorted(devices))
-        return _verdict("2", Outcome.NOT_RUN, f"no A100-class GPU ({where}): {measured}", numbers)
+    where = [] if elsewhere is None else [f"timed by run {elsewhere.run}"]
+    measured = "; ".join(said + where)
+
+    def ruled(outcome: Outcome, words: str) -> Verdict:
+        return _verdict("2", outcome, f"{words}{'. ' if words and measured else ''}{measured}", numbers)
+
+    if elsewhere is not None and elsewhere.faults:
+        return ruled(Outcome.FAIL, f"where it was timed, {listed(elsewhere.faults)}")
+    apart = [name for name, pair in pairs.items() if len(set(map(_machine, pair))) > 1]
+    if apart:
+        return ruled(Outcome.NOT_RUN, f"the two sides were timed on different machines: {listed(apart)}")
+    missing = [name for name in (targets or wanted) if name not in pairs]
+    if missing or not pairs:
+        return ruled(Outcome.NOT_RUN, f"no records of {listed(missing)}" if missing else "no target is set")
+    if plan.scale != "production":
+        return ruled(Outcome.NOT_RUN, f"{plan.scale} scale")
+    if len(known) != len(devices):
+        unknown = ", ".join(sorted(devices - known.keys()))
+        return ruled(Outcome.NOT_RUN, f"no target for {unknown} in the manifest")
+    slow = [name for name in targets if numbers[f"{name} candidate ms"] > targets[name].limit]
     if slow:
-        return _verdict("2", Outcome.FAIL, f"slower than its target: {listed(slow)}. {measured}", numbers)
-    return _verdict("2", Outcome.PASS, measured, numbers)
+        return ruled(Outcome.FAIL, f"slower than its target: {listed(slow)}")
+    return ruled(Outcome.PASS, "")
 
 
-def _headline(pipeline: str) -> str:
-    return f", headline {HEADLINE_MS[pipeline]:.0f}" if pipeline in HEADLINE_MS else ""
+def _pair(records: Mapping[str, Record], plan: Plan, pipeline: str) -> tuple[Record, Record] | None:
+    """Both sides of a pipeline, if both are there."""
+    baseline, candidate = (records.get(f"{pipeline}-{plan.precision}-{side}") for side in SIDES)
+    return None if baseline is None or candidate is None else (baseline, candidate)
+
+
+def _class_of(device: str, plan: Plan) -> str | None:
+    """Which of the classes with targets a device belongs to: one that is a word of its name."""
+    return next((name for name in plan.targets if re.search(rf"\b{re.escape(name)}\b", device)), None)
+
+
+def _limits(target: Target | None) -> dict[str, float]:
+    if target is None:
+        return {}
+    return {"target": target.limit, **({} if target.headline is None else {"headline": target.headline})}
+
+
+def _machine(record: Record) -> tuple[str, str, int]:
+    facts = record.provenance
+    return facts.device_kind, facts.cpu, facts.cores
 
 
 def assertions(evidence: ChangeEvidence) -> Verdict:

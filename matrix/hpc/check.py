@@ -1,18 +1,37 @@
 """`hpc check`: what must be there before anything is pushed, each with its remedy."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from rich.console import Console
 from rich.text import Text
 
+from matrix.execute.slurm import Resources, job_script
 from matrix.ground.errors import EnvironmentFailure, NetworkError
 from matrix.hpc.remote import Remote
+from matrix.hpc.ship import describe_stack
 
-DRIVER_PROBE = "import filelock, psutil, pydantic, submitit, sys; assert sys.version_info >= (3, 11)"
-STACK_PROBE = (
-    "import importlib.metadata as m; print(*(f'{n} {m.version(n)}' for n in ('autolens', 'jax', 'numba')))"
-)
+# Found and not imported: some make folders of their own when they are.
+DRIVER_PROBE = """
+import importlib.util, sys
+needed = "filelock matplotlib numpy psutil pydantic rich ruamel.yaml submitit".split()
+missing = [name for name in needed if importlib.util.find_spec(name) is None]
+raise SystemExit(", ".join(missing) + " missing" if missing or sys.version_info < (3, 11) else 0)
+"""
+NEEDED = ("autolens", "jax", "numba")
 X64_PROBE = "import jax.numpy as n; x = n.zeros(1); print(x.dtype); raise SystemExit(x.dtype != 'float64')"
+# In the nearest folder that is there: what a push makes is made by a push.
+WRITABLE = """
+folder=$1
+until [ -e "$folder" ]; do folder=$(dirname "$folder"); done
+tried=$(mktemp "$folder/.nnls-matrix-XXXXXX") && rm "$tried" && echo "$1"
+"""
+# What a shell there exports for sbatch would beat the script's own lines.
+ASK_SLURM = """
+unset ${!SBATCH_@} ${!SALLOC_@} ${!SRUN_@}
+printf %s "$1" | sbatch --test-only 2>&1
+"""
 QUIET_SHELL = (
     "rsync takes that for an answer. Let the start-up files there (.bashrc, .profile, .bash_logout) print "
     "at a terminal alone: `[ -t 1 ] && echo ...`."
@@ -24,7 +43,7 @@ class Probe:
     """One thing that must work, and what to do where it does not."""
 
     name: str
-    words: tuple[str, ...]
+    asked: Callable[[], str]
     remedy: str
 
 
@@ -32,7 +51,7 @@ def check(console: Console, remote: Remote) -> int:
     """Try everything; return 0, or the exit code of a failing machine."""
     failed = 0
     for probe in _probes(remote):
-        works, said = _tried(remote, probe)
+        works, said = _tried(probe)
         failed += not works
         _show(console, probe.name, works, said, probe.remedy)
     chatter = remote.chatter()
@@ -50,55 +69,92 @@ def _show(console: Console, name: str, works: bool, said: str, remedy: str) -> N
 
 def _probes(remote: Remote) -> list[Probe]:
     profile = remote.profile
-    writable = 'mkdir -p "$1" && touch "$1/.writable" && rm "$1/.writable" && echo "$1"'
-    probes = [
+    ask, prepared = partial(_answer, remote), partial(_answer, remote, prepared=True)
+    return [
         Probe(
             "reached",
-            ("uname", "-sr"),
-            "Make `ssh HOST true` work without a question: key, agent, known host.",
+            partial(ask, ("uname", "-sr")),
+            "Make `ssh HOST true` work without a question: key, agent, known host. Where a second factor is "
+            "asked for: `multiplex: true`.",
         ),
         Probe(
-            "folder", ("sh", "-c", writable, "sh", profile.root), "Correct `root`: it must be yours to write."
+            "folder",
+            partial(ask, ("sh", "-c", WRITABLE, "sh", profile.root)),
+            "Correct `root`: it must be yours to write.",
         ),
-        Probe("rsync", ("sh", "-c", "rsync --version | head -1"), "Load or install rsync on both machines."),
+        Probe(
+            "rsync",
+            partial(ask, ("sh", "-c", "rsync --version | head -1")),
+            "Load or install rsync on both machines.",
+        ),
         Probe(
             "sbatch",
-            ("sbatch", "--version"),
+            partial(prepared, ("sbatch", "--version")),
             "`host` must be a login node of the cluster, with Slurm in PATH.",
         ),
         Probe(
             "controller",
-            ("scontrol", "ping"),
+            partial(prepared, ("scontrol", "ping")),
             "The Slurm controller does not answer: try later, ask the operators.",
         ),
         Probe(
+            "job",
+            partial(expected_start, remote),
+            "Slurm takes no such job: correct what it names in the profile (`sinfo`, `sacctmgr show assoc`).",
+        ),
+        Probe(
             "driver",
-            (profile.driver, "-c", DRIVER_PROBE),
-            "`driver` needs Python 3.11 or newer with `pip install filelock psutil pydantic submitit`.",
+            partial(prepared, (profile.driver, "-c", DRIVER_PROBE)),
+            "`driver` needs Python 3.11 or newer with locks/driver.txt: `nox -s hpc -- install`.",
         ),
         Probe(
             "environment",
-            (profile.python, "-c", STACK_PROBE),
-            "`python` needs `pip install 'autolens[jax]==RELEASE' numba`.",
+            partial(_environment, remote),
+            "`python` needs the release: `nox -s hpc -- install`, or its checkouts on the PYTHONPATH that "
+            "`setup` exports.",
         ),
         Probe(
             "x64",
-            (profile.python, "-c", X64_PROBE),
+            partial(prepared, (*profile.launched, profile.python, "-c", X64_PROBE)),
             "JAX in `python` must start and compute in 64 bit: see what it said.",
         ),
     ]
-    if profile.partition is not None:
-        probe = 'test -n "$(sinfo --noheader --partition="$1")" && echo "$1"'
-        remedy = "There is no such partition: `sinfo` lists them."
-        probes.append(Probe("partition", ("sh", "-c", probe, "sh", profile.partition), remedy))
-    return probes
 
 
-def _tried(remote: Remote, probe: Probe) -> tuple[bool, str]:
+def expected_start(remote: Remote) -> str:
+    """When Slurm would start a job as the profile asks for it, in Slurm's words; nothing is submitted.
+
+    Raises
+    ------
+    EnvironmentFailure
+        It takes no such job.
+    """
+    resources = Resources.model_validate(remote.profile.model_dump())
+    script = job_script("check", resources, folder=remote.profile.root, command="true")
+    return _answer(remote, ("bash", "-c", ASK_SLURM, "bash", script), prepared=True)
+
+
+def _environment(remote: Remote) -> str:
+    stack = describe_stack(remote)
+    said = ", ".join(map(stack.said, NEEDED))
+    if not set(NEEDED) <= stack.packages.keys():
+        raise EnvironmentFailure(said)
+    return said
+
+
+def _answer(remote: Remote, words: Sequence[str], prepared: bool = False) -> str:
+    done = remote.run(words, variables={"JAX_ENABLE_X64": "True"}, prepared=prepared, check=False)
+    if done.exit_code != 0:
+        said = f"{done.stderr}\n{done.stdout}".strip().splitlines()
+        raise EnvironmentFailure("\n".join((f"exit {done.exit_code}", *said[-5:])))
+    lines = done.stdout.strip().splitlines()
+    return lines[-1] if lines else "as it should be"
+
+
+def _tried(probe: Probe) -> tuple[bool, str]:
     try:
-        done = remote.run(probe.words, variables={"JAX_ENABLE_X64": "True"})
+        return True, probe.asked()
     except NetworkError:
         raise
     except EnvironmentFailure as error:
         return False, str(error)
-    return True, done.stdout.strip() or "as it should be"

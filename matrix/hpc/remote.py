@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from matrix.ground.errors import EnvironmentFailure, NetworkError
+from matrix.execute.reservations import machine_folder
+from matrix.ground.errors import EnvironmentFailure, NetworkError, UsageError
 from matrix.ground.process import Completed, run
 from matrix.ground.shell import inherited
 from matrix.hpc.profile import Profile
@@ -18,7 +19,27 @@ _BETWEEN_MARKERS = (
     'printf "</%s %d>" "$0" "$code"; printf "</%s %d>" "$0" "$code" >&2; exit "$code"'
 )
 
+# Runs a command as a job would run it: after the profile's `setup`, a line of which may fail.
+_PREPARED = """set -eEuo pipefail
+trap 'printf "%s\\n" "\\`setup\\` failed with exit $? at: $BASH_COMMAND" >&2' ERR
+{{
+:
+{setup}
+}} >&2
+trap - ERR
+exec "$@"
+"""
+# The values of variables, one a line, each behind a mark of its own: one that is not set has none.
+_VALUES = (
+    'for name; do eval "test -z \\"\\${$name+x}\\" || printf \\"%s=%s\\n\\" $name \\"\\${$name}\\""; done'
+)
+
 CONNECT_SECONDS = 15
+# For a person who has to look up a code, and for a working day.
+LOGIN_SECONDS = 180.0
+KEPT_HOURS = 8
+# Names the program that asks; it holds no secret.
+ASKED_BY = ("SSH_ASKPASS",)
 COMMAND_SECONDS = 120.0
 TRANSFER_SECONDS = 3600.0
 SSH_FAILED = 255
@@ -37,8 +58,11 @@ class Remote:
         variables: Mapping[str, str] | None = None,
         timeout: float = COMMAND_SECONDS,
         check: bool = True,
+        prepared: bool = False,
     ) -> Completed:
         """Run a command there, with `variables` added to its environment.
+
+        With `prepared` it runs after the profile's `setup`, as a job does.
 
         Raises
         ------
@@ -49,15 +73,65 @@ class Remote:
         """
         assignments = [f"{name}={value}" for name, value in (variables or {}).items()]
         command = ["env", *assignments, *map(str, words)]
+        if prepared and self.profile.setup:
+            script = _PREPARED.format(setup="\n".join(self.profile.setup))
+            command = ["bash", "-c", script, "bash", *command]
         if self.profile.host is None:
-            return run(command, env=inherited(), timeout=timeout, check=check)
-        mark = secrets.token_hex(8)
-        told = shlex.join(["sh", "-c", _BETWEEN_MARKERS, mark, *command])
-        done = self._answer(self._told(told, timeout), mark)
+            done = run(command, env=inherited(), timeout=timeout, check=False)
+        else:
+            mark = secrets.token_hex(8)
+            told = shlex.join(["sh", "-c", _BETWEEN_MARKERS, mark, *command])
+            done = self._answer(self._told(told, timeout), mark)
         if check and done.exit_code != 0:
-            where = f"{shlex.join(command)} on {self.profile.host}"
+            where = f"{_in_short(words)} on {self.profile.host or 'this machine'}"
             raise EnvironmentFailure(f"exit {done.exit_code} from: {where}\n{_tail(done)}")
         return done
+
+    def connect(self) -> None:
+        """Open the connection all others go through, where the profile asks for one; it may ask a person.
+
+        Raises
+        ------
+        NetworkError
+            It could not be opened.
+        """
+        if not self.profile.multiplex or self.profile.host is None:
+            return
+        host = ("--", self.profile.host)
+        if run([*self._ssh, "-O", "check", *host], check=False).exit_code == 0:
+            return
+        master = ("-o", "ControlMaster=yes", "-o", f"ControlPersist={KEPT_HOURS}h", "-fN")
+        asking = [word.replace("BatchMode=yes", "BatchMode=no") for word in self._ssh]
+        self._check_reached(run([*asking, *master, *host], timeout=LOGIN_SECONDS, check=False, keep=ASKED_BY))
+
+    def expanded(self) -> "Remote":
+        """This, with the folders as they are called there.
+
+        Raises
+        ------
+        UsageError
+            A variable of theirs is not set there, or holds no folder.
+        """
+        names = self.profile.variables
+        if not names:
+            return self
+        said = self.run(["sh", "-c", _VALUES, "sh", *names], prepared=True).stdout
+        values = dict(line.partition("=")[::2] for line in said.splitlines() if "=" in line)
+        where = self.profile.host or "this machine"
+        for name in names:
+            if name not in values:
+                raise UsageError(
+                    f"${name} is not set on {where}, where no person logs in: export it in `setup`, or write "
+                    "the folder out."
+                )
+        profile = self.profile.expanded(values)
+        for key in ("root", "driver", "python"):
+            path = getattr(profile, key)
+            if not path.startswith("/") or re.search(r"\s", path) or not path.strip("/"):
+                raise UsageError(
+                    f"{key}: {getattr(self.profile, key)} is {path!r} on {where}: no such folder"
+                )
+        return Remote(profile)
 
     def chatter(self) -> str:
         """What the login shell there prints where it is told to do nothing; rsync takes it for an answer."""
@@ -115,7 +189,8 @@ class Remote:
             f"ConnectTimeout={CONNECT_SECONDS}",
             f"ServerAliveInterval={CONNECT_SECONDS}",
         )
-        return ["ssh", *(word for option in options for word in ("-o", option)), *config]
+        shared = (f"ControlPath={machine_folder()}/%C",) if self.profile.multiplex else ()
+        return ["ssh", *(word for option in (*options, *shared) for word in ("-o", option)), *config]
 
     def _address(self, path: str) -> str:
         return path if self.profile.host is None else f"{self.profile.host}:{path}"
@@ -152,6 +227,12 @@ def _changed(itemized: str) -> list[str]:
         if replaced or flags == "*deleting":
             found.append(f"{name.strip()} ({'replaced' if replaced else 'removed'})")
     return found
+
+
+def _in_short(words: Sequence[str | Path]) -> str:
+    """A command as a person would want to see it: of a program that is a word of it, the first line."""
+    lines = [str(word).strip().splitlines() or [""] for word in words]
+    return " ".join(shlex.quote(first) if not rest else f"{shlex.quote(first)}..." for first, *rest in lines)
 
 
 def _tail(done: Completed) -> str:

@@ -1,5 +1,6 @@
 """What goes to a cluster: our code, the data, each side's library, and a plan with the paths over there."""
 
+import dataclasses
 import json
 import tempfile
 from collections.abc import Mapping
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from matrix.ground.errors import UsageError
+from matrix.ground.errors import EnvironmentFailure, UsageError
 from matrix.ground.hashing import code_hash, digest
 from matrix.ground.layout import REPOSITORY_ROOT, Layout
 from matrix.ground.process import run
@@ -69,12 +70,70 @@ def pushed_code() -> str:
     return code_hash(CODE)
 
 
-def describe_stack(remote: Remote) -> dict[str, object]:
-    """Python and package versions of the profile's stack."""
-    return described(remote.run([remote.profile.python, "-c", DESCRIBE]).stdout, remote.profile.python)
+@dataclass(frozen=True)
+class Stack:
+    """What the profile's Python has.
+
+    Attributes
+    ----------
+    packages
+        Version by name.
+    trees
+        Folder and commit of each package that is a working tree.
+    path
+        Folders that the profile's PYTHONPATH names.
+    """
+
+    python: str
+    packages: Mapping[str, str]
+    trees: Mapping[str, tuple[str, str]]
+    path: tuple[str, ...]
+
+    def said(self, name: str) -> str:
+        """A package with its version, and where it lies if it was not installed."""
+        folder, commit = self.trees.get(name, ("", ""))
+        where = f" ({folder}, {commit})" if folder else ""
+        return f"{name} {self.packages.get(name, 'is not there')}{where}"
 
 
-def relocated(plan: Plan, profile: Profile, stack: Mapping[str, object], layout: Layout) -> Plan:
+def describe_stack(remote: Remote) -> Stack:
+    """Python and packages of the profile's stack, as a job will find them.
+
+    Raises
+    ------
+    EnvironmentFailure
+        It does not start, or does not say.
+    """
+    words = [*remote.profile.launched, remote.profile.python]
+    # What is imported leaves nothing behind.
+    nothing = {"PYTHONDONTWRITEBYTECODE": "1", "MPLCONFIGDIR": "/dev/null"}
+    done = remote.run([*words, "-c", DESCRIBE], variables=nothing, prepared=True)
+    said = described(done.stdout, remote.profile.python)
+    try:
+        found = _Described.model_validate(said)
+    except ValidationError as error:
+        raise EnvironmentFailure(f"{remote.profile.python} does not say what it has, but {said}") from error
+    trees = {name: (folder, _commit(remote, folder)) for name, folder in found.trees.items()}
+    return Stack(found.python, found.packages, trees, found.path)
+
+
+class _Described(BaseModel):
+    python: str
+    packages: dict[str, str]
+    trees: dict[str, str] = {}
+    path: tuple[str, ...] = ()
+
+
+def _commit(remote: Remote, folder: str) -> str:
+    head = remote.run(["git", "-C", folder, "rev-parse", "HEAD"], check=False)
+    if head.exit_code != 0:
+        return "no commit"
+    changes = ("status", "--porcelain", "--untracked-files=no")
+    changed = remote.run(["git", "-C", folder, *changes], check=False).stdout.strip()
+    return f"commit {head.stdout.strip()}" + (", changed since" if changed else "")
+
+
+def relocated(plan: Plan, profile: Profile, stack: Stack, layout: Layout) -> Plan:
     """The plan as the cluster carries it out: paths of there, and keys that know the stack of there.
 
     Raises
@@ -82,22 +141,23 @@ def relocated(plan: Plan, profile: Profile, stack: Mapping[str, object], layout:
     UsageError
         The stack there is of another release.
     """
-    packages = stack["packages"]
-    assert isinstance(packages, dict)
-    if packages.get("autolens") != plan.release:
+    if stack.packages.get("autolens") != plan.release:
         raise UsageError(
-            f"{profile.python} on {profile.host or 'this machine'} holds autolens "
-            f"{packages.get('autolens', 'not at all')}, the plan is for {plan.release}: install that release "
-            "there, or push with --release."
+            f"{profile.python} on {profile.host or 'this machine'}: {stack.said('autolens')}, the plan is "
+            f"for {plan.release}. Install that release there or check it out, or push with --release."
         )
     places = Places(profile.root)
-    facts = json.dumps([profile.host, profile.python, profile.accelerator, stack], sort_keys=True)
+    has = dataclasses.asdict(stack)
+    facts = json.dumps(
+        [profile.host, profile.launch, profile.python, profile.accelerator, has], sort_keys=True
+    )
     environments = {
         side: PlannedEnvironment(
             python=Path(profile.python),
-            pythonpath=(Path(places.library(side)),),
+            pythonpath=(Path(places.library(side)), *map(Path, stack.path)),
             key=digest((environment.key, facts))[:16],
             settings=environment.settings,
+            launch=profile.launched,
         )
         for side, environment in plan.environments.items()
     }
@@ -114,6 +174,7 @@ def relocated(plan: Plan, profile: Profile, stack: Mapping[str, object], layout:
             "folder": Path(places.run(folder.name)),
             "accelerator": profile.accelerator,
             "environments": environments,
+            "stack": {name: commit for name, (_, commit) in stack.trees.items()},
             "workspace": Path(places.workspace),
             "cells": cells,
             "pairs": planned_pairs(cells, seconds),

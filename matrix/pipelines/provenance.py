@@ -2,10 +2,8 @@
 
 import hashlib
 import importlib
-import importlib.metadata
 import os
 import platform
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import autoarray
 import jax
 
 from matrix.catalogue.pipelines import Pipeline
+from matrix.ground.installed import versions
 from matrix.ground.machine import accelerators, cpu_model, numerical_variables, usable_cores
 from matrix.records.cell import Provenance
 
@@ -35,7 +34,7 @@ def provenance_from(
         seed=seed,
         lanes_unit=tuple(tuple(lane) for lane in lanes_unit),
         datasets=_checksums(pipeline, workspace),
-        packages=_versions(),
+        packages=versions(),
         python=platform.python_version(),
         platform=platform.platform(),
         cpu=cpu_model(),
@@ -55,16 +54,6 @@ def provenance_from(
 def _checksums(pipeline: Pipeline, workspace: Path) -> dict[str, str]:
     files = [pipeline.dataset / name for name in pipeline.data_files]
     return {str(file): hashlib.sha256((workspace / file).read_bytes()).hexdigest() for file in files}
-
-
-def _versions() -> dict[str, str]:
-    """Every distribution that this process can import from; of two of one name the first, as in an import."""
-    versions: dict[str, str] = {}
-    for distribution in importlib.metadata.distributions():
-        # What an interrupted installation left behind has no name.
-        if name := distribution.metadata["Name"]:
-            versions.setdefault(re.sub("[-_.]+", "-", name).lower(), distribution.version)
-    return dict(sorted(versions.items()))
 
 
 def _importable(name: str) -> bool:

@@ -13,8 +13,9 @@ from pathlib import Path
 from filelock import FileLock
 
 from matrix.catalogue.releases import newest_known, pythons_for, stack_of
+from matrix.ground import installed
 from matrix.ground.errors import EnvironmentFailure, UsageError
-from matrix.ground.files import write_json, write_text
+from matrix.ground.files import read_text, write_json, write_text
 from matrix.ground.hashing import code_hash, digest, tree_hash
 from matrix.ground.layout import Layout
 from matrix.ground.process import run
@@ -35,14 +36,8 @@ _BLOCKER = (
     f'name="{REPLACED}")\n'
 )
 
-DESCRIBE = """
-import importlib.metadata, json, platform, re
-found = {}
-for one in importlib.metadata.distributions():
-    name = one.metadata["Name"]
-    if name: found.setdefault(re.sub("[-_.]+", "-", name).lower(), one.version)
-print(json.dumps({"python": platform.python_version(), "packages": found}))
-"""
+# Sent as text to Pythons that do not have this program.
+DESCRIBE = read_text(Path(installed.__file__))
 
 
 @dataclass(frozen=True)

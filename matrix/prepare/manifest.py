@@ -15,10 +15,12 @@ from pydantic import (
     Field,
 )
 
+from matrix.catalogue.pipelines import PIPELINES
 from matrix.catalogue.releases import AUTO, order_of
 from matrix.ground.errors import ManifestError, UsageError
 from matrix.ground.suggestions import known_names
 from matrix.ground.yaml_text import load_yaml
+from matrix.run.plan import Target
 
 RELEASE_PLACEHOLDER = "{release}"
 
@@ -131,6 +133,13 @@ class Tolerances(_Model):
     )
 
 
+def _known_pipelines(targets: Mapping[str, Target]) -> Mapping[str, Target]:
+    unknown = [name for name in targets if name not in PIPELINES]
+    if unknown:
+        raise ValueError(f"there is no pipeline {unknown[0]}; known: {', '.join(PIPELINES)}")
+    return targets
+
+
 class Repository(_Model):
     """One repository of the change."""
 
@@ -189,6 +198,12 @@ class Manifest(_Model):
         5.0, strict=True, gt=0.0, le=86400.0, description="seconds the network has to answer, as 5"
     )
     tolerances: Tolerances = Field(Tolerances.model_validate({}), description="mapping with fp64, mp, parity")
+    targets: Mapping[
+        Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$")],
+        Annotated[Mapping[str, Target], AfterValidator(_known_pipelines)],
+    ] = Field(
+        {}, description="mapping of a word of a GPU's name, as A100, to a mapping of pipelines to times in ms"
+    )
     repositories: Annotated[tuple[Repository, ...], AfterValidator(_one_of_each)] = Field(
         description="list of repositories"
     )

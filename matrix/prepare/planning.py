@@ -160,6 +160,7 @@ def make_plan(layout: Layout, prepared: Prepared, options: Options, threads: int
             evidence=manifest.tolerances.mp if mixed else manifest.tolerances.fp64,
             parity=manifest.tolerances.parity,
         ),
+        targets=manifest.targets,
         residual_dependencies=prepared.residual_dependencies,
         cells=cells,
         pairs=planned_pairs(cells, options.pair_seconds),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from matrix.gates import CHANGE, Outcome, Verdict
+from matrix.gates.judging import timed_elsewhere
 from matrix.ground.files import write_text
 from matrix.records.cell import SIDES, Record
 from matrix.report.change import HEADINGS as CHANGE_HEADINGS
@@ -57,7 +58,8 @@ def write_summary(
         _table(CHANGE_HEADINGS, (cells for cells, _ in change_rows(verdicts))),
         *_failed(plan, records, verdicts),
         _folded("Every gate of the pipelines", _gates(_tried(plan, records, verdicts))),
-        _folded("Times and solves", _table(_CELL_HEADINGS, _cell_rows(plan, records))),
+        _folded(f"Times and solves{_devices(records)}", _table(_CELL_HEADINGS, _cell_rows(plan, records))),
+        *_times_elsewhere(plan),
         _folded("Provenance", *_provenance(plan, records)),
     ]
     write_text(plan.folder / "summary.md", "\n\n".join(parts) + "\n")
@@ -89,6 +91,23 @@ def _provenance(plan: Plan, records: Mapping[str, Record]) -> list[str]:
         *(f"Still declared outside the library: {line}" for line in plan.residual_dependencies),
         *_machines(records),
     ]
+
+
+def _times_elsewhere(plan: Plan) -> list[str]:
+    """The times of another machine, in a table of their own: no ratio is of two machines."""
+    found = timed_elsewhere(plan)
+    if found is None:
+        return []
+    rows = _cell_rows(plan.model_copy(update={"folder": plan.timed_elsewhere}), found.records)
+    title = f"Times and solves of run {found.run}{_devices(found.records)}"
+    return [_folded(title, _table(_CELL_HEADINGS, rows))]
+
+
+def _devices(records: Mapping[str, Record]) -> str:
+    """Where records were made, as the end of a heading."""
+    facts = [record.provenance for record in records.values()]
+    devices = dict.fromkeys(f"{each.device_kind} ({each.cpu}, {each.cores} cores)" for each in facts)
+    return f", on {', '.join(devices)}" if devices else ""
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

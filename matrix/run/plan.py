@@ -19,6 +19,7 @@ from matrix.ground.files import LARGEST_DOCUMENT, inside, read_bytes, write_text
 from matrix.ground.settings import said
 from matrix.records.cell import SIDES, Side
 
+ELSEWHERE = "elsewhere"
 # Of what becomes the name of a file: nothing that leads out of the run's folder.
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Tolerance = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -112,12 +113,19 @@ class PlannedEnvironment(_Frozen):
     """How to start Python for one side.
 
     `settings` are of the library, by dotted name, other than its packages say; values as YAML text.
+    `launch` is what is put before the interpreter, as a container's program.
     """
 
     python: Path
     pythonpath: tuple[Path, ...]
     key: str
     settings: Mapping[str, str] = {}
+    launch: tuple[str, ...] = ()
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The words that start Python."""
+        return (*self.launch, str(self.python))
 
 
 class Tolerances(_Frozen):
@@ -125,6 +133,15 @@ class Tolerances(_Frozen):
 
     evidence: Tolerance
     parity: Tolerance
+
+
+class Target(_Frozen):
+    """Milliseconds per call of a batched likelihood on one class of device."""
+
+    limit: float = Field(gt=0.0, allow_inf_nan=False, description="milliseconds per call at most, as 200")
+    headline: float | None = Field(
+        None, gt=0.0, allow_inf_nan=False, description="milliseconds per call that are hoped for, or null"
+    )
 
 
 class Plan(_Frozen):
@@ -140,6 +157,8 @@ class Plan(_Frozen):
         One per pipeline where times are wanted, else none.
     selected, selected_checks
         The pipelines and the checks that this call runs; the others stay planned.
+    stack
+        Commit of each package of the stack that is a working tree and not installed; or that it has none.
     whole, whole_checks
         Of a shard what all shards together run; empty where this is no shard.
     """
@@ -161,9 +180,12 @@ class Plan(_Frozen):
     # Digest of this program's part in the numbers; empty in plans written before it was noted.
     code: str = ""
     environments: Mapping[Side, PlannedEnvironment]
+    stack: Mapping[str, str] = {}
     workspace: Path
     constants: Mapping[str, Constant]
     tolerances: Tolerances
+    # By class of device, which is a word of its name, and by pipeline.
+    targets: Mapping[str, Mapping[str, Target]] = {}
     residual_dependencies: tuple[str, ...]
     cells: tuple[PlannedCell, ...]
     pairs: tuple[PlannedPair, ...] = ()
@@ -267,6 +289,11 @@ class Plan(_Frozen):
     def check_path(self, check: PlannedCheck) -> Path:
         """Where the check's record is, once it has finished."""
         return inside(self.folder, "checks", f"{check.name}.json")
+
+    @property
+    def timed_elsewhere(self) -> Path:
+        """Where a run of another machine lies, if this one has its times from there."""
+        return inside(self.folder, ELSEWHERE)
 
     def write(self) -> None:
         """Write the plan into its run's folder."""

@@ -33,7 +33,7 @@ def wait(answers: Iterator[Outcome | NetworkError], patience: float = 60.0, limi
         console=Console(soft_wrap=True),
         options=argparse.Namespace(patience=patience, limit=limit),
         pushed=lambda: SimpleNamespace(run="run"),
-        slurm=slurm,
+        states=slurm,
     )
     return cli._wait(step)  # type: ignore[arg-type]
 
@@ -84,6 +84,8 @@ def submit(monkeypatch: pytest.MonkeyPatch, here: str) -> list[tuple[str, ...]]:
         pushed=lambda: SimpleNamespace(run="run", code="pushed"),
         remote=SimpleNamespace(profile=profile),
         slurm=lambda *words: told.append(words) or [],  # type: ignore[func-returns-value]
+        words=[],
+        options=argparse.Namespace(dry_run=False),
     )
     monkeypatch.setattr(cli, "pushed_code", lambda: here)
     cli._submit(step)  # type: ignore[arg-type]
@@ -93,7 +95,7 @@ def submit(monkeypatch: pytest.MonkeyPatch, here: str) -> list[tuple[str, ...]]:
 def test_code_newer_than_the_last_push_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="push first"):
         submit(monkeypatch, "edited")
-    assert [words[:2] for words in submit(monkeypatch, "pushed")] == [("submit", "run")]
+    assert [words[:2] for words in submit(monkeypatch, "pushed")] == [("states", "run"), ("submit", "run")]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +106,7 @@ def test_code_newer_than_the_last_push_is_refused(monkeypatch: pytest.MonkeyPatc
     ],
 )
 def test_a_push_that_selects_no_cell_is_refused(tmp_path: Path, words: list[str], says: str) -> None:
-    step = SimpleNamespace(matrix_words=words, layout=SimpleNamespace(root=tmp_path))
+    step = SimpleNamespace(words=words, layout=SimpleNamespace(root=tmp_path))
     with pytest.raises(UsageError, match=says):
         cli._push(step)  # type: ignore[arg-type]
 
@@ -126,3 +128,62 @@ def test_a_run_without_cells_is_not_passed() -> None:
     step = SimpleNamespace(console=Console())
     with pytest.raises(UsageError, match="has no cell"):
         cli._judge(step, [])  # type: ignore[arg-type]
+
+
+def test_a_measurement_is_a_job_per_pipeline() -> None:
+    words = ["probe", "imaging-mge", "--lanes", "8", "imaging-delaunay", "--scale", "smoke"]
+    found = cli.sessions_from(words, "now")
+    assert [(one.name, one.kind, one.words) for one in found] == [
+        ("probe-imaging-mge-now", "probe", ("imaging-mge", "--lanes", "8", "--scale", "smoke")),
+        ("probe-imaging-delaunay-now", "probe", ("imaging-delaunay", "--lanes", "8", "--scale", "smoke")),
+    ]
+    (bench,) = cli.sessions_from(["bench", "--part", "conditions"], "now")
+    assert (bench.name, bench.words) == ("bench-now", ("--part", "conditions"))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ["prob", "imaging-mge"],
+            "submit does not know prob.*or: probe, batch, sweep, systems, profile, bench",
+        ),
+        (["probe"], "name a pipeline or more, each is a job of its own"),
+        (["probe", "imaging-mge", "--output-dir=x"], "--output-dir=x: where what is measured goes"),
+        (["bench", "--output", "x"], "--output: where what is measured goes"),
+    ],
+)
+def test_a_measurement_that_cannot_be_is_refused(words: list[str], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        cli.sessions_from(words, "now")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["probe", "imaging-mge", "--lane=8"], ["probe", "imaging-mge", "imaging-mg"], ["bench", "--sizes=3"]],
+)
+def test_a_mistyped_word_is_told_before_a_job_waits(words: list[str]) -> None:
+    with pytest.raises((SystemExit, UsageError)) as raised:
+        cli.sessions_from(words, "now")
+    assert getattr(raised.value, "code", 2) == 2
+
+
+@pytest.mark.parametrize(
+    ("gres", "says"),
+    [
+        (None, "at most 480 core minutes, 60 min once they start"),
+        ("gpu:a100:2", "at most 240 GPU minutes, 60 min once they start"),
+        ("gpu", "at most 120 GPU minutes"),
+    ],
+)
+def test_what_is_asked_for_is_said_first(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], gres: str | None, says: str
+) -> None:
+    monkeypatch.setattr(cli, "expected_start", lambda _: "Job 7 to start at noon")
+    profile = Profile(root="/s", driver="/d", python="/p", gres=gres, time=20, cpus=4, parallel=2)
+    step = SimpleNamespace(console=Console(soft_wrap=True), remote=None)
+    cli._say_cost(step, cli.Resources.model_validate(profile.model_dump()), 6)  # type: ignore[arg-type]
+    said = capsys.readouterr().out
+    assert "6 jobs of at most 20 min, 2 at a time" in said
+    assert says in said
+    assert "queue       Job 7 to start at noon" in said

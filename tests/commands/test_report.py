@@ -10,17 +10,21 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from matrix.commands.refresh_artifacts import _options, _timed
 from matrix.commands.report import main, report, report_in_place
 from matrix.execute.local import log_tail
-from matrix.gates import CHANGE
+from matrix.gates import CHANGE, Outcome
 from matrix.ground.errors import UsageError
 from matrix.ground.files import write_json
-from matrix.records.cell import SIDES, PrecisionFacts, Side, write_record
+from matrix.ground.layout import open_layout
+from matrix.records.cell import SIDES, PrecisionFacts, Side, read_record, write_record
 from matrix.records.check import CheckRecord, Item, write_check
 from matrix.records.pair import write_pair
+from matrix.refresh.artifacts.runs import newest_run
 from matrix.run.kept import kept_check
 from matrix.run.plan import Constant, Plan, PlannedCheck, PlannedPair, Tolerances, read_plan
-from tests.factory import make_pair, make_plan, make_record
+from tests.factory import CHECKED_OUT, make_pair, make_plan, make_record
+from tests.gates.test_change import green_checks
 
 PIPELINES = ("imaging-pixelization", "imaging-delaunay")
 
@@ -299,3 +303,90 @@ def test_nothing_is_read_or_written_through_a_link_in_a_run(tmp_path: Path, name
             log_tail(place)
     assert secret.read_text() == "t0ken\n"
     assert not any("t0ken" in path.read_text() for path in (tmp_path / "root").rglob("*") if path.is_file())
+
+
+def make_gpu_run(folder: Path, lane_ms: float = 20.0, **changes: Any) -> Plan:
+    """A run of the same software on a cluster's GPU: cells alone, with keys of that place."""
+    plan = make_run(folder, PIPELINES, keys="there", accelerator="cuda12", **changes)
+    for cell in plan.cells:
+        found = read_record(plan.record_path(cell))
+        timing = dataclasses.replace(found.timings.vmap, steady_s=(3e-3 * lane_ms,) * 3)
+        facts = dataclasses.replace(
+            found.provenance, device_platform="gpu", device_kind="NVIDIA A100-SXM4-80GB", cpu="EPYC", cores=64
+        )
+        timings = dataclasses.replace(found.timings, vmap=timing)
+        write_record(plan.record_path(cell), dataclasses.replace(found, provenance=facts, timings=timings))
+    return plan
+
+
+def whole_run(folder: Path, **changes: Any) -> Plan:
+    """A run of this machine with all its cells and checks, green as far as it can be judged here."""
+    given = green_checks()
+    checks = tuple(
+        PlannedCheck(check=one.check, side=one.side, scale="production", key=one.key) for one in given
+    )
+    names = tuple(dict.fromkeys(check.check for check in checks))
+    plan = make_run(folder, PIPELINES, checks=checks, selected_checks=names, **changes)
+    for check, found in zip(checks, given, strict=True):
+        write_check(plan.check_path(check), found)
+    return plan
+
+
+def test_with_the_times_of_a_gpu_every_gate_is_judged(tmp_path: Path) -> None:
+    here, there = whole_run(tmp_path / "here"), make_gpu_run(tmp_path / "there")
+    times = ["--times-from", str(there.folder)]
+    assert main([str(here.folder), "--root", str(tmp_path / "root"), *times]) == 0
+    found = verdicts(merged_run(tmp_path / "root"))
+    of_the_change = {v["gate"]: v for v in found if v["pipeline"] == CHANGE}
+    assert {name: v["outcome"] for name, v in of_the_change.items()} == dict.fromkeys(of_the_change, "pass")
+    assert "on NVIDIA A100-SXM4-80GB" in of_the_change["gate 2: vmap time targets"]["message"]
+    summary = (merged_run(tmp_path / "root") / "summary.md").read_text()
+    assert "Times and solves, on cpu (some CPU, 2 cores)" in summary
+    assert f"run `{there.run}`, on NVIDIA A100-SXM4-80GB (EPYC, 64 cores)" in summary
+    # Without them nothing is judged that was not measured.
+    assert main([str(here.folder), "--root", str(tmp_path / "alone")]) == 0
+    alone = {v["gate"]: v["outcome"] for v in verdicts(merged_run(tmp_path / "alone"))}
+    assert alone["gate 2: vmap time targets"] == "not run"
+
+
+def test_a_gpu_that_is_too_slow_fails(tmp_path: Path) -> None:
+    here, there = whole_run(tmp_path / "here"), make_gpu_run(tmp_path / "there", lane_ms=30.0)
+    times = ["--times-from", str(there.folder)]
+    assert main([str(here.folder), "--root", str(tmp_path / "root"), *times]) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"checkouts": (CHECKED_OUT.model_copy(update={"commit": "1" * 40}),)},
+            "commits: .*0000.*here, .*1111.*there",
+        ),
+        ({"release": "2026.10.26.1"}, "release: '2026.7.9.1' in .*here, '2026.10.26.1' in .*there"),
+        ({"solver_tree": "1"}, "solver tree: "),
+        ({"targets": {}}, "time targets of the manifest: "),
+    ],
+)
+def test_times_of_other_software_are_refused(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
+    here, there = whole_run(tmp_path / "here"), make_gpu_run(tmp_path / "there", **changes)
+    with pytest.raises(UsageError, match=says):
+        report(Console(), [here.folder], tmp_path / "root", [there.folder])
+
+
+def test_times_without_both_sides_are_refused(tmp_path: Path) -> None:
+    here, there = whole_run(tmp_path / "here"), make_gpu_run(tmp_path / "there")
+    for cell in there.cells:
+        if cell.side == "baseline":
+            there.record_path(cell).unlink()
+    with pytest.raises(UsageError, match="both sides of a pipeline with a time target"):
+        report(Console(), [here.folder], tmp_path / "root", [there.folder])
+
+
+def test_a_refresh_takes_the_times_of_a_gpu_too(tmp_path: Path) -> None:
+    layout = open_layout(tmp_path / "root")
+    whole_run(layout.runs / "here")
+    there = make_gpu_run(tmp_path / "there")
+    words = ["--root", str(layout.root), "--times-from", str(there.folder)]
+    timed = _timed(newest_run(layout.runs, None), layout, _options(words))
+    outcomes = {verdict.gate: verdict.outcome for verdict in timed.verdicts if verdict.pipeline == CHANGE}
+    assert outcomes == dict.fromkeys(outcomes, Outcome.PASS)

@@ -735,8 +735,8 @@ DEFECTS = (
         (
             Edit(
                 "matrix/report/rows.py",
-                'BATCH, "candidate")),\n            _milliseconds(seconds_of(pairs, pipeline, BATCH, "baseline")),\n',
-                'BATCH, "baseline")),\n            _milliseconds(seconds_of(pairs, pipeline, BATCH, "candidate")),\n',
+                'candidate")),\n            _milliseconds(seconds_of(pairs, pipeline, BATCH, "baseline")),\n',
+                'baseline")),\n            _milliseconds(seconds_of(pairs, pipeline, BATCH, "candidate")),\n',
             ),
         ),
         ("tests/report/test_report.py",),

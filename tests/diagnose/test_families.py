@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from matrix.checks.inside.systems import system_from
 
+from matrix.checks.inside.systems import system_from
 from matrix.diagnose.bench.families import pairs, verdict
 from matrix.diagnose.bench.measuring import spread_of
 from matrix.diagnose.bench.record import Row

@@ -21,6 +21,7 @@ from matrix.diagnose.sweep.session import settings_of  # noqa: E402
 from matrix.diagnose.sweep.verdict import Sweep  # noqa: E402
 from matrix.ground.errors import UsageError  # noqa: E402
 from matrix.pipelines.audit import CALL_SITE, Solve, tapped  # noqa: E402
+from matrix.run.plan import Target  # noqa: E402
 from tests.factory import make_record  # noqa: E402
 from tests.pipelines import call_sites  # noqa: E402
 from tests.pipelines.test_audit import system  # noqa: E402
@@ -40,6 +41,7 @@ def sweep(baseline: list[SweepPoint], candidate: list[SweepPoint], pipeline: str
 
 
 DEFAULT = point(Setting("jaxnnls"), 3.0)
+TARGETS = {"imaging-delaunay": Target(limit=200.0), "imaging-pixelization": Target(limit=25.0)}
 LOOSE = point(Setting("jaxnnls", solver_tol=1e-2), 0.5, 100.1)
 CUT = point(Setting("jaxnnls", max_iter=5), 0.6, converged=False)
 TUNED = point(Setting("jaxnnls", solver_tol=1e-6), 1.0)
@@ -57,7 +59,7 @@ def test_loose_unconverged_and_non_finite_settings_do_not_count() -> None:
 
 @pytest.mark.parametrize(("seconds", "words"), [(0.25, ": vendor."), (2.0, ": ship a config change.")])
 def test_sentence_says_which_to_ship_and_what_a_free_solve_would_give(seconds: float, words: str) -> None:
-    said = sweep([DEFAULT, TUNED], [point(Setting("auto"), seconds)]).recommendation(1e-6)
+    said = sweep([DEFAULT, TUNED], [point(Setting("auto"), seconds)]).recommendation(1e-6, TARGETS)
     cost = "jaxnnls tol 1e-06, which moves the reconstruction by 0e+00"
     assert f"a config change alone ({cost}) makes the likelihood 2.00× as fast" in said
     assert "a solve that took no time 4.00×" in said
@@ -68,19 +70,21 @@ def test_sentence_says_which_to_ship_and_what_a_free_solve_would_give(seconds: f
     ("seconds", "words"), [(0.25, "vendoring reaches"), (2.0, "neither reaches"), (0.5, "vendoring reaches")]
 )
 def test_sentence_holds_the_gain_against_the_target(seconds: float, words: str) -> None:
-    said = sweep([DEFAULT, TUNED], [point(Setting("auto"), seconds)], "imaging-delaunay").recommendation(1e-6)
+    said = sweep([DEFAULT, TUNED], [point(Setting("auto"), seconds)], "imaging-delaunay").recommendation(
+        1e-6, TARGETS
+    )
     assert "the target (438 to 200 ms per call on an A100) needs 2.19×" in said
     assert words in said
 
 
 def test_where_the_solver_takes_no_time_nothing_is_recommended() -> None:
     small = [point(Setting("jaxnnls"), 0.03), point(Setting("jaxnnls", solver_tol=1e-6), 0.02)]
-    said = sweep(small, [point(Setting("auto"), 0.01)]).recommendation(1e-6)
+    said = sweep(small, [point(Setting("auto"), 0.01)]).recommendation(1e-6, TARGETS)
     assert said.endswith(": no change of the solver matters here.")
 
 
 def test_candidate_that_keeps_no_evidence_is_not_recommended() -> None:
-    said = sweep([DEFAULT], [point(Setting("auto"), 1.0, 101.0)]).recommendation(1e-6)
+    said = sweep([DEFAULT], [point(Setting("auto"), 1.0, 101.0)]).recommendation(1e-6, TARGETS)
     assert "do not change anything" in said
 
 

@@ -9,6 +9,7 @@ from matrix.gates import (
     CHANGE_GATES,
     ChangeEvidence,
     Outcome,
+    TimedElsewhere,
     Verdict,
     judge,
     judge_change,
@@ -17,6 +18,7 @@ from matrix.gates import (
 from matrix.gates.change import OURS, SOLVED_WITHOUT
 from matrix.records.cell import Record, Timing, Timings
 from matrix.records.check import CheckRecord, Item
+from matrix.run.plan import Target
 from tests.factory import EVIDENCE, evaluation, make_plan, make_record
 
 TARGETS = ("imaging-delaunay", "imaging-pixelization")
@@ -56,11 +58,9 @@ def record(check: str, side: str, *items: Item, **facts: str) -> CheckRecord:
     return CheckRecord(check, side, "key", items, facts, 1.0)  # type: ignore[arg-type]
 
 
-def evidence(
-    tmp_path: Path, *replaced: CheckRecord, gpu: str = "cpu", lane_ms: float = 20.0
-) -> ChangeEvidence:
-    """Evidence that every gate passes, but for the time targets unless `gpu` is one that counts."""
-    green = (
+def green_checks() -> tuple[CheckRecord, ...]:
+    """A record of each check, on which every gate passes."""
+    return (
         record("assertions", "candidate", measured("well", SYSTEM), measured("ill", SYSTEM)),
         *(record("assertion-script", side, SCRIPT) for side in ("baseline", "candidate")),
         record("library-tests", "baseline", TEST),
@@ -76,7 +76,13 @@ def evidence(
         record("gradients", "candidate", measured("solve_nnls_primal", GRADIENT)),
         *(record("scripts", side, SCRIPT) for side in ("baseline", "candidate")),
     )
-    checks = {f"{one.check}-{one.side}": one for one in (*green, *replaced)}
+
+
+def evidence(
+    tmp_path: Path, *replaced: CheckRecord, gpu: str = "cpu", lane_ms: float = 20.0
+) -> ChangeEvidence:
+    """Evidence that every gate passes, but for the time targets unless `gpu` is one that counts."""
+    checks = {f"{one.check}-{one.side}": one for one in (*green_checks(), *replaced)}
     plan = make_plan(tmp_path, TARGETS)
     records = cells(gpu, lane_ms)
     return ChangeEvidence(plan, checks, {}, records, judge(plan, records, {}))
@@ -132,6 +138,9 @@ def test_a_constant_not_reproduced_fails_gate_1(tmp_path: Path) -> None:
         ("NVIDIA GeForce RTX 2060", 20.0, Outcome.NOT_RUN),
         ("NVIDIA A100", 20.0, Outcome.PASS),
         ("NVIDIA A100", 26.0, Outcome.FAIL),
+        # Of a class of its own, that nobody has set a target for.
+        ("NVIDIA H100 PCIe", 20.0, Outcome.NOT_RUN),
+        ("NVIDIA A1000", 20.0, Outcome.NOT_RUN),
     ],
 )
 def test_time_targets_count_on_the_right_device_only(
@@ -141,6 +150,40 @@ def test_time_targets_count_on_the_right_device_only(
     assert verdict.outcome is outcome
     assert verdict.numbers["imaging-pixelization candidate ms"] == pytest.approx(lane_ms)
     assert "ms, not timed in turn" in verdict.message
+
+
+def test_an_h100_is_judged_by_its_own_targets(tmp_path: Path) -> None:
+    given = evidence(tmp_path, gpu="NVIDIA H100 PCIe", lane_ms=20.0)
+    own = {**given.plan.targets, "H100": {"imaging-delaunay": Target(limit=19.0)}}
+    plan = given.plan.model_copy(update={"targets": own})
+    verdict = gate("2", dataclasses.replace(given, plan=plan))
+    assert verdict.outcome is Outcome.FAIL
+    assert "slower than its target: imaging-delaunay. " in verdict.message
+    assert verdict.numbers["imaging-delaunay target ms"] == 19.0
+
+
+def test_no_ratio_is_of_two_machines(tmp_path: Path) -> None:
+    given = evidence(tmp_path, gpu="NVIDIA A100")
+    records = dict(given.records)
+    name = "imaging-delaunay-fp64-baseline"
+    elsewhere = dataclasses.replace(records[name].provenance, cpu="another CPU")
+    records[name] = dataclasses.replace(records[name], provenance=elsewhere)
+    verdict = gate("2", dataclasses.replace(given, records=records))
+    assert verdict.outcome is Outcome.NOT_RUN
+    assert "timed on different machines: imaging-delaunay" in verdict.message
+
+
+def test_times_of_another_machine_are_judged_and_named(tmp_path: Path) -> None:
+    given = evidence(tmp_path, gpu="cpu", lane_ms=500.0)
+    there = TimedElsewhere("there", cells("NVIDIA A100", 20.0), ())
+    verdict = gate("2", dataclasses.replace(given, elsewhere=there))
+    assert verdict.outcome is Outcome.PASS
+    assert verdict.numbers["imaging-delaunay candidate ms"] == pytest.approx(20.0)
+    assert verdict.message.endswith("on NVIDIA A100; timed by run there")
+    red = dataclasses.replace(there, faults=["imaging-delaunay constant: drifted"])
+    verdict = gate("2", dataclasses.replace(given, elsewhere=red))
+    assert verdict.outcome is Outcome.FAIL
+    assert "imaging-delaunay constant: drifted" in verdict.message
 
 
 @pytest.mark.parametrize(

@@ -57,9 +57,12 @@ class Run:
             check=False,
         )
 
+    def resources(self, **changes: object) -> str:
+        """What is asked for, as the program takes it."""
+        return Resources.model_validate({**RESOURCES, **changes}).model_dump_json()
+
     def submit(self, **changes: object) -> None:
-        asked = Resources.model_validate({**RESOURCES, **changes}).model_dump_json()
-        done = self.call("submit", str(self.plan.folder), "--resources", asked)
+        done = self.call("submit", str(self.plan.folder), "--resources", self.resources(**changes))
         assert done.returncode == 0, done.stderr
 
     def states(self) -> dict[str, Status]:

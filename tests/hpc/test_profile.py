@@ -1,5 +1,6 @@
 """`hpc.yaml`: what is wrong is said with file, key and remedy."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,14 @@ def test_our_own_file_is_valid() -> None:
     name, profile = load_profile(REPOSITORY_ROOT / "hpc.yaml", "a100")
     assert name == "a100"
     assert profile.accelerator == "cuda12"
+
+
+def test_the_example_of_a_site_is_valid(tmp_path: Path) -> None:
+    page = (REPOSITORY_ROOT / "docs" / "runners.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    _, profile = load_profile(written(tmp_path, block), "site")
+    assert (profile.time, profile.memory, profile.multiplex) == (90, None, True)
+    assert set(profile.variables) == {"SCRATCH", "HOME"}
 
 
 @pytest.mark.parametrize(
@@ -64,6 +73,14 @@ def test_our_own_file_is_valid() -> None:
                 ("memory", "1e300"),
                 ("time", "true"),
                 ("time", "1.5"),
+                ("time", "1-2-3"),
+                ("time", "1:2:3:4"),
+                ("time", "0:00"),
+                ("multiplex", "1"),
+                ("tmpdir", "local"),
+                ("tmpdir", "'$(x)/y'"),
+                ("launch", "'a \"b'"),
+                ("mail_user", "--x"),
                 ("time", "9" * 400),
                 ("cpus", "'2'"),
                 ("parallel", "-1"),
@@ -72,7 +89,21 @@ def test_our_own_file_is_valid() -> None:
         (f'profiles: {{a: {{{GOOD}, setup: ["module load x", "a\\nb"]}}}}', "profiles.a.setup[1]: "),
         *(
             (f"profiles: {{a: {{root: {root}, driver: /a, python: /b}}}}", "profiles.a.root: ")
-            for root in ("/", "//", "/./", "/a/../b", '"/a\\n"', "-/a", "/a b", "~/a")
+            for root in (
+                "/",
+                "//",
+                "/./",
+                "/a/../b",
+                '"/a\\n"',
+                "-/a",
+                "/a b",
+                "~a/b",
+                "~",
+                "$S",
+                "$1/a",
+                "/a$(b)",
+                "$S/..",
+            )
         ),
         ("profiles: {a: {root: /a, driver: /b, python: '/c\\n'}}".replace("'", '"'), "profiles.a.python: "),
         ("profiles: " + "[" * 20000, "nested too deeply"),
@@ -86,6 +117,49 @@ def test_fault_is_named(tmp_path: Path, text: str, says: str) -> None:
         load_profile(path, None)
     assert str(path) in str(raised.value)
     assert says in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("written_as", "minutes"),
+    [
+        *(("30", 30), ("'30'", 30), ("'30:00'", 30), ("30:30", 31), ("1:30:00", 90), ("00:00:01", 1)),
+        *(("2-0", 2880), ("1-12", 2160), ("1-12:30", 2190), ("0-01:00:30", 61)),
+    ],
+)
+def test_a_time_is_what_slurm_takes_for_one(tmp_path: Path, written_as: str, minutes: int) -> None:
+    path = written(tmp_path, f"profiles: {{a: {{{GOOD}, time: {written_as}}}}}")
+    assert load_profile(path, None)[1].time == minutes
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("--partition=x", "the key `partition`"),
+        ("--parti=x", "the key `partition`"),
+        ("--mem=4G", "the key `memory`"),
+        ("--array=0-9", "ours to set"),
+        ("--wrap=x", "ours to set"),
+        ("--test-only", "ours to set"),
+        ("--ntasks=4", "ours to set"),
+        ("-n4", "--name=value"),
+        ("exclude=x", "--name=value"),
+        ('"--comment=a\\n#SBATCH --array=0-9"', "one line"),
+    ],
+)
+def test_an_option_that_we_set_is_refused(tmp_path: Path, option: str, says: str) -> None:
+    path = written(tmp_path, f"profiles: {{a: {{{GOOD}, sbatch: [{option}]}}}}")
+    with pytest.raises(UsageError, match=r"profiles\.a\.sbatch\.0: ") as raised:
+        load_profile(path, None)
+    assert says in str(raised.value)
+
+
+def test_folders_are_filled_in_with_what_variables_hold_over_there(tmp_path: Path) -> None:
+    text = "root: $WORK/nnls, driver: ~/d/bin/python, python: '${WORK}x/python', launch: run '$IMG/a b.sif'"
+    profile = load_profile(written(tmp_path, f"profiles: {{a: {{{text}}}}}"), None)[1]
+    assert set(profile.variables) == {"WORK", "IMG", "HOME"}
+    filled = profile.expanded({"WORK": "/w", "IMG": "/i", "HOME": "/home/me"})
+    assert (filled.root, filled.driver, filled.python) == ("/w/nnls", "/home/me/d/bin/python", "/wx/python")
+    assert filled.launched == ("run", "/i/a b.sif")
 
 
 def test_missing_file_and_unknown_profile(tmp_path: Path) -> None:

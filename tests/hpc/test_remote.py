@@ -56,7 +56,7 @@ def test_an_answer_is_read_whatever_stands_around_it(
     assert read_pushed(remote) is None
     remote.write(f"{remote.profile.root}/pushed.json", '{"run": "the-run", "code": "c"}')
     assert read_pushed(remote) == Pushed(run="the-run", code="c")
-    assert describe_stack(remote)["packages"] == {"autolens": "2026.7.9.1"}
+    assert describe_stack(remote).packages == {"autolens": "2026.7.9.1"}
     failing = remote.run(["sh", "-c", "printf out; printf why >&2; exit 7"], check=False)
     assert (failing.stdout, failing.stderr, failing.exit_code) == ("out", "why", 7)
     with pytest.raises(EnvironmentFailure, match=r"exit 7 from: .* on login\nwhy$"):

@@ -81,7 +81,7 @@ def batch_table(record: BatchRecord) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="batch", description=DESCRIPTION, allow_abbrev=False)
     add = parser.add_argument
-    add("pipeline", nargs="*", metavar="PIPELINE", help="e.g. interferometer-delaunay; all six without it")
+    add("pipeline", nargs="*", metavar="PIPELINE", help="e.g. interferometer-delaunay, or all")
     add("--side", choices=("baseline", "candidate", "both"), default="both")
     add("--lanes", type=int, nargs="+", default=[1, 3, 8, 16], help="batch sizes (default 1 3 8 16)")
     add("--repeats", type=int, default=3, help="timed calls per batch size, in turn (default 3)")

@@ -59,7 +59,7 @@ def _probe(console: Console, pipeline: str, options: argparse.Namespace) -> None
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="probe", description=DESCRIPTION, allow_abbrev=False)
     add = parser.add_argument
-    add("pipeline", nargs="*", metavar="PIPELINE", help="e.g. imaging-delaunay; all six without it")
+    add("pipeline", nargs="*", metavar="PIPELINE", help="e.g. imaging-delaunay, or all")
     add("--side", choices=("baseline", "candidate", "both"), default="both")
     add("--precision", choices=("fp64", "mp"), default="fp64")
     add("--lanes", type=int, default=3, help="lanes of the batch (default 3)")

@@ -23,6 +23,8 @@ from matrix.ground.waiting import doing, shown
 from matrix.records.cell import SIDES, Cell, Side
 from matrix.run.plan import Plan, PlanError, read_plan, run_folders
 
+EVERY = "all"
+
 
 def newest_plan(root: Path, wanted: str | None) -> Plan:
     """The newest run below `root` whose environments and workspace are still there.
@@ -47,7 +49,9 @@ def newest_plan(root: Path, wanted: str | None) -> Plan:
         except PlanError as error:
             refused.append(str(error))
             continue
-        needed = [plan.workspace, *(made.python for made in plan.environments.values())]
+        # What is started in a container lies in there.
+        pythons = [made.python for made in plan.environments.values() if not made.launch]
+        needed = [plan.workspace, *pythons]
         missing = [str(path) for path in needed if not path.exists()]
         if not missing:
             return plan
@@ -94,8 +98,16 @@ def for_each_pipeline(
     console = open_console()
 
     def command() -> int:
+        names = pipeline_names(options.pipeline)
+        if len(names) > 1:
+            sides = len(sides_of(getattr(options, "side", "both")))
+            limit = len(names) * sides * options.timeout / 3600.0
+            console.print(
+                f"measures    {len(names)} pipelines one after the other, a process per side of each; their "
+                f"limits (--timeout) add up to {limit:.3g} h"
+            )
         with disk_failures(options.output_dir or options.root):
-            return max(diagnose(console, name, options) or 0 for name in pipeline_names(options.pipeline))
+            return max(diagnose(console, name, options) or 0 for name in names)
 
     return exit_code_of(command)
 
@@ -172,7 +184,7 @@ def run_side(
         own_share(memory, plan.threads, plan.platform, timeout, say) as share,
     ):
         exit_code = supervise(
-            [str(plan.environments[cell.side].python), "-m", module, *words],
+            [*plan.environments[cell.side].command, "-m", module, *words],
             cwd=folder,
             env={
                 **side_variables(plan, cell.side, folder, (*also_import, REPOSITORY_ROOT)),
@@ -198,17 +210,20 @@ def traced_variables(plan: Plan) -> dict[str, str]:
 
 
 def pipeline_names(words: list[str]) -> tuple[str, ...]:
-    """The pipelines named, all six if none is.
+    """The pipelines named; every one of them for the word `all`.
 
     Raises
     ------
     UsageError
-        There is no such pipeline.
+        None is named, or there is no such pipeline.
     """
-    unknown = [word for word in words if word not in PIPELINES]
+    known = f"choose from: {', '.join(PIPELINES)}, or {EVERY} of them, one after the other"
+    if not words:
+        raise UsageError(f"name a pipeline or more; {known}.")
+    unknown = [word for word in words if word not in (*PIPELINES, EVERY)]
     if unknown:
-        raise UsageError(f"there is no pipeline {', '.join(unknown)}; choose from: {', '.join(PIPELINES)}.")
-    return tuple(dict.fromkeys(words)) or tuple(PIPELINES)
+        raise UsageError(f"there is no pipeline {', '.join(unknown)}; {known}.")
+    return tuple(PIPELINES) if EVERY in words else tuple(dict.fromkeys(words))
 
 
 def sides_of(word: str) -> tuple[Side, ...]:

@@ -19,7 +19,7 @@ from matrix.diagnose.sides.driver import (
 from matrix.diagnose.sweep.cell import REFERENCE
 from matrix.diagnose.sweep.plot import sweep_curves
 from matrix.diagnose.sweep.record import Setting, SweepRecord
-from matrix.diagnose.sweep.verdict import Sweep
+from matrix.diagnose.sweep.verdict import PUBLISHED_ON, Sweep
 from matrix.records.cell import SIDES, Cell, Side
 
 DESCRIPTION = (
@@ -75,7 +75,8 @@ def _sweep(console: Console, pipeline: str, options: argparse.Namespace) -> None
         )
     sweep = Sweep(records["baseline"], records["candidate"])
     parity = plan.tolerances.parity
-    lines = [*_table(sweep, sweep.baseline), *_table(sweep, sweep.candidate), sweep.recommendation(parity)]
+    advice = sweep.recommendation(parity, plan.targets.get(PUBLISHED_ON, {}))
+    lines = [*_table(sweep, sweep.baseline), *_table(sweep, sweep.candidate), advice]
     (folder / "sweep.png").write_bytes(sweep_curves(sweep, parity))
     deliver(console, folder, "\n".join(lines))
 
@@ -108,7 +109,7 @@ def _short(number: float | None) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sweep", description=DESCRIPTION, allow_abbrev=False)
     add = parser.add_argument
-    add("pipeline", nargs="*", metavar="PIPELINE", help="e.g. interferometer-delaunay; all six without it")
+    add("pipeline", nargs="*", metavar="PIPELINE", help="e.g. interferometer-delaunay, or all")
     add("--repeats", type=int, default=5, help="timed calls per setting, in turn (default 5)")
     add("--output-dir", type=Path, help="default: a new folder under .matrix/sweeps")
     add_common_options(parser)

@@ -1,14 +1,15 @@
 """What a sweep says: the sides held against each other, and the recommendation in one sentence."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matrix.diagnose.sweep.record import SweepPoint, SweepRecord
-from matrix.gates.change import VMAP_TARGETS_MS
+from matrix.run.plan import Target
 
 # Below this gain a change of the solver is not worth making.
 WORTHWHILE = 1.05
-# Of the baseline on an A100, per call under vmap of 3: PyAutoArray#307.
+PUBLISHED_ON = "A100"
+# Of the baseline there, per call under vmap of 3: PyAutoArray#307.
 PUBLISHED_MS = {"imaging-delaunay": 438.0, "imaging-pixelization": 34.8}
 
 
@@ -61,13 +62,15 @@ class Sweep:
         kept = [p for p in converged if (moved := self.drift(p)) is not None and moved <= tolerance]
         return min(kept, key=self.call_s, default=None)
 
-    def recommendation(self, tolerance: float) -> str:
+    def recommendation(self, tolerance: float, targets: Mapping[str, Target]) -> str:
         """In one sentence: what a change of settings gives, what the candidate gives, and what to ship.
 
         Parameters
         ----------
         tolerance
             Relative, on the log evidence.
+        targets
+            What an A100 is to reach, by pipeline.
         """
         tuned = self.fastest_within(self.baseline.points, tolerance)
         best = self.fastest_within(self.candidate.points, tolerance)
@@ -84,20 +87,20 @@ class Sweep:
         word = "vendor" if self.call_s(best) < self.call_s(tuned) else "ship a config change"
         if max(self.gain(best), self.gain(tuned)) < WORTHWHILE:
             word = "no change of the solver matters here"
-        return f"With {limit}, {config}, {ours}, {free}{self._target(tuned, best)}: {word}."
+        return f"With {limit}, {config}, {ours}, {free}{self._target(tuned, best, targets)}: {word}."
 
-    def _target(self, tuned: SweepPoint, best: SweepPoint) -> str:
+    def _target(self, tuned: SweepPoint, best: SweepPoint, targets: Mapping[str, Target]) -> str:
         pipeline = self.baseline.cell.pipeline
-        if pipeline not in PUBLISHED_MS:
+        if pipeline not in PUBLISHED_MS or pipeline not in targets:
             return ""
-        published, target = PUBLISHED_MS[pipeline], VMAP_TARGETS_MS[pipeline]
+        published, target = PUBLISHED_MS[pipeline], targets[pipeline].limit
         needed = published / target
         device = self.baseline.provenance.device_kind
         reached = {"a config change": self.gain(tuned), "vendoring": self.gain(best)}
         enough = [word for word, gain in reached.items() if gain >= needed]
         return (
-            f"; the target ({published:.4g} to {target:.0f} ms per call on an A100) needs {needed:.2f}×, "
-            f"which on this {device} {' and '.join(enough) if enough else 'neither'} reaches"
+            f"; the target ({published:.4g} to {target:.0f} ms per call on an {PUBLISHED_ON}) needs "
+            f"{needed:.2f}×, which on this {device} {' and '.join(enough) if enough else 'neither'} reaches"
         )
 
 

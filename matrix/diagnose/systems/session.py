@@ -74,7 +74,7 @@ def extraction_table(record: ExtractionRecord) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="nox -s systems --", description=DESCRIPTION, allow_abbrev=False)
     add = parser.add_argument
-    add("pipeline", nargs="*", metavar="PIPELINE", help="e.g. imaging-delaunay; all six without it")
+    add("pipeline", nargs="*", metavar="PIPELINE", help="e.g. imaging-delaunay, or all")
     add("--draws", type=int, default=3, help="lens models: the prior medians, then draws (default 3)")
     add(
         "--vary",

@@ -1,0 +1,146 @@
+"""The cluster's end for what is measured beside the matrix; JSON on standard output, as that of the cells."""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import submitit
+from pydantic import TypeAdapter
+
+from matrix.execute import session_job
+from matrix.execute.sessions import (
+    Session,
+    read_sessions,
+    session_fault,
+    session_folder,
+    write_session,
+)
+from matrix.execute.slurm import STATUSES, TAIL_LINES, Resources, Status, parameters
+from matrix.execute.slurm_outcomes import Outcome, rule
+from matrix.execute.slurm_states import Silence, Task, ask
+from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
+from matrix.ground.files import read_bytes, read_text, write_text
+from matrix.ground.shell import without
+from matrix.run.kept import read_failure
+from matrix.run.plan import Plan, read_plan
+
+_SESSIONS = TypeAdapter(tuple[Session, ...])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Submit what is to be measured, or say how it stands."""
+    options = _parser().parse_args(arguments)
+    return exit_code_of(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> int:
+    plan = read_plan(options.folder)
+    with without("SLURM_", "SBATCH_", "SRUN_", "SALLOC_"):
+        if options.verb == "submit":
+            asked = _SESSIONS.validate_json(options.sessions)
+            submit(plan, Resources.model_validate_json(options.resources), asked)
+        answer = STATUSES.dump_json(states(plan)).decode()
+    print(answer)
+    return 0
+
+
+def submit(plan: Plan, resources: Resources, sessions: Sequence[Session]) -> None:
+    """Submit one array with a task for every session.
+
+    Raises
+    ------
+    UsageError
+        One of that name is there already.
+    EnvironmentFailure
+        There is no Slurm here, or it took no job.
+    """
+    known = {session.name for session in read_sessions(plan.folder)}
+    if twice := [session.name for session in sessions if session.name in known]:
+        raise UsageError(f"submitted already: {', '.join(twice)}")
+    count = len(sessions)
+    names = [session.name for session in sessions]
+    for session in sessions:
+        write_session(plan, session)
+    try:
+        executor = submitit.SlurmExecutor(folder=plan.folder / "slurm")
+        executor.update_parameters(**parameters(plan.run, resources))
+        jobs = executor.map_array(session_job.measure, [str(plan.folder)] * count, names)
+    except (RuntimeError, submitit.core.utils.FailedSubmissionError) as error:
+        for session in sessions:
+            shutil.rmtree(session_folder(plan, session))
+        raise EnvironmentFailure(f"Slurm took no job: {error}") from error
+    submitted = [Status(cell=name, job=job.job_id) for name, job in zip(names, jobs, strict=True)]
+    _write(plan, [*_read(plan), *submitted])
+
+
+def states(plan: Plan) -> list[Status]:
+    """How every session stands; what has ended is written down."""
+    kept = {status.cell: status for status in _read(plan)}
+    answers = ask(
+        {status.job for status in kept.values() if status.job is not None and not status.outcome.settled}
+    )
+    found = [
+        _stands(plan, session, kept.get(session.name, Status(cell=session.name)), answers)
+        for session in read_sessions(plan.folder)
+    ]
+    if answers:
+        _write(plan, found)
+    return found
+
+
+def _stands(plan: Plan, session: Session, status: Status, answers: dict[str, Task | Silence]) -> Status:
+    fault = session_fault(plan, session)
+    if status.job not in answers:
+        if status.outcome is Outcome.PASSED and fault is not None:
+            lost = {"outcome": Outcome.NO_RECORD, "reason": f"it passed, but now {fault}"}
+            return status.model_copy(update=lost)
+        return status
+    answer = answers[status.job]
+    job_log = _text(plan.folder / "slurm" / f"{status.job}_0_log.out")
+    own_log = _text(session_folder(plan, session) / "log.txt")
+    failure = read_failure(session_folder(plan, session))
+    ruling = rule(answer, fault, failure, job_log)
+    well = "COMPLETED, exit 0, and what it left is as it was left"
+    around = ruling.outcome is Outcome.FAILED and failure is None
+    tail = job_log if around else own_log or job_log
+    return status.model_copy(
+        update={
+            "outcome": ruling.outcome,
+            "reason": well if ruling.outcome is Outcome.PASSED else ruling.reason,
+            "elapsed": getattr(answer, "elapsed", ""),
+            "limit_end": getattr(answer, "limit_end", ""),
+            "tail": "\n".join(tail.splitlines()[-TAIL_LINES:]) or "(no log)",
+        }
+    )
+
+
+def _text(log: Path) -> str:
+    return read_text(log, errors="replace").strip() if log.exists() else ""
+
+
+def _jobs(plan: Plan) -> Path:
+    return plan.folder / "session-jobs.json"
+
+
+def _read(plan: Plan) -> list[Status]:
+    path = _jobs(plan)
+    return STATUSES.validate_json(read_bytes(path)) if path.exists() else []
+
+
+def _write(plan: Plan, statuses: Sequence[Status]) -> None:
+    write_text(_jobs(plan), STATUSES.dump_json(list(statuses), indent=2).decode() + "\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m matrix.execute.slurm_sessions", description=__doc__)
+    parser.add_argument("verb", choices=("submit", "states"))
+    parser.add_argument("folder", type=Path, help="the run's folder")
+    parser.add_argument("--resources", help="what to ask for, as JSON")
+    parser.add_argument("--sessions", help="what to measure, as JSON")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
