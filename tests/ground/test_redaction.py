@@ -150,7 +150,7 @@ def test_processes_are_started_in_one_place() -> None:
         if re.search(r"subprocess\.\w+\(|Popen\(|os\.(system|exec|posix_spawn)", path.read_text())
         and "templates" not in path.parts
     }
-    assert found == {"process.py", "hpc/unpack.py"}
+    assert found == {"ground/process.py", "hpc/unpack.py"}
 
 
 def test_words_stand_for_folders_and_for_nothing_that_begins_alike() -> None:

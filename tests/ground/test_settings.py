@@ -167,9 +167,14 @@ def test_candidate_is_solved_by_what_was_vendored_unless_another_is_asked_for(
 ) -> None:
     settings = {} if asked is None else {"inversion.positive_only_solver": asked}
     used = Solver("certified", {"solver": "certified"}, ("solver",))
-    found, message = solver_message(plan_with(tmp_path, "candidate", settings), "candidate", used)
-    assert found == outcome
-    assert ("not by autoarray.inversion.nnls" in message) == (outcome == "fail")
+    plan = plan_with(tmp_path, "candidate", settings)
+    records = {
+        plan.cell(record.cell.pipeline, record.cell.side).name: record
+        for record in (make_record(side="baseline"), make_record(side="candidate", solver=used))
+    }
+    (verdict,) = (each for each in judge(plan, records, {}) if each.gate == "comparable" and each.numbers)
+    assert ("not by autoarray.inversion.nnls" in verdict.message) == (outcome == "fail")
+    assert outcome == "pass" or verdict.outcome.value == "fail"
 
 
 def test_settings_in_a_few_words() -> None:
