@@ -228,7 +228,7 @@ def sessions_from(words: Sequence[str], stamp: str) -> list[Session]:
         )
     kind = KINDS[name]
     ours = [
-        word for word in rest if word.partition("=")[0] in ("--output-dir", "--output", "--root", "--run")
+        word for word in rest if word.partition("=")[0] in ("--output-dir", "--record", "--root", "--run")
     ]
     if ours:
         raise UsageError(f"{ours[0]}: where what is measured goes, and on what run, is settled over there")
@@ -248,7 +248,7 @@ def sessions_from(words: Sequence[str], stamp: str) -> list[Session]:
 
 def _see_that_it_is_taken(kind: Kind, words: Sequence[str]) -> None:
     """Let the session's own parser tell a mistyped word now, and not when the job has waited its turn."""
-    aside = "--output" if kind.in_stack else "--output-dir"
+    aside = "--record" if kind.in_stack else "--output-dir"
     parser = vars(importlib.import_module(kind.module))["_parser"]()
     taken = parser.parse_args([*words, f"{aside}=over there"])
     named = getattr(taken, "pipeline", None)

@@ -99,7 +99,7 @@ def session_command(plan: Plan, session: Session) -> list[str]:
     output = session.output(root)
     if kind.in_stack:
         python = plan.environments["baseline"].command
-        return [*python, "-m", kind.module, *session.words, "--output", str(output / f"{session.kind}.json")]
+        return [*python, "-m", kind.module, *session.words, "--record", str(output / f"{session.kind}.json")]
     places = ("--output-dir", str(output), "--root", str(root), "--run", plan.run)
     return [sys.executable, "-m", kind.module, *session.words, *places]
 

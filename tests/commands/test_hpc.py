@@ -150,7 +150,7 @@ def test_a_measurement_is_a_job_per_pipeline() -> None:
         ),
         (["probe"], "name a pipeline or more, each is a job of its own"),
         (["probe", "imaging-mge", "--output-dir=x"], "--output-dir=x: where what is measured goes"),
-        (["bench", "--output", "x"], "--output: where what is measured goes"),
+        (["bench", "--record", "x"], "--record: where what is measured goes"),
     ],
 )
 def test_a_measurement_that_cannot_be_is_refused(words: list[str], says: str) -> None:

@@ -148,7 +148,7 @@ def test_a_time_is_what_slurm_takes_for_one(tmp_path: Path, written_as: str, min
 )
 def test_an_option_that_we_set_is_refused(tmp_path: Path, option: str, says: str) -> None:
     path = written(tmp_path, f"profiles: {{a: {{{GOOD}, sbatch: [{option}]}}}}")
-    with pytest.raises(UsageError, match=r"profiles\.a\.sbatch\.0: ") as raised:
+    with pytest.raises(UsageError, match=r"profiles\.a\.sbatch\[0\]: ") as raised:
         load_profile(path, None)
     assert says in str(raised.value)
 
