@@ -128,11 +128,11 @@ _ORDER = {Outcome.FAIL: 0, Outcome.INCONCLUSIVE: 1, Outcome.NOT_RUN: 2, Outcome.
 
 
 def _tone(verdicts: Sequence[Verdict]) -> str:
-    # Gates of the change that belong to other machines or sessions are named as not run, but need not alarm.
+    # Gates that belong to other machines, sessions or scales are named as not run, but need not alarm.
     telling = (
         verdict.outcome
         for verdict in verdicts
-        if verdict.pipeline != CHANGE or verdict.outcome is not Outcome.NOT_RUN
+        if verdict.outcome is not Outcome.NOT_RUN or (verdict.pipeline != CHANGE and verdict.gate != "time")
     )
     return min(telling, key=_ORDER.__getitem__, default=Outcome.NOT_RUN).name.lower()
 
