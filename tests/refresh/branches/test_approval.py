@@ -123,10 +123,12 @@ def test_other_branches_than_the_approved_ones_are_not_pushed(
     bundle = folder / world.plan.run / f"{DEVELOPER}.bundle"
     match change:
         case "a record":
-            path = world.plan.record_path(world.plan.cell("imaging-mge", "candidate"))
-            record = read_record(path)
-            other = replace(record.provenance, device_kind="another processor")
-            write_record(path, replace(record, provenance=other))
+            # On both sides, which must stay comparable.
+            for side in SIDES:
+                path = world.plan.record_path(world.plan.cell("imaging-mge", side))
+                record = read_record(path)
+                other = replace(record.provenance, device_kind="another processor")
+                write_record(path, replace(record, provenance=other))
         case "no bundle":
             bundle.unlink()
         case "no folder":
