@@ -119,7 +119,9 @@ def parse_yaml(text: str) -> Document:
         raise NotYamlError(f"{error.problem}. Keep one of the two.", _place(error)) from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        why = f"the character U+{ord(error.character):04X} has no place in YAML"
+        # PyYAML gives the number of a character of a text, and the byte of bytes.
+        number = error.character if isinstance(error.character, int) else ord(error.character)
+        why = f"the character U+{number:04X} has no place in YAML"
         raise NotYamlError(why, f":{line}") from error
     except yaml.MarkedYAMLError as error:
         why = f"not YAML: {error.problem}. Look here and one line above."
