@@ -342,7 +342,7 @@ def test_with_the_times_of_a_gpu_every_gate_is_judged(tmp_path: Path) -> None:
     assert "on NVIDIA A100-SXM4-80GB" in of_the_change["gate 2: vmap time targets"]["message"]
     summary = (merged_run(tmp_path / "root") / "summary.md").read_text()
     assert "Times and solves, on cpu (some CPU, 2 cores)" in summary
-    assert f"run `{there.run}`, on NVIDIA A100-SXM4-80GB (EPYC, 64 cores)" in summary
+    assert f"run {there.run}, on NVIDIA A100-SXM4-80GB (EPYC, 64 cores)" in summary
     # Without them nothing is judged that was not measured.
     assert main([str(here.folder), "--root", str(tmp_path / "alone")]) == 0
     alone = {v["gate"]: v["outcome"] for v in verdicts(merged_run(tmp_path / "alone"))}
