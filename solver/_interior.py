@@ -53,8 +53,8 @@ READY_AT = 0.02
 FEWER = 0.7
 # Up to this size the sweeps that guess the free set cost about as much as three steps.
 GUESS_UP_TO = 64
-GUESS_SWEEPS = 40
-GUESS_PENALTY = 0.005
+GUESS_SWEEPS = 80
+GUESS_PENALTY = 0.0005
 
 
 class Best(NamedTuple):

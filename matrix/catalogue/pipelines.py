@@ -8,6 +8,7 @@ from typing import Literal
 
 from matrix.ground.errors import UsageError
 from matrix.ground.machine import GIB
+from matrix.ground.suggestions import known_names
 from matrix.records.cell import Quantity, Scale
 
 Data = Literal["imaging", "interferometer"]
@@ -225,4 +226,4 @@ def pipeline_named(name: str) -> Pipeline:
     try:
         return PIPELINES[name]
     except KeyError:
-        raise UsageError(f"there is no pipeline {name!r}; choose from: {', '.join(PIPELINES)}.") from None
+        raise UsageError(f"there is no pipeline {name!r}.{known_names(name, PIPELINES)}") from None

@@ -95,12 +95,16 @@ def _pipelines(run: MainRun) -> str:
                 one.pipeline,
                 f"{one.evidence:.6f}",
                 "none recorded" if one.drift is None else f"{one.drift:.1e}",
-                *((f"{one.baseline_ms:.1f}", f"{one.candidate_ms:.1f}", one.speed.said) if timed else ()),
+                *((_ms(one.baseline_ms), _ms(one.candidate_ms), one.speed) if timed else ()),
                 ", ".join(f"{count} {outcome}" for outcome, count in one.gates.items()),
             )
             for one in run.pipelines
         ],
     )
+
+
+def _ms(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
 
 
 def _is_timed(run: MainRun) -> bool:
@@ -116,9 +120,8 @@ def _judged(run: MainRun) -> str:
 def _conditions(run: MainRun) -> str:
     facts = run.versions["candidate"]
     times = (
-        "Milliseconds are of the whole likelihood, per lane of a batch of different lanes: medians of "
-        f"{min(one.calls for one in run.pipelines)} calls. "
-        "The interval of a speed-up lies between the extreme calls."
+        "Milliseconds are of the whole likelihood, per lane of a batch of different lanes. "
+        "Both sides were timed in turn; a speed-up has its 95 % interval."
         if _is_timed(run)
         else "Times of this scale mean nothing, so none are shown."
     )
@@ -162,43 +165,33 @@ def _ratio(row: Mapping[str, Any]) -> str:
 
 
 def _systems() -> str:
-    document = _bench("bench-cpu")
-    table = markdown_table(
-        ("system", "K", "lanes", "ours, C-eq", "jaxnnls, C-eq", "speed-up", "our residual", "its residual"),
-        [
-            (
-                ours["system"],
-                str(ours["K"]),
-                str(ours["lanes"]),
-                f"{ours['cholesky_equivalents']:.1f}",
-                f"{theirs['cholesky_equivalents']:.1f}",
-                _ratio(theirs),
-                f"{ours['residual']:.0e}",
-                f"{theirs['residual']:.0e}",
-            )
-            for ours, theirs in _pairs(document["rows"], "systems")
-        ],
-    )
-    return f"{table}\n\n{_taken(document)}"
+    return _beside_jaxnnls("systems", ("our residual", "its residual"))
 
 
 def _gradients() -> str:
+    return _beside_jaxnnls("gradient", ())
+
+
+def _beside_jaxnnls(part: str, residuals: tuple[str, ...]) -> str:
+    """Both solvers on each system of a part of the bench; with their residuals where these have headings."""
     document = _bench("bench-cpu")
     table = markdown_table(
-        ("system", "K", "lanes", "ours, C-eq", "jaxnnls, C-eq", "speed-up"),
+        ("system", "K", "lanes", "ours, C-eq", "jaxnnls, C-eq", "speed-up", *residuals),
         [
             (
-                ours["system"],
-                str(ours["K"]),
-                str(ours["lanes"]),
-                f"{ours['cholesky_equivalents']:.1f}",
-                f"{theirs['cholesky_equivalents']:.1f}",
-                _ratio(theirs),
+                *_what(sides[0]),
+                *(f"{side['cholesky_equivalents']:.1f}" for side in sides),
+                _ratio(sides[1]),
+                *(f"{side['residual']:.0e}" for _, side in zip(residuals, sides, strict=False)),
             )
-            for ours, theirs in _pairs(document["rows"], "gradient")
+            for sides in _pairs(document["rows"], part)
         ],
     )
     return f"{table}\n\n{_taken(document)}"
+
+
+def _what(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return row["system"], str(row["K"]), str(row["lanes"])
 
 
 def _families() -> str:
@@ -230,9 +223,7 @@ def _compiling() -> str:
         ("program", "K", "lanes", "ours, s", "jaxnnls, s", "jaxnnls over ours"),
         [
             (
-                ours["system"],
-                str(ours["K"]),
-                str(ours["lanes"]),
+                *_what(ours),
                 *(f"{side['lowering_s'] + side['compiling_s']:.1f}" for side in (ours, theirs)),
                 _ratio(theirs),
             )

@@ -9,6 +9,7 @@ from matrix.catalogue.releases import KNOWN
 from matrix.ground.console import open_console
 from matrix.ground.errors import UsageError, exit_code_of
 from matrix.ground.files import write_text
+from matrix.ground.suggestions import known_names
 from matrix.prepare.locking import locks_of_ours, locks_of_release
 from matrix.prepare.locks import LOCKS
 
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _lock(what: Sequence[str], folder: Path) -> int:
     unknown = sorted({*what} - {OURS, *KNOWN})
     if unknown:
-        raise UsageError(f"there is no lock for {', '.join(unknown)}. Known: {OURS}, {', '.join(KNOWN)}.")
+        raise UsageError(f"there is no lock for {unknown[0]}.{known_names(unknown[0], (OURS, *KNOWN))}")
     console = open_console()
     for name in what:
         files = locks_of_ours() if name == OURS else locks_of_release(name)

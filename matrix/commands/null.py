@@ -9,6 +9,7 @@ from matrix.execute.pairs import PairFailure, run_pair
 from matrix.ground.console import open_console
 from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
 from matrix.ground.files import inside
+from matrix.ground.suggestions import known_names
 from matrix.records.cell import SIDES
 from matrix.records.pair import BATCH, SINGLE, SOLVE
 from matrix.run.plan import PlannedPair, read_plan
@@ -31,9 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _null(options: argparse.Namespace) -> int:
     plan = read_plan(options.run.resolve())
     if options.pipeline not in plan.pipelines:
-        raise UsageError(f"{options.pipeline} is none of {', '.join(plan.pipelines)}.")
+        raise UsageError(
+            f"{options.pipeline} is no pipeline of this run.{known_names(options.pipeline, plan.pipelines)}"
+        )
     console = open_console()
-    outside = 0
+    outside = inconclusive = 0
     for number in range(1, options.times + 1):
         own = plan.model_copy(update={"folder": inside(plan.folder, "null", f"{options.side}-{number}")})
         pair = PlannedPair(
@@ -43,16 +46,22 @@ def _null(options: argparse.Namespace) -> int:
             key=f"{plan.key} {options.side} against itself {number}",
             seconds=options.pair_seconds,
         )
-        found = run_pair(own, pair, dict.fromkeys(SIDES, options.side))
-        if isinstance(found, PairFailure):
-            raise EnvironmentFailure(f"{pair.name}: {found.reason}")
-        findings = {timed: found.finding(timed) for timed in (SINGLE, BATCH, SOLVE)}
-        outside += any(
-            not finding.reason and finding.ratio is not None and not finding.ratio.holds(1.0)
-            for finding in findings.values()
+        record = run_pair(own, pair, dict.fromkeys(SIDES, options.side))
+        if isinstance(record, PairFailure):
+            raise EnvironmentFailure(f"{pair.name}: {record.reason}")
+        findings = {timed: record.finding(timed) for timed in (SINGLE, BATCH, SOLVE)}
+        # An interval counts also where it is called inconclusive: that word must not hide a wrong one.
+        outside += any(found.ratio is None or not found.ratio.holds(1.0) for found in findings.values())
+        inconclusive += any(found.reason for found in findings.values())
+        said = "; ".join(
+            f"{timed} {found.ratio or 'no interval'} ({found.reason or 'conclusive'})"
+            for timed, found in findings.items()
         )
-        console.print(f"{number}: " + "; ".join(f"{timed} {finding}" for timed, finding in findings.items()))
-    console.print(f"1 was outside an interval in {outside} of {options.times} runs")
+        console.print(f"{number}: {said}")
+    console.print(
+        f"1 was outside an interval, or there was none, in {outside} of {options.times} runs; "
+        f"{inconclusive} had an inconclusive one"
+    )
     return 0 if outside * 20 <= options.times else 1
 
 

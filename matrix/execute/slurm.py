@@ -15,7 +15,7 @@ from submitit.slurm import slurm as engine
 from matrix.execute import slurm_job
 from matrix.execute.slurm_options import split_option
 from matrix.execute.slurm_outcomes import Outcome, Ruling, rule
-from matrix.execute.slurm_states import ask
+from matrix.execute.slurm_states import Silence, Task, ask
 from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
 from matrix.ground.files import read_bytes, read_text, write_text
 from matrix.ground.layout import REPOSITORY_ROOT
@@ -128,7 +128,7 @@ def _submitted(
     except (RuntimeError, submitit.core.utils.FailedSubmissionError) as error:
         raise EnvironmentFailure(f"Slurm took no job: {error}") from error
     submitted = {name: Status(cell=name, job=job.job_id) for name, job in zip(units, jobs, strict=True)}
-    _write(plan, {**_read(plan), **submitted})
+    write_statuses(_jobs_path(plan), {**read_statuses(_jobs_path(plan)), **submitted})
     return [job.job_id for job in jobs]
 
 
@@ -148,14 +148,19 @@ def for_pairs(asked: dict[str, object], resources: Resources, after: Sequence[st
 
 
 def script(plan: Plan, resources: Resources) -> str:
-    """The job script that `submit` would send now."""
+    """The job scripts that `submit` would send now: of the cells, and of the pairs after them."""
     passed = {status.cell for status in states(plan) if status.outcome is Outcome.PASSED}
-    tasks = sum(cell.name not in passed for cell in selected(plan))
-    if not tasks:
-        return "# Every cell has passed: nothing would be submitted."
+    asked = parameters(plan.run, resources)
+    # The jobs of the cells have no number yet, so pairs are shown without their wait for them.
+    arrays = ((selected(plan), asked), (selected_pairs(plan), for_pairs(asked, resources, ())))
     folder = plan.folder / "slurm"
     command = f"{shlex.quote(sys.executable)} -u -m submitit.core._submit {shlex.quote(str(folder))}"
-    return job_script(plan.run, resources, str(folder), command, tasks)
+    scripts = [
+        _script_of(wanted, str(folder), command, tasks)
+        for units, wanted in arrays
+        if (tasks := sum(unit_name(unit) not in passed for unit in units))
+    ]
+    return "\n".join(scripts) or "# Everything has passed: nothing would be submitted."
 
 
 def parameters(name: str, resources: Resources) -> dict[str, Any]:
@@ -217,7 +222,10 @@ def selected_pairs(plan: Plan) -> list[PlannedPair]:
 
 def job_script(name: str, resources: Resources, folder: str, command: str, tasks: int = 1) -> str:
     """The script of an array of jobs as the engine sends it."""
-    asked = parameters(name, resources)
+    return _script_of(parameters(name, resources), folder, command, tasks)
+
+
+def _script_of(asked: dict[str, Any], folder: str, command: str, tasks: int) -> str:
     return engine._make_sbatch_string(command=command, folder=folder, map_count=tasks, **asked)
 
 
@@ -237,7 +245,7 @@ def selected(plan: Plan) -> list[PlannedCell]:
 
 def states(plan: Plan) -> list[Status]:
     """How every selected cell and pair stands; what has ended is written down."""
-    kept = _read(plan)
+    kept = read_statuses(_jobs_path(plan))
     open_jobs = {
         status.job for status in kept.values() if status.job is not None and not status.outcome.settled
     }
@@ -248,29 +256,40 @@ def states(plan: Plan) -> list[Status]:
         status = kept.get(unit_name(unit), Status(cell=unit_name(unit)))
         if status.job in answers:
             answer = answers[status.job]
-            job_log = _text(_job_log(plan, status.job))
+            printed = job_log(plan, status.job)
             failure = read_failure(_folder(plan, unit))
-            ruling = rule(answer, _fault(plan, unit), failure, job_log)
+            ruling = rule(answer, _fault(plan, unit), failure, printed)
             _note_broken(plan, unit, ruling)
-            # A job that failed without a word from its cell failed around the cell.
-            around = ruling.outcome is Outcome.FAILED and failure is None
-            status = status.model_copy(
-                update={
-                    "outcome": ruling.outcome,
-                    "reason": ruling.reason,
-                    "elapsed": getattr(answer, "elapsed", ""),
-                    "limit_end": getattr(answer, "limit_end", ""),
-                    "tail": _tail(job_log if around else _own_log(plan, unit) or job_log),
-                }
-            )
+            status = ruled(status, answer, ruling, failure, _own_log(plan, unit), printed)
         elif status.outcome is Outcome.PASSED and (fault := _fault(plan, unit)) is not None:
-            status = status.model_copy(
-                update={"outcome": Outcome.NO_RECORD, "reason": f"it passed, but now {fault}"}
-            )
+            status = lost(status, fault)
         found.append(status)
     if open_jobs:
-        _write(plan, {**kept, **{status.cell: status for status in found}})
+        write_statuses(_jobs_path(plan), {**kept, **{status.cell: status for status in found}})
     return found
+
+
+def ruled(
+    status: Status, answer: Task | Silence, ruling: Ruling, failure: str | None, own_log: str, printed: str
+) -> Status:
+    """The status by what Slurm said of its job, with the end of the log that tells most."""
+    # A job that failed without a word from its process failed around it.
+    around = ruling.outcome is Outcome.FAILED and failure is None
+    log = printed if around else own_log or printed
+    return status.model_copy(
+        update={
+            "outcome": ruling.outcome,
+            "reason": ruling.reason,
+            "elapsed": getattr(answer, "elapsed", ""),
+            "limit_end": getattr(answer, "limit_end", ""),
+            "tail": "\n".join(log.splitlines()[-TAIL_LINES:]) or "(no log)",
+        }
+    )
+
+
+def lost(status: Status, fault: str) -> Status:
+    """The status of what passed, whose record does not count any more."""
+    return status.model_copy(update={"outcome": Outcome.NO_RECORD, "reason": f"it passed, but now {fault}"})
 
 
 def _note_broken(plan: Plan, unit: PlannedCell | PlannedPair, ruling: Ruling) -> None:
@@ -290,21 +309,18 @@ def _folder(plan: Plan, unit: PlannedCell | PlannedPair) -> Path:
     return plan.cell_folder(unit) if isinstance(unit, PlannedCell) else plan.pair_folder(unit)
 
 
-def _tail(log: str) -> str:
-    return "\n".join(log.splitlines()[-TAIL_LINES:]) or "(no log)"
-
-
 def _own_log(plan: Plan, unit: PlannedCell | PlannedPair) -> str:
     """What the process, or the processes, of a unit printed."""
-    return "\n".join(filter(None, map(_text, sorted(_folder(plan, unit).glob("*.txt")))))
+    return "\n".join(filter(None, map(log_text, sorted(_folder(plan, unit).glob("*.txt")))))
 
 
-def _job_log(plan: Plan, job: str | None) -> Path:
-    """Where the engine lets Slurm write what task 0, the only one, prints."""
-    return plan.folder / "slurm" / f"{job}_0_log.out"
+def job_log(plan: Plan, job: str | None) -> str:
+    """What task 0 of a job, the only one, printed; the engine lets Slurm write it there."""
+    return log_text(plan.folder / "slurm" / f"{job}_0_log.out")
 
 
-def _text(log: Path) -> str:
+def log_text(log: Path) -> str:
+    """What a log holds; nothing where there is none."""
     return read_text(log, errors="replace").strip() if log.exists() else ""
 
 
@@ -312,8 +328,14 @@ def _jobs_path(plan: Plan) -> Path:
     return plan.folder / "jobs.json"
 
 
-def _read(plan: Plan) -> dict[str, Status]:
-    path = _jobs_path(plan)
+def read_statuses(path: Path) -> dict[str, Status]:
+    """The statuses that were written down, by the name of the cell.
+
+    Raises
+    ------
+    RecordError
+        The file is damaged.
+    """
     if not path.exists():
         return {}
     try:
@@ -323,8 +345,9 @@ def _read(plan: Plan) -> dict[str, Status]:
         raise RecordError(f"{path} is damaged ({what}): remove it, and submit again.") from error
 
 
-def _write(plan: Plan, statuses: Mapping[str, Status]) -> None:
-    write_text(_jobs_path(plan), STATUSES.dump_json(list(statuses.values()), indent=2).decode() + "\n")
+def write_statuses(path: Path, statuses: Mapping[str, Status]) -> None:
+    """Write statuses down, whole or not at all."""
+    write_text(path, STATUSES.dump_json(list(statuses.values()), indent=2).decode() + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:

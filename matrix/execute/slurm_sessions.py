@@ -17,11 +17,21 @@ from matrix.execute.sessions import (
     session_folder,
     write_session,
 )
-from matrix.execute.slurm import STATUSES, TAIL_LINES, Resources, Status, parameters
-from matrix.execute.slurm_outcomes import Outcome, rule
+from matrix.execute.slurm import (
+    STATUSES,
+    Resources,
+    Status,
+    job_log,
+    log_text,
+    lost,
+    parameters,
+    read_statuses,
+    ruled,
+    write_statuses,
+)
+from matrix.execute.slurm_outcomes import Outcome, Ruling, rule
 from matrix.execute.slurm_states import Silence, Task, ask
 from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
-from matrix.ground.files import read_bytes, read_text, write_text
 from matrix.ground.shell import without
 from matrix.run.kept import read_failure
 from matrix.run.plan import Plan, read_plan
@@ -71,13 +81,13 @@ def submit(plan: Plan, resources: Resources, sessions: Sequence[Session]) -> Non
         for session in sessions:
             shutil.rmtree(session_folder(plan, session))
         raise EnvironmentFailure(f"Slurm took no job: {error}") from error
-    submitted = [Status(cell=name, job=job.job_id) for name, job in zip(names, jobs, strict=True)]
-    _write(plan, [*_read(plan), *submitted])
+    submitted = {name: Status(cell=name, job=job.job_id) for name, job in zip(names, jobs, strict=True)}
+    write_statuses(_jobs_path(plan), {**read_statuses(_jobs_path(plan)), **submitted})
 
 
 def states(plan: Plan) -> list[Status]:
     """How every session stands; what has ended is written down."""
-    kept = {status.cell: status for status in _read(plan)}
+    kept = read_statuses(_jobs_path(plan))
     answers = ask(
         {status.job for status in kept.values() if status.job is not None and not status.outcome.settled}
     )
@@ -86,51 +96,25 @@ def states(plan: Plan) -> list[Status]:
         for session in read_sessions(plan.folder)
     ]
     if answers:
-        _write(plan, found)
+        write_statuses(_jobs_path(plan), {status.cell: status for status in found})
     return found
 
 
 def _stands(plan: Plan, session: Session, status: Status, answers: dict[str, Task | Silence]) -> Status:
     fault = session_fault(plan, session)
     if status.job not in answers:
-        if status.outcome is Outcome.PASSED and fault is not None:
-            lost = {"outcome": Outcome.NO_RECORD, "reason": f"it passed, but now {fault}"}
-            return status.model_copy(update=lost)
-        return status
-    answer = answers[status.job]
-    job_log = _text(plan.folder / "slurm" / f"{status.job}_0_log.out")
-    own_log = _text(session_folder(plan, session) / "log.txt")
+        return lost(status, fault) if status.outcome is Outcome.PASSED and fault is not None else status
+    answer, printed = answers[status.job], job_log(plan, status.job)
     failure = read_failure(session_folder(plan, session))
-    ruling = rule(answer, fault, failure, job_log)
-    well = "COMPLETED, exit 0, and what it left is as it was left"
-    around = ruling.outcome is Outcome.FAILED and failure is None
-    tail = job_log if around else own_log or job_log
-    return status.model_copy(
-        update={
-            "outcome": ruling.outcome,
-            "reason": well if ruling.outcome is Outcome.PASSED else ruling.reason,
-            "elapsed": getattr(answer, "elapsed", ""),
-            "limit_end": getattr(answer, "limit_end", ""),
-            "tail": "\n".join(tail.splitlines()[-TAIL_LINES:]) or "(no log)",
-        }
-    )
+    ruling = rule(answer, fault, failure, printed)
+    if ruling.outcome is Outcome.PASSED:
+        ruling = Ruling(Outcome.PASSED, "COMPLETED, exit 0, and what it left is as it was left")
+    own_log = log_text(session_folder(plan, session) / "log.txt")
+    return ruled(status, answer, ruling, failure, own_log, printed)
 
 
-def _text(log: Path) -> str:
-    return read_text(log, errors="replace").strip() if log.exists() else ""
-
-
-def _jobs(plan: Plan) -> Path:
+def _jobs_path(plan: Plan) -> Path:
     return plan.folder / "session-jobs.json"
-
-
-def _read(plan: Plan) -> list[Status]:
-    path = _jobs(plan)
-    return STATUSES.validate_json(read_bytes(path)) if path.exists() else []
-
-
-def _write(plan: Plan, statuses: Sequence[Status]) -> None:
-    write_text(_jobs(plan), STATUSES.dump_json(list(statuses), indent=2).decode() + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from matrix.catalogue.checks import CHECKS, ON_DEMAND, TARGET_KAPPA
-from matrix.gates.pipelines import KKT_CERTIFIED, relative
+from matrix.gates.pipelines import relative
 from matrix.gates.scripts import scripts_apart
+from matrix.gates.solves import KKT_CERTIFIED
 from matrix.gates.verdict import CHANGE, Blame, Outcome, Verdict, listed
 from matrix.records.cell import REPLACED, SIDES, Record, Side
 from matrix.records.check import CheckRecord, Item

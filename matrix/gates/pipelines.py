@@ -6,20 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from matrix.gates.comparable import differences_beside_the_change, faults_within
+from matrix.gates.solves import KKT_ANSWERED, KKT_CERTIFIED, how_it_went, nan_last, not_optimal, what_is_said
 from matrix.gates.verdict import Blame, Outcome, Verdict, listed
-from matrix.records.cell import SIDES, VENDORED, Evaluation, LaneSolve, Record, Side
+from matrix.records.cell import SIDES, VENDORED, Evaluation, Record, Side
 from matrix.run.plan import Constant, Plan
 
 # What separates agreement from coincidence; relative unless said otherwise.
 LANES_AGREE = 1e-10
 AUDIT_AGREES = 1e-10
-KKT_CERTIFIED = 1e-9
-# The library's own solvers stop earlier: an interior point stops where the products of an unknown and its
-# gradient are small (1e-9 at K = 1300), so the smaller of the two may be the square root of that.
-# Answers that are none were seen from 4e-2 on.
-KKT_ANSWERED = 1e-3
-# A solve in float32 (unit roundoff 6e-8) ends below this unless its system is ill-conditioned.
-LEFT_BY_FLOAT32 = 1e-5
 SAME_SYSTEM = 1e-6
 
 # The library's choice of its solver, and the value that means the vendored one.
@@ -301,7 +295,7 @@ def solver(evidence: Evidence, side: Side, record: Record) -> Verdict:
 
     Exists for a solver that says it converged and did not, be it by float32, an early stop or a wrong sign.
     """
-    furthest_lane = max(record.nnls, key=lambda lane: _nan_last(lane.kkt_residual))
+    furthest_lane = max(record.nnls, key=lambda lane: nan_last(lane.kkt_residual))
     worst = furthest_lane.kkt_residual
     tolerance = KKT_CERTIFIED if record.solver.name == VENDORED else KKT_ANSWERED
     audited = max(map(relative, record.evaluations.audit.values, record.evaluations.vmap_lanes.values))
@@ -312,12 +306,12 @@ def solver(evidence: Evidence, side: Side, record: Record) -> Verdict:
         "kkt_residual": worst,
         "tolerance": tolerance,
     }
-    complaints = list(_what_is_said(record))
+    complaints = list(what_is_said(record))
     if not worst <= tolerance:
-        complaints.append(f"KKT residual {worst:.1e} > {tolerance:.0e}: {_not_optimal(furthest_lane)}")
+        complaints.append(f"KKT residual {worst:.1e} > {tolerance:.0e}: {not_optimal(furthest_lane)}")
     if audited > AUDIT_AGREES:
         complaints.append(f"the audited program's evidence is {audited:.1e} away from the timed one's")
-    message = "; ".join(complaints) or _how_it_went(record, worst, tolerance, _asked_for(evidence, side))
+    message = "; ".join(complaints) or how_it_went(record, worst, tolerance, _asked_for(evidence, side))
     return _verdict("solver", evidence, side, not complaints, message, numbers)
 
 
@@ -338,54 +332,6 @@ def _who_solved(evidence: Evidence, record: Record) -> Iterator[str]:
 def _asked_for(evidence: Evidence, side: Side) -> str | None:
     """The solver that a side's settings name, where they name one."""
     return evidence.settings.get(side, {}).get(SOLVER_SETTING)
-
-
-def _what_is_said(record: Record) -> Iterator[str]:
-    """What is wrong about what the library says of its solves."""
-    if record.solver.stated is not None and "solver" not in record.solver.stated:
-        yield "the call site's stats do not name the solver"
-    if any(lane.iterations is None for lane in record.nnls):
-        yield "how many iterations were made is not stated"
-    if any(lane.converged is None and lane.certified is None for lane in record.nnls):
-        yield "whether the solves converged is not stated"
-    stopped = [index for index, lane in enumerate(record.nnls) if lane.converged is False]
-    if stopped:
-        yield f"lanes {stopped} report that they did not converge"
-
-
-def _how_it_went(record: Record, worst: float, tolerance: float, asked: str | None) -> str:
-    fell_back = [index for index, lane in enumerate(record.nnls) if lane.converged is None]
-    rest = f"; lanes {fell_back} were not certified, their answers are the fallback's" if fell_back else ""
-    used = record.solver.options.get("solver", record.solver.name)
-    if asked not in (None, used):
-        rest += f"; {asked} was asked for, which the library does not use here"
-    whose = "the vendored solver" if tolerance == KKT_CERTIFIED else "the library's own solver"
-    return (
-        f"K={record.nnls[0].size}, KKT residual {worst:.1e} (of {whose} at most {tolerance:.0e} is asked), "
-        f"by {record.solver.said}{rest}"
-    )
-
-
-def _nan_last(residual: float) -> float:
-    return math.inf if math.isnan(residual) else residual
-
-
-def _not_optimal(lane: LaneSolve) -> str:
-    """Which optimality condition is violated most, and what leaves as much."""
-    if math.isnan(lane.kkt_residual):
-        return "the answer or its gradient is nan"
-    conditions = {
-        "unknowns are negative": lane.primal_infeasibility,
-        "unknowns are too small, raising them would fit better": lane.dual_infeasibility,
-        "unknowns are positive where the gradient is not zero": lane.complementarity,
-    }
-    violated = max(conditions, key=conditions.__getitem__)
-    cause = (
-        "float32 or a loose tolerance leaves as much"
-        if lane.kkt_residual <= LEFT_BY_FLOAT32
-        else "far more than rounding, as after an early stop, a clipped answer or a wrong sign"
-    )
-    return f"the answer is not the optimum, {violated} ({cause})"
 
 
 def comparable(evidence: Evidence, baseline: Record, candidate: Record) -> Verdict:

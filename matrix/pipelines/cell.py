@@ -139,13 +139,18 @@ def _driver_notes(path: Path) -> dict[str, Any]:
     return notes
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m matrix.pipelines.cell", description=__doc__)
+def add_likelihood(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which likelihood a process makes."""
     parser.add_argument("--pipeline", required=True, choices=tuple(PIPELINES))
     parser.add_argument("--precision", required=True, choices=get_args(Precision))
     parser.add_argument("--side", required=True, choices=get_args(Side))
     parser.add_argument("--scale", required=True, choices=get_args(Scale))
     parser.add_argument("--workspace", required=True, type=Path, help="root of autolens_workspace_developer")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m matrix.pipelines.cell", description=__doc__)
+    add_likelihood(parser)
     parser.add_argument("--record", required=True, type=Path, help="where to write the record")
     parser.add_argument("--provenance", required=True, type=Path, help="JSON notes of the driver, with a key")
     parser.add_argument("--seed", type=int, default=1, help="of the different lanes")

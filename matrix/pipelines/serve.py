@@ -11,14 +11,11 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import IO, Any, get_args
+from typing import IO, Any
 
-from matrix.catalogue.pipelines import PIPELINES
 from matrix.ground.errors import MatrixError
 from matrix.ground.machine import cpu_model, peak_rss_bytes, usable_cores
-from matrix.pipelines.cell import prepare_library
-from matrix.records.cell import Precision, Scale, Side
+from matrix.pipelines.cell import add_likelihood, prepare_library
 from matrix.records.pair import BATCH, CONTROL, SINGLE, SOLVE
 
 # Unknowns of the system whose factorisation is timed as the control, as large as those of the pipelines.
@@ -126,11 +123,7 @@ def _say(answers: IO[str], what: Any) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m matrix.pipelines.serve", description=__doc__)
-    parser.add_argument("--pipeline", required=True, choices=tuple(PIPELINES))
-    parser.add_argument("--precision", required=True, choices=get_args(Precision))
-    parser.add_argument("--side", required=True, choices=get_args(Side))
-    parser.add_argument("--scale", required=True, choices=get_args(Scale))
-    parser.add_argument("--workspace", required=True, type=Path, help="root of autolens_workspace_developer")
+    add_likelihood(parser)
     parser.add_argument("--seed", type=int, required=True, help="of the batch's lanes")
     return parser
 

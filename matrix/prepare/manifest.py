@@ -136,7 +136,9 @@ class Tolerances(_Model):
 def _known_pipelines(targets: Mapping[str, Target]) -> Mapping[str, Target]:
     unknown = [name for name in targets if name not in PIPELINES]
     if unknown:
-        raise ValueError(f"there is no pipeline {unknown[0]}; known: {', '.join(PIPELINES)}")
+        raise ValueError(
+            f"there is no pipeline {unknown[0]}.{known_names(unknown[0], PIPELINES)}".rstrip(".")
+        )
     return targets
 
 

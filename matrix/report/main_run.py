@@ -2,14 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from matrix.gates import CHANGE, Outcome, Verdict
 from matrix.ground.errors import UsageError
 from matrix.ground.files import read_bytes, write_text
-from matrix.records.cell import SIDES, Record
+from matrix.records.cell import SIDES, Side
+from matrix.records.pair import BATCH
+from matrix.report.pairs import ratio_words, seconds_of
 from matrix.report.rows import ending, overall
 from matrix.report.runs import Run, machines_of
 
@@ -20,40 +22,15 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Speed(_Frozen):
-    """The baseline's time over the candidate's: of medians, and between the extreme calls of both."""
-
-    ratio: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, baseline: Record, candidate: Record) -> Self:
-        """The speed of a batched likelihood per lane."""
-        ours, theirs = candidate.timings.vmap.steady_s, baseline.timings.vmap.steady_s
-        return cls(
-            ratio=baseline.timings.vmap_lane_s / candidate.timings.vmap_lane_s,
-            low=min(theirs) / max(ours),
-            high=max(theirs) / min(ours),
-        )
-
-    @property
-    def said(self) -> str:
-        """The ratio with its interval; where that holds 1, neither side is said to be faster."""
-        between = f"{self.low:.2f}–{self.high:.2f}"
-        return f"inconclusive ({between})" if self.low <= 1 <= self.high else f"{self.ratio:.2f}× ({between})"
-
-
 class Pipeline(_Frozen):
-    """One pipeline on both sides; milliseconds are per lane of a batch, median of its calls."""
+    """One pipeline on both sides; milliseconds are per lane of a batch, and None where nothing was timed."""
 
     pipeline: str
     evidence: float
     drift: float | None
-    baseline_ms: float
-    candidate_ms: float
-    calls: int
-    speed: Speed
+    baseline_ms: float | None
+    candidate_ms: float | None
+    speed: str
     gates: dict[str, int]
 
 
@@ -69,7 +46,7 @@ class MainRun(_Frozen):
     """A whole run of the matrix, without its arrays and logs."""
 
     schema_: Literal["nnls-matrix/main-run"] = "nnls-matrix/main-run"
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     run: str
     created: str
     precision: str
@@ -149,22 +126,26 @@ def read_main_run(path: Path) -> MainRun:
 
 
 def _pipeline(run: Run, pipeline: str) -> Pipeline:
-    baseline, candidate = (run.records[run.plan.cell(pipeline, side).name] for side in SIDES)
+    candidate = run.records[run.plan.cell(pipeline, "candidate").name]
     verdicts = [verdict for verdict in run.verdicts if verdict.pipeline == pipeline]
     return Pipeline(
         pipeline=pipeline,
         evidence=candidate.evaluations.jit.values[0],
         drift=_drift(verdicts),
-        baseline_ms=baseline.timings.vmap_lane_s * 1e3,
-        candidate_ms=candidate.timings.vmap_lane_s * 1e3,
-        calls=len(candidate.timings.vmap.steady_s),
-        speed=Speed.of(baseline, candidate),
+        baseline_ms=_milliseconds(run, pipeline, "baseline"),
+        candidate_ms=_milliseconds(run, pipeline, "candidate"),
+        speed=ratio_words(run.pairs, pipeline, BATCH),
         gates={
             str(outcome): count
             for outcome in Outcome
             if (count := sum(verdict.outcome is outcome for verdict in verdicts))
         },
     )
+
+
+def _milliseconds(run: Run, pipeline: str, side: Side) -> float | None:
+    seconds = seconds_of(run.pairs, pipeline, BATCH, side)
+    return None if seconds is None else seconds * 1e3
 
 
 def _drift(verdicts: list[Verdict]) -> float | None:

@@ -41,12 +41,15 @@ def kept_check(plan: Plan, check: PlannedCheck) -> CheckRecord | None:
 
 
 def kept_pair(plan: Plan, pair: PlannedPair) -> PairRecord | None:
-    """The finished record of `pair` in this run, if it is there, valid and of the planned content."""
+    """The finished record of `pair` in this run, if it is there, valid and of the planned content.
+
+    As with a cell, the record of a job that broke after writing it does not count.
+    """
     try:
         record = read_pair(plan.pair_path(pair))
     except RecordError:
         return None
-    return record if record.key == pair.key else None
+    return record if record.key == pair.key and kept_pair_failure(plan, pair) is None else None
 
 
 def record_fault(plan: Plan, cell: PlannedCell) -> str | None:

@@ -25,7 +25,8 @@ from matrix.ground.layout import REPOSITORY_ROOT, Layout, open_layout
 from matrix.ground.options import add_root
 from matrix.ground.redaction import without_folders
 from matrix.prepare.environments import recipe_for, stock_environment
-from tests.detect.catalogue import CLEAN_AGAIN, DEFECTS, NEWEST, Defect, clean_on
+from tests.detect.catalogue import CLEAN_AGAIN, DEFECTS, clean_on
+from tests.detect.defect import NEWEST, Defect
 
 LIMIT_SECONDS = 1800.0
 # What is vendored into the candidate, and how: the baseline is the same whatever is planted there.

@@ -17,7 +17,8 @@ from matrix.prepare.environments import SideEnvironment
 from matrix.records.cell import write_record
 from matrix.run.kept import kept_record
 from tests.detect.__main__ import Found, chosen_by, detect, key_of, main, said_of
-from tests.detect.catalogue import DEFECTS, NEWEST, Defect, clean_on
+from tests.detect.catalogue import DEFECTS, clean_on
+from tests.detect.defect import NEWEST, Defect
 from tests.detect.planted import take_over_baseline
 from tests.factory import make_plan, make_record
 

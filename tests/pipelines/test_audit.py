@@ -55,8 +55,9 @@ def audited(site: ModuleType, **settings: Any) -> tuple[Solver, tuple[LaneSolve,
     np.testing.assert_array_equal(found.value, found.x.sum(axis=1))
     facts, lanes = solver_facts(seen[0]), lane_solves(seen[0], *found[1:])
     assert [lane.size for lane in lanes] == [SIZE] * 3
+    assert all(lane.zeros < SIZE for lane in lanes)
     # An interior point that was cut short has none yet.
-    assert all(0 < lane.zeros < SIZE for lane in lanes if lane.converged is not False)
+    assert all(lane.zeros > 0 for lane in lanes if lane.converged is not False)
     return facts, lanes
 
 

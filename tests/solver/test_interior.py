@@ -10,7 +10,7 @@ import pytest
 import solver
 from matrix.checks.inside.systems import KnownSystem, system_from
 from solver import ResultCode
-from solver._interior import GUESS_UP_TO, Best, nothing_yet, solve_interior
+from solver._interior import Best, nothing_yet, solve_interior
 from solver._problem import scaled_problem
 
 from .problems import (
@@ -45,9 +45,7 @@ def iterations_of_jaxnnls(problem: Problem | KnownSystem) -> int:
 @pytest.mark.parametrize("free", [0.01, 0.5, 0.99])
 def test_fewer_factorisations_than_jaxnnls(size: int, condition: float, free: float) -> None:
     problem = with_known_optimum(np.random.default_rng(60), size, condition, free)
-    # Where a small system starts with a guess, and that fails, it costs a factorisation.
-    most = 1.1 if size <= GUESS_UP_TO else 0.9
-    assert solved(problem) <= most * iterations_of_jaxnnls(problem)
+    assert solved(problem) <= 0.9 * iterations_of_jaxnnls(problem)
 
 
 @pytest.mark.parametrize("family", ["degenerate", "ill", "collinear-block"])
@@ -66,17 +64,12 @@ def test_no_cliff_where_the_source_is_hardly_regularised(regularisation: float) 
 
 
 def test_light_of_a_galaxy() -> None:
-    ours, theirs = [], []
     for seed in range(5):
         problem = lens_like(np.random.default_rng(seed), dense=20, source=0)
-        ours.append(solved(problem))
-        theirs.append(iterations_of_jaxnnls(problem))
+        assert solved(problem) <= iterations_of_jaxnnls(problem)
         best = objective(problem.Q, problem.q, scipy_optimum(problem.Q, problem.q))
         x = np.asarray(solver.solve_nnls_forward(problem.Q, problem.q))
         assert objective(problem.Q, problem.q, x) <= best + 1e-12 * abs(best)
-    # A guess of the free set that is wrong costs a factorisation, and one that is right saves most of them.
-    assert sum(ours) < 0.75 * sum(theirs)
-    assert max(ours) <= 1.25 * max(theirs)
 
 
 @pytest.mark.skipif(not SYSTEMS.is_dir(), reason=f"the real systems are not here: {SYSTEMS} does not exist")

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from matrix.execute.local import cell_command
 from matrix.execute.variables import cell_variables
-from matrix.gates import CHANGE, Outcome, Verdict
+from matrix.gates import CHANGE, TIME, Outcome, Verdict
 from matrix.ground.errors import MatrixError
 from matrix.ground.layout import MANIFEST
 from matrix.prepare.manifest import load_manifest
@@ -132,7 +132,7 @@ def _tone(verdicts: Sequence[Verdict]) -> str:
     telling = (
         verdict.outcome
         for verdict in verdicts
-        if verdict.outcome is not Outcome.NOT_RUN or (verdict.pipeline != CHANGE and verdict.gate != "time")
+        if verdict.outcome is not Outcome.NOT_RUN or (verdict.pipeline != CHANGE and verdict.gate != TIME)
     )
     return min(telling, key=_ORDER.__getitem__, default=Outcome.NOT_RUN).name.lower()
 
