@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from matrix.catalogue.pipelines import PIPELINES
+from matrix.catalogue.pipelines import PIPELINES, pipeline_named
 from matrix.commands.flow import plan_matrix
 from matrix.commands.matrix import matrix_options
 from matrix.commands.report import report_in_place
@@ -28,6 +28,7 @@ from matrix.ground.console import open_console
 from matrix.ground.errors import EnvironmentFailure, NetworkError, UsageError, exit_code_of
 from matrix.ground.layout import REPOSITORY_ROOT, Layout, open_layout
 from matrix.ground.options import add_root
+from matrix.ground.suggestions import did_you_mean
 from matrix.hpc.check import check, expected_start
 from matrix.hpc.install import install
 from matrix.hpc.profile import load_profile
@@ -224,7 +225,8 @@ def sessions_from(words: Sequence[str], stamp: str) -> list[Session]:
     name, *rest = words
     if name not in KINDS:
         raise UsageError(
-            f"submit does not know {name}. It takes nothing (the cells), or: {', '.join(KINDS)}."
+            f"submit does not know {name}.{did_you_mean(name, KINDS)} "
+            f"It takes nothing (the cells), or: {', '.join(KINDS)}."
         )
     kind = KINDS[name]
     ours = [
@@ -252,9 +254,8 @@ def _see_that_it_is_taken(kind: Kind, words: Sequence[str]) -> None:
     parser = vars(importlib.import_module(kind.module))["_parser"]()
     taken = parser.parse_args([*words, f"{aside}=over there"])
     named = getattr(taken, "pipeline", None)
-    unknown = [word for word in named if word not in PIPELINES] if isinstance(named, list) else []
-    if unknown:
-        raise UsageError(f"there is no pipeline {', '.join(unknown)}; choose from: {', '.join(PIPELINES)}")
+    for word in named if isinstance(named, list) else ():
+        pipeline_named(word)
 
 
 def _say_cost(step: Step, resources: Resources, jobs: int) -> None:
