@@ -51,9 +51,8 @@ def test_table_holds_evidence_drift_times_ratio_and_verdict(tmp_path: Path) -> N
     _, text = report(tmp_path)
     line = line_of(text, "imaging-pixelization")
     cells = [cell.strip() for cell in line.strip("│ ").split("│")]
-    for part in ("24746.105672", "0.0e+00", "2000.0", "1000.0", "2.00× (1.98–2.02)"):
-        assert part in cells
-    assert f"pass ({GATES} gates)" in text
+    assert cells[1:6] == ["24746.105672", "0.0e+00", "2000.0", "1000.0", "2.00× (1.98–2.02)"]
+    assert cells[6].startswith(f"pass ({GATES} gates)")
     assert "not run" in line_of(text, "imaging-delaunay")
     assert f"UNFINISHED: {GATES} pass, {GATES} not run" in text
 
