@@ -13,8 +13,8 @@ from matrix.diagnose.audit.verdicts import Finding, Verdict
 from matrix.records.cell import PrecisionFacts, XlaMemory, write_record
 from matrix.records.precision import is_float32, significant_digits
 from tests.factory import EVIDENCE, evaluation, make_record
+from tests.real import ARTIFACTS
 
-ARTIFACTS = Path(__file__).parents[3] / "shared" / "data" / "artifacts"
 LANES = 3
 MIB = 2**20
 
@@ -354,8 +354,6 @@ def test_command_cannot_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 @pytest.fixture(scope="module")
 def artifacts() -> dict[str, FileAudit]:
-    if not ARTIFACTS.is_dir():
-        pytest.skip(f"the shared data are not at {ARTIFACTS}")
     return {file.path.relative_to(ARTIFACTS).as_posix(): file for file in audit([ARTIFACTS])}
 
 

@@ -10,11 +10,10 @@ pytest.importorskip("autolens", reason="the autolens stack is not installed here
 
 from matrix.catalogue.pipelines import PIPELINES
 from matrix.ground.errors import UsageError
-from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.pipelines.likelihood import likelihood_from
 from matrix.prepare.embedded.generations import generation_of
+from tests.real import DATASETS
 
-SHARED = REPOSITORY_ROOT.parent / "shared" / "data" / "datasets"
 # NumPy values on the real data, by the first release that has the workspace's bins and mesh of its time.
 CONSTANTS = {
     "2026.5.8.2": {
@@ -39,11 +38,9 @@ CONSTANTS = {
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The real datasets in the workspace's layout."""
-    if not SHARED.is_dir():
-        pytest.skip(f"the shared data are not at {SHARED}")
     root = tmp_path_factory.mktemp("workspace")
     for pipeline in PIPELINES.values():
-        shutil.copytree(SHARED / pipeline.instrument, root / pipeline.dataset, dirs_exist_ok=True)
+        shutil.copytree(DATASETS / pipeline.instrument, root / pipeline.dataset, dirs_exist_ok=True)
     return root
 
 

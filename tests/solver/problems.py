@@ -6,8 +6,6 @@ from typing import NamedTuple
 import numpy as np
 import scipy.optimize
 
-SYSTEMS = Path(__file__).resolve().parents[3] / "shared" / "data" / "systems"
-
 
 class Problem(NamedTuple):
     """Minimise ½ xᵀQx - qᵀx, x >= 0, with its optimum if that is unique and known."""

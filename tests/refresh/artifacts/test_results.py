@@ -9,7 +9,6 @@ import pytest
 
 from matrix.catalogue.pipelines import PIPELINES
 from matrix.ground.errors import UsageError
-from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.records.cell import Record
 from matrix.refresh.artifacts.results import (
     RESULTS,
@@ -19,9 +18,9 @@ from matrix.refresh.artifacts.results import (
     write_results,
 )
 from tests.factory import EVIDENCE, LANES, evaluation
+from tests.real import ARTIFACTS
 from tests.refresh.artifacts.made_up import complete_record
 
-UPSTREAM = REPOSITORY_ROOT.parent / "shared" / "data" / "artifacts"
 MIB = 1024**2
 
 
@@ -143,7 +142,6 @@ def test_files_say_which_precision_the_record_really_had(pipeline: str, mixed: b
         assert document["use_mixed_precision"] is mixed
 
 
-@pytest.mark.skipif(not UPSTREAM.is_dir(), reason="the shared result files of upstream are not here")
 @pytest.mark.parametrize(
     ("pipeline", "theirs"),
     [
@@ -163,7 +161,7 @@ def test_keys_and_their_order_are_upstreams(tmp_path: Path, pipeline: str, their
     }
     data, source = pipeline.split("-")
     ours = written(tmp_path, pipeline)[f"{data}/{source}/local_cpu_fp64.json"]
-    expected = json.loads((UPSTREAM / theirs).read_text())
+    expected = json.loads((ARTIFACTS / theirs).read_text())
     assert next(iter(expected)) in ours
     for key in ("configuration", "log_likelihood", "vmap", "memory_mb"):
         if key in expected:
@@ -174,16 +172,15 @@ def test_keys_and_their_order_are_upstreams(tmp_path: Path, pipeline: str, their
     assert set(ours) - set(expected) <= {"device", "use_mixed_precision"}
 
 
-@pytest.mark.skipif(not UPSTREAM.is_dir(), reason="the shared result files of upstream are not here")
 def test_comparison_holds_every_config_present_and_names_float32(tmp_path: Path) -> None:
     folder = tmp_path / RESULTS / "imaging" / "pixelization"
     folder.mkdir(parents=True)
-    for path in (UPSTREAM / "imaging" / "pixelization").glob("*.json"):
+    for path in (ARTIFACTS / "imaging" / "pixelization").glob("*.json"):
         (folder / path.name).write_bytes(path.read_bytes())
     record = complete_record("imaging-pixelization")
     result = write_results(tmp_path, {"imaging-pixelization": {"local_cpu_fp64": record}}, {})
     comparison = json.loads((folder / "comparison.json").read_text())
-    before = json.loads((UPSTREAM / "imaging" / "pixelization" / "comparison.json").read_text())
+    before = json.loads((ARTIFACTS / "imaging" / "pixelization" / "comparison.json").read_text())
     assert list(comparison["configs"]) == list(before["configs"])
     assert comparison["configs"]["local_gpu_mp"] == before["configs"]["local_gpu_mp"]
     assert comparison["headline"]["full_pipeline_per_call"]["local_cpu_fp64"] == 1.25
@@ -195,11 +192,10 @@ def test_comparison_holds_every_config_present_and_names_float32(tmp_path: Path)
     assert all("float32" in note for note in result.notes)
 
 
-@pytest.mark.skipif(not UPSTREAM.is_dir(), reason="the shared result files of upstream are not here")
 def test_configs_of_another_likelihood_are_named(tmp_path: Path) -> None:
     folder = tmp_path / RESULTS / "interferometer" / "pixelization"
     folder.mkdir(parents=True)
-    theirs = UPSTREAM / "interferometer" / "pixelization" / "local_gpu_fp64.json"
+    theirs = ARTIFACTS / "interferometer" / "pixelization" / "local_gpu_fp64.json"
     (folder / theirs.name).write_bytes(theirs.read_bytes())
     record = complete_record("interferometer-pixelization")
     record = dataclasses.replace(record, configuration={**record.configuration, "mesh_shape": [28, 28]})
