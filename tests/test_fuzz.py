@@ -61,7 +61,7 @@ odd_number = st.one_of(
     st.floats(allow_nan=True, allow_infinity=True),
 )
 # Each drawing makes its own: what is put into a document is changed there by the next mutation.
-odd = st.recursive(
+odd: st.SearchStrategy[Any] = st.recursive(
     st.one_of(st.none(), st.booleans(), odd_number, odd_text, st.builds(dict, nonfinite=st.none())),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
@@ -144,7 +144,7 @@ def test_a_record_is_judged_or_refused(document: Any) -> None:
     with folder() as place:
         plan = make_plan(place, (PIPELINE,))
         for side in ("baseline", "candidate"):
-            path = plan.record_path(plan.cell(PIPELINE, side))  # type: ignore[arg-type]
+            path = plan.record_path(plan.cell(PIPELINE, side))
             path.parent.mkdir(exist_ok=True)
             path.write_text(record_text(document) if side == "candidate" else to_json(make_record(side=side)))
         try:
@@ -210,10 +210,10 @@ def test_a_damaged_plan_is_read_or_refused(how: tuple[str, int, int]) -> None:
             assert error.exit_code == 2
 
 
-def drawn(place: Path, spoil: Callable[[Path], None]) -> None:
+def drawn(place: Path, spoil: Callable[[Path], object]) -> None:
     plan = write_run(place / "run")
     for side in ("baseline", "candidate"):
-        spoil(arrays_path(plan.record_path(plan.cell(PIPELINE, side))))  # type: ignore[arg-type]
+        spoil(arrays_path(plan.record_path(plan.cell(PIPELINE, side))))
         records = judge_run(plan).records
         pictures = pictures_of(plan, PIPELINE, records)
         assert pictures.groups or pictures.missing
@@ -223,7 +223,7 @@ def drawn(place: Path, spoil: Callable[[Path], None]) -> None:
 @given(damage)
 def test_a_damaged_picture_costs_the_picture(how: tuple[str, int, int]) -> None:
     with folder() as place:
-        drawn(place, lambda path: path.write_bytes(damaged(path.read_bytes(), how)) and None)
+        drawn(place, lambda path: path.write_bytes(damaged(path.read_bytes(), how)))
 
 
 odd_array = st.one_of(
@@ -334,6 +334,6 @@ def test_small_notes_are_read_or_passed_over(text: bytes) -> None:
         Progress(Console(file=io.StringIO()), plan)
         (place / "jobs.json").write_bytes(text)
         try:
-            slurm._read(plan)
+            slurm.read_statuses(place / "jobs.json")
         except MatrixError as error:
             assert "jobs.json" in str(error)

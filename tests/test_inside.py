@@ -64,7 +64,7 @@ def of_the_driver_alone() -> set[str]:
     project = tomllib.loads((REPOSITORY_ROOT / "pyproject.toml").read_text())["project"]
     ours = {canonicalize_name(Requirement(line).name) for line in project["dependencies"]}
     stacks = [{pin.name for pin in pins(path.read_text())} for path in LOCKS.glob(f"*/{WHEELS}")]
-    alone = ours - set.intersection(*stacks)
+    alone = {name for name in ours if not all(name in stack for stack in stacks)}
     found = packages_distributions()
     return {name for name, owners in found.items() if alone & {canonicalize_name(owner) for owner in owners}}
 

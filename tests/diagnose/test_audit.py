@@ -290,7 +290,8 @@ def test_spoilt_record_of_ours(tmp_path: Path, changes: dict[str, Any], path: st
 @pytest.mark.parametrize(("program", "size"), [("jit", 4), ("vmap", 4 * LANES)])
 def test_record_of_a_program_with_float32_output(tmp_path: Path, program: str, size: int) -> None:
     record = make_record()
-    memory = dataclasses.replace(record.memory, **{program: XlaMemory(1, size, 3, 0)})
+    changes: dict[str, Any] = {program: XlaMemory(1, size, 3, 0)}
+    memory = dataclasses.replace(record.memory, **changes)
     write_record(tmp_path / "cell.json", dataclasses.replace(record, memory=memory))
     assert sign_paths(audit_file(tmp_path / "cell.json")) == [f"memory.{program}.output_bytes"]
 

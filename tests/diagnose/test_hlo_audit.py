@@ -20,7 +20,7 @@ SYSTEM = (jax.ShapeDtypeStruct((3, 8, 8), jnp.float64), jax.ShapeDtypeStruct((3,
 
 
 def text_of(function: Any, *shapes: Any) -> str:
-    return jax.jit(jax.vmap(function)).lower(*shapes).compile().as_text()
+    return str(jax.jit(jax.vmap(function)).lower(*shapes).compile().as_text())
 
 
 def test_each_kind_is_counted_once() -> None:

@@ -13,7 +13,7 @@ K = 8
 
 
 def text_of(function: Callable[[jax.Array], jax.Array]) -> str:
-    return jax.jit(function).lower(jax.ShapeDtypeStruct((K, K), jnp.float64)).compile().as_text()
+    return str(jax.jit(function).lower(jax.ShapeDtypeStruct((K, K), jnp.float64)).compile().as_text())
 
 
 def test_loops_are_told_apart_by_their_trips() -> None:

@@ -3,8 +3,10 @@
 import dataclasses
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -26,7 +28,7 @@ SCHUR = Choice("schur", block="given")
 WHERE = {"cpu": "some CPU", "cores": [0], "load_before": 0.0, "jax": "0", "python": "3", "taken": "today"}
 
 
-def row(choice: Choice, lanes: int = 1, **changes: object) -> Row:
+def row(choice: Choice, lanes: int = 1, **changes: Any) -> Row:
     """A measurement of a setting that does everything right, for one Cholesky equivalent."""
     good = Row(
         systems=tuple(f"s{lane}" for lane in range(lanes)),
@@ -45,7 +47,7 @@ def row(choice: Choice, lanes: int = 1, **changes: object) -> Row:
         evidence_today=1e-9,
         gradient_finite=True,
     )
-    return dataclasses.replace(good, **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(good, **changes)
 
 
 def record(*rows: Row, gradients: tuple[ClassGradients, ...] | None = None) -> SurveyRecord:
@@ -58,7 +60,7 @@ def record(*rows: Row, gradients: tuple[ClassGradients, ...] | None = None) -> S
     return SurveyRecord(WHERE, 3000.0, (*today, *rows), gradients, ())
 
 
-FIRST_ORDER = {"admm": partial(solve_admm, penalty=0.1), "fista": solve_fista}
+FIRST_ORDER: dict[str, Callable[..., Any]] = {"admm": partial(solve_admm, penalty=0.1), "fista": solve_fista}
 
 
 @pytest.mark.parametrize("name", FIRST_ORDER)
@@ -111,7 +113,7 @@ def test_every_system_is_measured_once() -> None:
         ({"gradient_finite": False}, "12-"),
     ],
 )
-def test_each_criterion_fails_for_its_own_reason(changes: dict[str, object], marks: str) -> None:
+def test_each_criterion_fails_for_its_own_reason(changes: dict[str, Any], marks: str) -> None:
     _, found = summaries(record(row(PDIP, **changes), row(PDIP, lanes=3, **changes)))
     assert found.marks == marks
 
@@ -128,7 +130,7 @@ def test_what_was_not_measured_is_not_met() -> None:
 
 
 def test_the_decision_takes_the_fast_among_the_exact() -> None:
-    def rows(choice: Choice, **changes: object) -> list[Row]:
+    def rows(choice: Choice, **changes: Any) -> list[Row]:
         return [row(choice, lanes, **changes) for lanes in (1, 3)]
 
     wrong = rows(Choice("fista", 100), residual=1e-3, times_today=90.0)
@@ -148,7 +150,11 @@ def test_the_command_writes_record_and_table_and_goes_on(tmp_path: Path) -> None
     rng = np.random.default_rng(0)
     A = rng.normal(size=(30, 12))
     Q = A.T @ A
-    packed = {"Q_lower": Q[np.tril_indices(12)], "q": A.T @ rng.normal(size=30), "dense": np.arange(12)}
+    packed: dict[str, Any] = {
+        "Q_lower": Q[np.tril_indices(12)],
+        "q": A.T @ rng.normal(size=30),
+        "dense": np.arange(12),
+    }
     np.savez(tmp_path / "small.npz", **packed)
     output = tmp_path / "out" / "survey.json"
     words = [

@@ -5,6 +5,7 @@ import os
 import stat
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -20,7 +21,7 @@ from tests.factory import make_plan, make_record
 PIPELINE = "imaging-pixelization"
 
 
-def plan_with(tmp_path: Path, script: str, **changes: object) -> Plan:
+def plan_with(tmp_path: Path, script: str, **changes: Any) -> Plan:
     """A plan whose interpreter is a shell script; `$8` … are the cell's options."""
     interpreter = tmp_path / "python"
     interpreter.write_text(f"#!/bin/sh\n{script}\n")

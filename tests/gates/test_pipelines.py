@@ -48,7 +48,10 @@ def verdicts(pipeline: str) -> Judge:
         green = {
             plan.cell(name, side).name: make_record(name, side) for name in plan.pipelines for side in SIDES
         }
-        pair = {"candidate": candidate, "baseline": baseline or make_record(side="baseline")}
+        pair: dict[Side, Record | None] = {
+            "candidate": candidate,
+            "baseline": baseline or make_record(side="baseline"),
+        }
         records = {
             **green,
             **{

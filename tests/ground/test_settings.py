@@ -19,7 +19,7 @@ from matrix.ground.settings import PACKAGED, check_settings, nested, said, setti
 from matrix.pipelines.cell import SETTINGS_VARIABLE, put_in_force
 from matrix.prepare.environments import SideEnvironment
 from matrix.prepare.sides import _with_settings
-from matrix.records.cell import Solver
+from matrix.records.cell import Side, Solver
 from matrix.refresh.artifacts.runs import _unfit
 from matrix.report.html.problems import session_command
 from matrix.run.plan import Plan, read_plan
@@ -135,7 +135,7 @@ def test_settings_come_first_and_the_rest_stays_the_packages(
     instance = Configuration(packaged, reads)
     monkeypatch.delitem(sys.modules, "autonerves", raising=False)
     monkeypatch.setitem(sys.modules, package, ModuleType(package))
-    monkeypatch.setitem(sys.modules, f"{package}.conf", SimpleNamespace(instance=instance))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, f"{package}.conf", SimpleNamespace(instance=instance))
     given = {"inversion": {"positive_only_solver": "certified", "certified_tau_rel": 1e-12}}
     if reads:
         put_in_force(given, tmp_path / "settings")
@@ -145,9 +145,9 @@ def test_settings_come_first_and_the_rest_stays_the_packages(
             put_in_force(given, tmp_path / "settings")
 
 
-def solver_message(plan: Plan, side: str, solver: Solver) -> tuple[str, str]:
+def solver_message(plan: Plan, side: Side, solver: Solver) -> tuple[str, str]:
     record = make_record(side=side, solver=solver)
-    found = judge(plan, {plan.cell(record.cell.pipeline, side).name: record}, {})  # type: ignore[arg-type]
+    found = judge(plan, {plan.cell(record.cell.pipeline, side).name: record}, {})
     (verdict,) = (v for v in found if (v.gate, v.side) == ("solver", side))
     return verdict.outcome.value, verdict.message
 

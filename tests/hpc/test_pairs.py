@@ -24,10 +24,11 @@ def plan(tmp_path: Path) -> Plan:
     return make_plan(tmp_path, (PIPELINE,), pairs=(pair,))
 
 
-def test_pairs_have_memory_for_both_sides_and_run_one_at_a_time_after_the_cells(plan: Plan) -> None:
+def test_pairs_have_memory_for_both_sides_and_run_one_at_a_time_after_the_cells() -> None:
     """Nothing else that a cell's job asks for is lost."""
     resources = Resources.model_validate(RESOURCES)
-    asked = parameters(plan, resources)
+    asked = parameters("pairs", resources)
+    assert resources.memory is not None
     pairs = for_pairs(asked, resources, ["12_0", "12_1"])
     assert pairs["mem"] == f"{round(2 * resources.memory * 1024)}M"
     assert pairs["array_parallelism"] == 1
@@ -47,7 +48,8 @@ def test_a_pair_has_passed_only_with_its_record(
 ) -> None:
     """Whatever Slurm says of the job."""
     (pair,) = selected_pairs(plan)
-    slurm._write(plan, {unit_name(pair): Status(cell=unit_name(pair), job="13_0", outcome=Outcome.RUNNING)})
+    running = Status(cell=unit_name(pair), job="13_0", outcome=Outcome.RUNNING)
+    slurm.write_statuses(plan.folder / "jobs.json", {unit_name(pair): running})
     monkeypatch.setattr(slurm, "ask", lambda ids: dict.fromkeys(ids, Task("COMPLETED", "0:0")))
     plan.pair_path(pair).parent.mkdir()
     if recorded:

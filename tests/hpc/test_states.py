@@ -108,7 +108,7 @@ def test_the_report_says_of_a_cell_what_slurm_says_of_its_job(
         cell.name: Status(cell=cell.name, job=f"7_{n}", outcome=Outcome.RUNNING)
         for n, cell in enumerate(plan.cells)
     }
-    slurm._write(plan, jobs)
+    slurm.write_statuses(plan.folder / "jobs.json", jobs)
     monkeypatch.setattr(slurm, "ask", lambda ids: dict.fromkeys(ids, Task(state, "0:0")))
     assert {status.outcome for status in slurm.states(plan)} == {outcome}
     assert verdict_of(load_run(plan.folder)).startswith(f"{word}:")

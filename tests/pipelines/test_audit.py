@@ -1,6 +1,6 @@
 """The tap: it sees the one solve that is made, by whatever solver, changes nothing, and lets go."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -61,10 +61,18 @@ def audited(site: ModuleType, **settings: Any) -> tuple[Solver, tuple[LaneSolve,
     return facts, lanes
 
 
+def iterations_of(lanes: Sequence[LaneSolve]) -> list[int]:
+    """What every lane states."""
+    stated = [lane.iterations for lane in lanes if lane.iterations is not None]
+    assert len(stated) == len(lanes)
+    return stated
+
+
 def test_jaxnnls_without_stats_is_asked_about_the_very_systems() -> None:
     facts, lanes = audited(call_sites.without_stats())
     assert facts == Solver("jaxnnls", {"entry_point": "solve_nnls_primal", "target_kappa": "1e-11"}, None)
-    assert all(lane.converged and lane.iterations > 3 and lane.kkt_residual < 1e-6 for lane in lanes)
+    assert all(lane.converged and lane.kkt_residual < 1e-6 for lane in lanes)
+    assert min(iterations_of(lanes)) > 3
     assert [lane.certified for lane in lanes] == [None] * 3
 
 
@@ -89,14 +97,16 @@ def test_pdip_is_named_as_the_library_states_it(preconditioning: str) -> None:
         },
         ("converged", "iterations", "preconditioning", "solver"),
     )
-    assert all(lane.converged and 3 < lane.iterations < 40 for lane in lanes)
+    assert all(lane.converged for lane in lanes)
+    assert all(3 < iterations < 40 for iterations in iterations_of(lanes))
 
 
 def test_each_lane_has_its_own_status() -> None:
     _, lanes = audited(call_sites.pdip())
-    *_, most = sorted(lane.iterations for lane in lanes)
+    taken = iterations_of(lanes)
+    most = max(taken)
     _, limited = audited(call_sites.pdip(), nnls_max_iter=most - 1)
-    assert [lane.converged for lane in limited] == [lane.iterations < most - 1 for lane in lanes]
+    assert [lane.converged for lane in limited] == [iterations < most - 1 for iterations in taken]
     assert False in [lane.converged for lane in limited]
 
 
@@ -135,7 +145,8 @@ def test_call_site_that_names_nobody_is_not_guessed() -> None:
 
 
 def test_stats_of_the_caller_are_filled_too() -> None:
-    site, own = call_sites.pdip(), {}
+    site = call_sites.pdip()
+    own: dict[str, Any] = {}
     Q, q = system()
     function, _ = tapped(
         lambda _: vars(site)[CALL_SITE](q, Q, call_sites.settings(), jnp, stats=own).sum(), site
@@ -164,8 +175,10 @@ def test_the_call_can_be_made_again_on_another_system(made: str) -> None:
     x, said = jax.jit(seen[0].asked)(Q, q)
     np.testing.assert_allclose(x, found.x, rtol=1e-9, atol=1e-12)
     assert set(said) == {"converged", "iterations"}
-    cut, said = seen[0].asked(Q, q, settings={"nnls_max_iter": 2}) if made == "pdip" else (None, None)
-    assert cut is None or (int(said["iterations"]) == 2 and np.abs(cut - x).max() > 1e-6)
+    if made == "pdip":
+        cut, said = seen[0].asked(Q, q, settings={"nnls_max_iter": 2})
+        assert int(said["iterations"]) == 2
+        assert np.abs(cut - x).max() > 1e-6
 
 
 def test_likelihoods_own_settings_stay(monkeypatch: pytest.MonkeyPatch) -> None:

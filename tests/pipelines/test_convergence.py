@@ -40,6 +40,7 @@ def test_curve_falls_to_the_judged_answer(kind: str, monkeypatch: pytest.MonkeyP
     iterations, residuals = zip(*curve.points, strict=True)
     assert list(iterations) == sorted(set(iterations))
     assert curve.points[-1] == (lane.iterations, lane.kkt_residual)
+    assert lane.iterations is not None
     assert residuals[0] > 1e-3
     assert residuals[-2] > residuals[-1]
     assert ("polishes" in curve.note) == (kind == "raw")

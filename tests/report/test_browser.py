@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,12 +14,15 @@ from matrix.report.runs import load_run
 from tests.factory import EVIDENCE, evaluation, make_record
 from tests.report.made_up import write_run
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator["playwright.Browser"]:
+def browser() -> Iterator["Browser"]:
     """A headless Chromium: the system's, or the one playwright brought."""
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     with playwright.sync_playwright() as started:
@@ -47,9 +51,7 @@ def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(params=[(1200, "light"), (360, "dark")], ids=["desk", "phone"])
-def page(
-    request: pytest.FixtureRequest, browser: "playwright.Browser", report: Path
-) -> Iterator["playwright.Page"]:
+def page(request: pytest.FixtureRequest, browser: "Browser", report: Path) -> Iterator["Page"]:
     """The report opened; fails at the end if the browser complained or asked for anything."""
     width, scheme = request.param
     opened = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
@@ -65,14 +67,14 @@ def page(
     assert [url for url in requests if not url.startswith("data:")] == [report.as_uri()]
 
 
-def test_every_picture_is_there_and_nothing_sticks_out(page: "playwright.Page") -> None:
+def test_every_picture_is_there_and_nothing_sticks_out(page: "Page") -> None:
     broken = "[...document.images].filter(image => !image.complete || image.naturalWidth === 0).length"
     assert page.evaluate("document.images.length") > 0
     assert page.evaluate(broken) == 0
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_tables_sort_by_mouse_and_by_keyboard(page: "playwright.Page") -> None:
+def test_tables_sort_by_mouse_and_by_keyboard(page: "Page") -> None:
     column = "[...document.querySelectorAll('#gate-table tbody tr')].map(row => row.cells[2].textContent)"
     before = page.evaluate(column)
     heading = page.locator("#gate-table th", has_text="gate").get_by_role("button")
@@ -84,13 +86,13 @@ def test_tables_sort_by_mouse_and_by_keyboard(page: "playwright.Page") -> None:
     assert page.locator("#gate-table th", has_text="gate").get_attribute("aria-sort") == "descending"
 
 
-def test_filter_leaves_only_what_did_not_pass(page: "playwright.Page") -> None:
+def test_filter_leaves_only_what_did_not_pass(page: "Page") -> None:
     page.locator("#only-open").check()
     shown = "[...document.querySelectorAll('#gate-table tbody tr:not([hidden])')].map(r => r.dataset.outcome)"
     assert "pass" not in page.evaluate(shown)
 
 
-def test_axe_finds_nothing_inaccessible(page: "playwright.Page") -> None:
+def test_axe_finds_nothing_inaccessible(page: "Page") -> None:
     """Contrast, names, roles, order of headings and more, with everything unfolded."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed").Axe()
     page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
@@ -99,7 +101,7 @@ def test_axe_finds_nothing_inaccessible(page: "playwright.Page") -> None:
     assert "color-contrast" in {passed["id"] for passed in found.response["passes"]}
 
 
-def test_everything_but_commands_is_on_paper_and_nothing_is_cut_off(page: "playwright.Page") -> None:
+def test_everything_but_commands_is_on_paper_and_nothing_is_cut_off(page: "Page") -> None:
     page.emulate_media(media="print")
     # A4 without its margins.
     page.set_viewport_size({"width": 690, "height": 1000})
@@ -114,16 +116,18 @@ def test_everything_but_commands_is_on_paper_and_nothing_is_cut_off(page: "playw
 
 
 @pytest.mark.parametrize("report", ["red"], indirect=True)
-def test_reason_of_a_failure_is_on_the_first_screen(page: "playwright.Page") -> None:
+def test_reason_of_a_failure_is_on_the_first_screen(page: "Page") -> None:
     """Without scroll or click: which gate, on what, and why; on a phone by one swipe."""
-    screens = page.viewport_size["height"] * (1 if page.viewport_size["width"] > 1000 else 1.5)
+    size = page.viewport_size
+    assert size is not None
+    screens = size["height"] * (1 if size["width"] > 1000 else 1.5)
     for part in (page.locator("h1"), page.locator(".problem h3").first, page.locator(".problem .why").first):
         box = part.bounding_box()
         assert box is not None
         assert box["y"] + box["height"] <= screens
 
 
-def test_other_pages_are_accessible_too(browser: "playwright.Browser", tmp_path: Path) -> None:
+def test_other_pages_are_accessible_too(browser: "Browser", tmp_path: Path) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed").Axe()
     for name in ("a", "b"):
         write_run(tmp_path / "runs" / name, RECORDS["red" if name == "b" else "green"])

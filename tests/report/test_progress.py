@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,5 +101,6 @@ def test_ci_gets_folded_logs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("variable", ["NO_COLOR", "FORCE_COLOR"])
 def test_colours_follow_the_variables_people_set(tmp_path: Path, variable: str) -> None:
-    coloured = "\x1b[31m" in output(tmp_path, **{variable: "1"})
+    variables: dict[str, Any] = {variable: "1"}
+    coloured = "\x1b[31m" in output(tmp_path, **variables)
     assert coloured == (variable == "FORCE_COLOR")

@@ -58,7 +58,9 @@ CHANGES = (
 )
 
 
-def slam_vectors(medians: Sequence[float], points: range) -> Iterator[tuple[int, tuple[float, ...]]]:
+def slam_vectors(
+    medians: Sequence[float] | np.ndarray, points: range
+) -> Iterator[tuple[int, tuple[float, ...]]]:
     """Number and physical parameters of the points: near the medians, a little off in each parameter."""
     centre = np.array(medians) + 0.013 * np.sin(np.arange(len(medians)) + 1)
     generator = np.random.default_rng(1)

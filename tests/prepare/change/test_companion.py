@@ -120,4 +120,5 @@ def _is_it(requirement: str) -> bool:
 
 
 def _strings(source: str) -> list[str]:
-    return [node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)]
+    constants = [node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)]
+    return [value for value in constants if isinstance(value, str)]

@@ -3,6 +3,7 @@
 import base64
 import os
 import shutil
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -126,10 +127,13 @@ def test_credentials_and_headers_are_sent_as_the_person_says(git_configuration: 
     helper.write_text("#!/bin/sh\necho username=ada\necho password=$GH_TOKEN\n")
     helper.chmod(0o755)
     seen: list[str | None] = []
+
+    def refusing(handler: BaseHTTPRequestHandler) -> None:
+        seen.append(handler.headers["Authorization"])
+        answering(401)(handler)
+
     with (
-        server(
-            lambda handler: (seen.append(handler.headers["Authorization"]), answering(401)(handler))[1]
-        ) as (place, _),
+        server(refusing) as (place, _),
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setenv("GH_TOKEN", "t0ken-of-a-person")

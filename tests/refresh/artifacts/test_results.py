@@ -9,7 +9,7 @@ import pytest
 
 from matrix.catalogue.pipelines import PIPELINES
 from matrix.ground.errors import UsageError
-from matrix.records.cell import Record
+from matrix.records.cell import Precision, Record
 from matrix.refresh.artifacts.results import (
     RESULTS,
     config_document,
@@ -24,7 +24,7 @@ from tests.refresh.artifacts.made_up import complete_record
 MIB = 1024**2
 
 
-def device(platform: str, kind: str, precision: str = "fp64") -> Any:
+def device(platform: str, kind: str, precision: Precision = "fp64") -> Any:
     record = complete_record("imaging-mge")
     facts = dataclasses.replace(record.provenance, device_platform=platform, device_kind=kind)
     cell = dataclasses.replace(record.cell, precision=precision)

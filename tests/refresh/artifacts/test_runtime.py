@@ -31,7 +31,7 @@ def written(repository: Path, config: str = "local_cpu_fp64", **changes: Any) ->
     record = dataclasses.replace(complete_record(PIPELINE), **changes)
     found = write_runtime(repository, {config: record})
     assert len(found.paths) == 1
-    return json.loads(found.paths[0].read_text())  # type: ignore[no-any-return]
+    return json.loads(found.paths[0].read_text())
 
 
 def test_numbers_are_the_records_and_the_form_the_repositorys(repository: Path) -> None:

@@ -43,7 +43,7 @@ def server() -> Iterator[tuple[str, list[GitHub]]]:
 @pytest.fixture(scope="module")
 def prism(request: pytest.FixtureRequest, server: tuple[str, list[GitHub]]) -> Iterator[tuple[str, Any]]:
     """Address of Prism before the server, and the description's example of a pull request."""
-    folder = request.config.cache.mkdir("prism")  # type: ignore[union-attr]
+    folder = request.config.cache.mkdir("prism")
     with FileLock(folder / "lock"):
         program, description = installed(folder)
     with validating(program, description, server[0]) as address:

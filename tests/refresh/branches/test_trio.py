@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -107,12 +108,12 @@ def test_killed_between_two_commits(world: World, steps: int, monkeypatch: pytes
     commit = repository.BranchRepository._commit
     left = steps
 
-    def dying(*words: object) -> None:
+    def dying(*words: Any) -> None:
         nonlocal left
         if left == 0:
             raise KeyboardInterrupt
         left -= 1
-        commit(*words)  # type: ignore[arg-type]
+        commit(*words)
 
     with monkeypatch.context() as patch:
         patch.setattr(repository.BranchRepository, "_commit", dying)
@@ -140,7 +141,7 @@ def test_constant_goes_back_where_a_later_run_finds_no_drift(tmp_path: Path, sol
     world = make_world(tmp_path, solver, recorded={"imaging-pixelization": recorded})
     world.run()
     for side in ("baseline", "candidate"):
-        cell = world.plan.cell("imaging-pixelization", side)  # type: ignore[arg-type]
+        cell = world.plan.cell("imaging-pixelization", side)
         values = {
             "eager": EagerEvaluation(evaluation(recorded + 3.0), evaluation(recorded)),
             "jit": evaluation(recorded),
