@@ -8,11 +8,10 @@ from pathlib import Path
 from matrix.execute.pairs import PairFailure, run_pair
 from matrix.ground.console import open_console
 from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
-from matrix.ground.files import inside
 from matrix.ground.suggestions import known_names
 from matrix.records.cell import SIDES
 from matrix.records.pair import BATCH, SINGLE, SOLVE
-from matrix.run.plan import PlannedPair, read_plan
+from matrix.run.plan import PlannedPair, Word, read_plan
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,6 +28,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return exit_code_of(lambda: _null(options))
 
 
+class _AgainstItself(PlannedPair):
+    """A pair beside those of the run, by another name."""
+
+    suffix: Word
+
+    @property
+    def name(self) -> str:
+        return f"{super().name}-{self.suffix}"
+
+
 def _null(options: argparse.Namespace) -> int:
     plan = read_plan(options.run.resolve())
     if options.pipeline not in plan.pipelines:
@@ -38,15 +47,15 @@ def _null(options: argparse.Namespace) -> int:
     console = open_console()
     outside = inconclusive = 0
     for number in range(1, options.times + 1):
-        own = plan.model_copy(update={"folder": inside(plan.folder, "null", f"{options.side}-{number}")})
-        pair = PlannedPair(
+        pair = _AgainstItself(
             pipeline=options.pipeline,
             precision=plan.precision,
             scale=plan.scale,
             key=f"{plan.key} {options.side} against itself {number}",
             seconds=options.pair_seconds,
+            suffix=f"{options.side}-null-{number}",
         )
-        record = run_pair(own, pair, dict.fromkeys(SIDES, options.side))
+        record = run_pair(plan, pair, dict.fromkeys(SIDES, options.side))
         if isinstance(record, PairFailure):
             raise EnvironmentFailure(f"{pair.name}: {record.reason}")
         findings = {timed: record.finding(timed) for timed in (SINGLE, BATCH, SOLVE)}

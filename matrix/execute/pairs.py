@@ -38,7 +38,7 @@ from matrix.records.pair import (
     write_pair,
 )
 from matrix.records.ratio import LEAST_ROUNDS, NARROW, ratio_of
-from matrix.run.kept import clear_failure, kept_pair, write_failure
+from matrix.run.kept import clear_failure, kept_pair, kept_record, write_failure
 from matrix.run.plan import Plan, PlannedPair
 
 # A side calls a program in a row until it has computed for so long: shorter times are lost in switching.
@@ -169,10 +169,23 @@ def _timed(
         key=pair.key,
         lanes=found[0][1],
         limit_s=pair.seconds,
+        compile_s=_compile_s(plan, pair, players),
         pairs=tuple(fresh for fresh, _ in found),
         started=started,
         finished=_now(),
     )
+
+
+def _compile_s(plan: Plan, pair: PlannedPair, players: Mapping[Side, Side]) -> dict[Side, float]:
+    """What compiling took, which the processes of a pair are spared: it is measured in the cells."""
+    found: dict[Side, float] = {}
+    for side in SIDES:
+        record = kept_record(plan, plan.cell(pair.pipeline, players[side]))
+        if record is None:
+            return {}
+        programs = (record.timings.jit, record.timings.vmap)
+        found[side] = sum(program.lower_s + program.compile_s for program in programs)
+    return found
 
 
 def _of(words: Any, word: str) -> Any:
@@ -192,7 +205,7 @@ def _fresh(
     """Time one pair of fresh processes; with it the lanes of a batch."""
     say(f"start pair {number} of processes")
     with contextlib.ExitStack() as stack:
-        # They compile beside each other where there are cores enough, and are timed on the same.
+        # They start beside each other where there are cores enough, and are timed on the same.
         served = {
             side: stack.enter_context(_process(plan, pair, players[side], f"{side}-{number}", share, cores))
             for side, cores in zip(SIDES, _apart(share), strict=True)
@@ -212,7 +225,7 @@ def _fresh(
 
 def _process_facts(first: Mapping[str, Any], last: Mapping[str, Any]) -> TimedProcess:
     return TimedProcess(
-        compile_s=first["compile_s"],
+        found=tuple(first["found"]),
         temporary_bytes=first["temporary_bytes"],
         peak_rss_bytes=last["peak_rss_bytes"],
         solver=first["solver"],

@@ -62,8 +62,9 @@ def programs(options: argparse.Namespace) -> tuple[dict[str, Call], dict[str, An
     single = compiled(likelihood.traced, medians)
     batched = compiled(jax.vmap(likelihood.traced), batch)
     function, seen = tapped(likelihood.traced, inversion_util)
-    audited = compiled(function, medians)(medians)
-    system = (audited.Q, audited.q)
+    # The first lane's system, out of the program that the cell has compiled too.
+    audited = compiled(jax.vmap(function), batch)(batch)
+    system = (audited.Q[0], audited.q[0])
     solve = compiled(lambda given: seen[0].again(*given), system)
     matrix = _control_matrix()
     control = compiled(jax.numpy.linalg.cholesky, matrix)
@@ -73,9 +74,10 @@ def programs(options: argparse.Namespace) -> tuple[dict[str, Call], dict[str, An
         SOLVE: (solve, system),
         CONTROL: (control, matrix),
     }
+    del audited
     analyses = {name: program.memory() for name, (program, _) in timed.items()}
     facts = {
-        "compile_s": {name: program.lower_s + program.compile_s for name, (program, _) in timed.items()},
+        "found": [name for name, (program, _) in timed.items() if program.found],
         "temporary_bytes": {name: found.temporary_bytes for name, found in analyses.items() if found},
         "solver": solver_facts(seen[0]).said,
         "device": jax.devices()[0].device_kind,
