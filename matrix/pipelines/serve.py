@@ -85,7 +85,23 @@ def programs(options: argparse.Namespace) -> tuple[dict[str, Call], dict[str, An
         "lanes": LANES,
     }
     calls: dict[str, Call] = {name: functools.partial(program, on) for name, (program, on) in timed.items()}
+    if options.slower > 1.0:
+        slowed = {name: slower(call, options.slower) for name, call in calls.items() if name != CONTROL}
+        return {**calls, **slowed}, facts
     return calls, facts
+
+
+def slower(call: Call, factor: float) -> Call:
+    """The same call, which computes on until it has taken `factor` times as long."""
+
+    def slowed() -> None:
+        started = time.perf_counter()
+        call()
+        end = started + factor * (time.perf_counter() - started)
+        while time.perf_counter() < end:
+            pass
+
+    return slowed
 
 
 def serve(calls: Mapping[str, Call], facts: Mapping[str, Any], asked: IO[str], answers: IO[str]) -> None:
@@ -127,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m matrix.pipelines.serve", description=__doc__)
     add_likelihood(parser)
     parser.add_argument("--seed", type=int, required=True, help="of the batch's lanes")
+    parser.add_argument("--slower", type=float, default=1.0, help="by what factor, to try the method")
     return parser
 
 

@@ -4,6 +4,7 @@ import io
 import itertools
 import json
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -12,8 +13,10 @@ import pytest
 from matrix.commands import null
 from matrix.execute import reservations
 from matrix.execute.pairs import PairFailure, run_pair
-from matrix.pipelines.serve import serve
+from matrix.gates import Outcome
+from matrix.pipelines.serve import serve, slower
 from matrix.records.cell import SIDES, write_record
+from matrix.records.null import read_null
 from matrix.records.pair import BATCH, SINGLE, TIMED, PairRecord
 from matrix.run.kept import kept_pair, kept_pair_failure
 from matrix.run.plan import Plan, PlannedEnvironment, PlannedPair
@@ -107,8 +110,33 @@ def test_a_side_that_plays_both_is_timed_beside_the_run(tmp_path: Path) -> None:
     words = [str(tmp_path), PIPELINE, "--times", "2", "--side", "candidate", "--pair-seconds", "5"]
     assert null.main(words) == 0
     names = {path.name for path in (tmp_path / "pairs").glob("*.json")}
-    assert names == {f"{PIPELINE}-fp64-candidate-null-{number}.json" for number in (1, 2)}
+    assert names == {f"{PIPELINE}-fp64-candidate-1-null-{number}.json" for number in (1, 2)}
     assert kept_pair(plan, plan.pairs[0]) is None
+    record = read_null(tmp_path / "null-candidate-1.json")
+    assert [trial.outcome for trial in record.trials] == [Outcome.PASS, Outcome.PASS]
+    assert record.wrong() == 0
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_trial_whose_interval_lacks_the_truth_is_wrong(tmp_path: Path) -> None:
+    """The program that stands for the side takes no longer for being told to, so 1 / 1.1 is not inside."""
+    plan = planned(tmp_path)
+    plan.write()
+    path = tmp_path / "kept.json"
+    words = ["--times", "1", "--pair-seconds", "5", "--slower", "1.1", "--record", str(path)]
+    assert null.main([str(tmp_path), PIPELINE, *words]) == 1
+    record = read_null(path)
+    assert record.truth == pytest.approx(1 / 1.1)
+    assert record.wrong() == 1
+    assert null.main([str(tmp_path), PIPELINE, "--slower", "0.9"]) == 2
+
+
+def test_a_slowed_call_takes_as_many_times_as_long() -> None:
+    """By the clock of the call itself, so that noise is slowed too."""
+    plain = lambda: time.sleep(0.05)  # noqa: E731
+    begin = time.perf_counter()
+    slower(plain, 2.0)()
+    assert time.perf_counter() - begin >= 0.1
 
 
 @pytest.mark.usefixtures("alone")
