@@ -28,7 +28,6 @@ from matrix.records.pair import (
     BATCH,
     CONTROL,
     SINGLE,
-    SOLVE,
     TIMED,
     FreshPair,
     PairRecord,
@@ -135,14 +134,12 @@ def make_pair(
 ) -> PairRecord:
     """A pair whose sides take so many seconds for whatever is timed; the control takes both the same."""
     sides: tuple[Side, Side] = ("baseline", "candidate")
-    process = TimedProcess(
-        {SINGLE: 9.0, BATCH: 11.0, SOLVE: 1.0, CONTROL: 0.1}, {}, 2**31, "a solver", "cpu", "some CPU", (0,)
-    )
+    process = TimedProcess((SINGLE, BATCH), {}, 2**31, "a solver", "cpu", "some CPU", (0,))
     timed = {
         name: tuple(Round(sides[n % 2], 1, baseline, candidate, 0.5) for n in range(rounds)) for name in TIMED
     }
     timed[CONTROL] = tuple(Round(sides[n % 2], 1, 0.1, 0.1, 0.5) for n in range(rounds))
-    light = dataclasses.replace(process, peak_rss_bytes=2**30, compile_s={SINGLE: 6.0, BATCH: 10.0})
+    light = dataclasses.replace(process, peak_rss_bytes=2**30)
     record = PairRecord(
         pipeline=pipeline,
         precision="fp64",
@@ -150,6 +147,7 @@ def make_pair(
         key=f"key of the pair of {pipeline}",
         lanes=3,
         limit_s=60.0,
+        compile_s={"baseline": 20.0, "candidate": 16.0},
         pairs=(FreshPair(process, light, timed, 50.0),) * pairs,
         started="2026-01-01T00:00:00+00:00",
         finished="2026-01-01T00:01:00+00:00",

@@ -1,32 +1,52 @@
 """`nox -s null -- RUN PIPELINE`: a side against itself, again and again: 1 should be inside the interval."""
 
 import argparse
+import datetime
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from matrix.execute.pairs import PairFailure, run_pair
+from matrix.execute.pairs import PairFailure, Player, run_pair
+from matrix.gates import time
 from matrix.ground.console import open_console
 from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
-from matrix.ground.files import inside
+from matrix.ground.machine import usable_cores
 from matrix.ground.suggestions import known_names
-from matrix.records.cell import SIDES
-from matrix.records.pair import BATCH, SINGLE, SOLVE
-from matrix.run.plan import PlannedPair, read_plan
+from matrix.records.cell import SIDES, Side
+from matrix.records.null import NullRecord, Trial, write_null
+from matrix.records.pair import BATCH, SINGLE, SOLVE, PairRecord
+from matrix.run.plan import Plan, PlannedPair, Word, read_plan
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Time it so many times; 0, or 1 where 1 was outside more often than once in twenty times."""
+    """Time it so many times; 0, or 1 where the truth was outside more often than once in twenty times."""
     parser = argparse.ArgumentParser(prog="null", description=__doc__, allow_abbrev=False)
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, whose environments are used")
-    parser.add_argument("pipeline")
-    parser.add_argument("--side", choices=SIDES, default="baseline")
-    parser.add_argument("--times", type=int, default=20)
-    parser.add_argument(
-        "--pair-seconds", type=float, default=30.0, help="for the rounds of a pair of processes"
+    add = parser.add_argument
+    add("run", type=Path, metavar="RUN", help="folder of a run, whose environments are used")
+    add("pipeline")
+    add("--side", choices=SIDES, default="baseline")
+    add("--times", type=int, default=20)
+    add("--pair-seconds", type=float, default=30.0, help="for the rounds of a pair of processes")
+    add(
+        "--slower",
+        type=float,
+        default=1.0,
+        metavar="FACTOR",
+        help="let every call of the candidate but the control's take so many times as long, as 1.1",
     )
+    add("--record", type=Path, help="default: null-SIDE-FACTOR.json in the run's folder")
     options = parser.parse_args(arguments)
     return exit_code_of(lambda: _null(options))
+
+
+class _Trial(PlannedPair):
+    """A pair beside those of the run, by another name."""
+
+    suffix: Word
+
+    @property
+    def name(self) -> str:
+        return f"{super().name}-{self.suffix}"
 
 
 def _null(options: argparse.Namespace) -> int:
@@ -35,34 +55,78 @@ def _null(options: argparse.Namespace) -> int:
         raise UsageError(
             f"{options.pipeline} is no pipeline of this run.{known_names(options.pipeline, plan.pipelines)}"
         )
+    if not 1.0 <= options.slower < 100.0 or options.times < 1:
+        raise UsageError("--slower takes a factor from 1 on, as 1.1, and --times a number from 1 on")
     console = open_console()
-    outside = inconclusive = 0
+    trials: list[Trial] = []
+    players: dict[Side, Player] = {
+        "baseline": Player(options.side),
+        "candidate": Player(options.side, options.slower),
+    }
+    path = options.record or plan.folder / f"null-{options.side}-{options.slower:g}.json"
     for number in range(1, options.times + 1):
-        own = plan.model_copy(update={"folder": inside(plan.folder, "null", f"{options.side}-{number}")})
-        pair = PlannedPair(
+        pair = _Trial(
             pipeline=options.pipeline,
             precision=plan.precision,
             scale=plan.scale,
-            key=f"{plan.key} {options.side} against itself {number}",
+            key=f"{plan.key} {options.side} against itself {options.slower:g} {number}",
             seconds=options.pair_seconds,
+            suffix=f"{options.side}-{options.slower:g}-null-{number}".replace(".", "_"),
         )
-        record = run_pair(own, pair, dict.fromkeys(SIDES, options.side))
-        if isinstance(record, PairFailure):
-            raise EnvironmentFailure(f"{pair.name}: {record.reason}")
-        findings = {timed: record.finding(timed) for timed in (SINGLE, BATCH, SOLVE)}
-        # An interval counts also where it is called inconclusive: that word must not hide a wrong one.
-        outside += any(found.ratio is None or not found.ratio.holds(1.0) for found in findings.values())
-        inconclusive += any(found.reason for found in findings.values())
-        said = "; ".join(
-            f"{timed} {found.ratio or 'no interval'} ({found.reason or 'conclusive'})"
-            for timed, found in findings.items()
-        )
-        console.print(f"{number}: {said}")
+        timed = run_pair(plan, pair, players)
+        if isinstance(timed, PairFailure):
+            raise EnvironmentFailure(f"{pair.name}: {timed.reason}")
+        trials.append(_trial(plan, pair, timed))
+        console.print(f"{number}: {_said(trials[-1])}", markup=False)
+        # After each: a trial takes minutes, and whoever stops it keeps what there is.
+        record = _record(plan, options, timed, trials)
+        write_null(path, record)
+    inconclusive = sum(any(trial.reasons.values()) for trial in trials)
     console.print(
-        f"1 was outside an interval, or there was none, in {outside} of {options.times} runs; "
-        f"{inconclusive} had an inconclusive one"
+        f"{record.truth:.3g} was outside an interval, or there was none, in {record.wrong()} of "
+        f"{len(trials)} runs; {inconclusive} had an inconclusive one\nwritten     {path}"
     )
-    return 0 if outside * 20 <= options.times else 1
+    return 0 if record.wrong() * 20 <= len(trials) else 1
+
+
+def _trial(plan: Plan, pair: PlannedPair, record: PairRecord) -> Trial:
+    findings = {timed: record.finding(timed) for timed in (SINGLE, BATCH, SOLVE)}
+    loads = [each.load for fresh in record.pairs for rounds in fresh.rounds.values() for each in rounds]
+    return Trial(
+        ratios={timed: found.ratio for timed, found in findings.items()},
+        reasons={timed: found.reason for timed, found in findings.items()},
+        rounds=tuple(max(map(len, fresh.rounds.values())) for fresh in record.pairs),
+        load=(min(loads), max(loads)),
+        outcome=time(plan.model_copy(update={"pairs": (pair,)}), pair.pipeline, record).outcome,
+    )
+
+
+def _said(trial: Trial) -> str:
+    findings = "; ".join(
+        f"{timed} {ratio or 'no interval'} ({trial.reasons[timed] or 'conclusive'})"
+        for timed, ratio in trial.ratios.items()
+    )
+    return f"{findings}; gate: {trial.outcome}"
+
+
+def _record(
+    plan: Plan, options: argparse.Namespace, record: PairRecord, trials: Sequence[Trial]
+) -> NullRecord:
+    process = record.pairs[0].baseline
+    return NullRecord(
+        pipeline=record.pipeline,
+        precision=record.precision,
+        scale=record.scale,
+        release=plan.release,
+        side=options.side,
+        slower=options.slower,
+        seconds=options.pair_seconds,
+        cpu=process.cpu,
+        device=process.device,
+        cores=len(usable_cores()),
+        taken=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        trials=tuple(trials),
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """`nox -s report`: run folders of several machines as one run, if they belong together."""
 
 import argparse
+import datetime
 import itertools
 import shutil
 import sys
@@ -140,15 +141,20 @@ def merge(plans: Sequence[Plan], runs: Path, name: str | None = None) -> Plan:
     pairs = tuple(pair for name, home in timed.items() if (pair := home.pair(name)) is not None)
     newest = max(plans, key=lambda plan: plan.created)
     key = run_key(cells)
-    stamp = newest.created[:19].replace("-", "").replace(":", "").replace("T", "-")
-    run = f"{stamp}-{newest.precision}-{key[:6]}-{MERGED}" if len(plans) > 1 or name is None else newest.run
+    run, created = newest.run, newest.created
+    if len(plans) > 1 or name is None:
+        # After all it is made of, and the same wherever it is merged: commits are dated by it.
+        when = datetime.datetime.fromisoformat(created) + datetime.timedelta(seconds=1)
+        created = when.isoformat(timespec="seconds")
+        # By this machine's clock, as other runs are called.
+        run = f"{when.astimezone():%Y%m%d-%H%M%S}-{newest.precision}-{key[:6]}-{MERGED}"
     folder = runs / (name or run)
     merged = plans[0].model_copy(
         update={
             "run": run,
             "key": key,
             "folder": folder,
-            "created": newest.created,
+            "created": created,
             "cells": cells,
             "pairs": pairs,
             "checks": checks,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matrix.execute.reservations import Share, own_share, peak_bytes
-from matrix.execute.variables import cell_environment
+from matrix.execute.variables import cell_environment, compiled_folder
 from matrix.ground import process
 from matrix.ground.disk import check_space
 from matrix.ground.files import read_text, write_json, write_text
@@ -119,6 +119,8 @@ def _run(plan: Plan, cell: PlannedCell, share: Share, waited: float) -> Record |
     shutil.rmtree(folder, ignore_errors=True)
     work = folder / "work"
     work.mkdir(parents=True)
+    # Its compile time is that of compiling, and not of finding what an earlier attempt compiled.
+    shutil.rmtree(compiled_folder(plan, cell), ignore_errors=True)
     plan.record_path(cell).parent.mkdir(exist_ok=True)
     plan.record_path(cell).unlink(missing_ok=True)
     write_json(folder / "provenance.json", _provenance(plan, cell))

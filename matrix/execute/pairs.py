@@ -38,7 +38,7 @@ from matrix.records.pair import (
     write_pair,
 )
 from matrix.records.ratio import LEAST_ROUNDS, NARROW, ratio_of
-from matrix.run.kept import clear_failure, kept_pair, write_failure
+from matrix.run.kept import clear_failure, kept_pair, kept_record, write_failure
 from matrix.run.plan import Plan, PlannedPair
 
 # A side calls a program in a row until it has computed for so long: shorter times are lost in switching.
@@ -48,7 +48,15 @@ _MOST_CALLS = 1000
 _GPU_VARIABLES = {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.45"}
 
 
-EACH_ITSELF: Mapping[Side, Side] = {side: side for side in SIDES}
+@dataclass(frozen=True)
+class Player:
+    """Whose software plays a side; whatever it computes but the control takes it `slower` times as long."""
+
+    side: Side
+    slower: float = 1.0
+
+
+EACH_ITSELF: Mapping[Side, Player] = {side: Player(side) for side in SIDES}
 
 
 class PairError(MatrixError):
@@ -117,7 +125,7 @@ class Served:
 
 
 def run_pair(
-    plan: Plan, pair: PlannedPair, players: Mapping[Side, Side] | None = None
+    plan: Plan, pair: PlannedPair, players: Mapping[Side, Player] = EACH_ITSELF
 ) -> PairRecord | PairFailure:
     """Time `pair` unless its record is kept; return the record, or why there is none.
 
@@ -126,7 +134,7 @@ def run_pair(
     plan, pair
         What to time, and where its record goes.
     players
-        Which side's software plays each side; each its own where nothing is said.
+        Who plays each side; by default each itself.
     """
     record = kept_pair(plan, pair)
     if record is not None:
@@ -144,7 +152,7 @@ def run_pair(
     patience = plan.cell_timeout * len(plan.cells)
     with own_share(whole, plan.threads, plan.platform, patience, say) as share:
         try:
-            record = _timed(plan, pair, share, say, players or EACH_ITSELF)
+            record = _timed(plan, pair, share, say, players)
         except MatrixError as error:
             check_space(folder, str(error))
             reason = str(error).partition("\n")[0]
@@ -156,7 +164,7 @@ def run_pair(
 
 
 def _timed(
-    plan: Plan, pair: PlannedPair, share: Share, say: Callable[[str], None], players: Mapping[Side, Side]
+    plan: Plan, pair: PlannedPair, share: Share, say: Callable[[str], None], players: Mapping[Side, Player]
 ) -> PairRecord:
     started = _now()
     found = [_fresh(plan, pair, share, 1, say, players)]
@@ -169,10 +177,23 @@ def _timed(
         key=pair.key,
         lanes=found[0][1],
         limit_s=pair.seconds,
+        compile_s=_compile_s(plan, pair, players),
         pairs=tuple(fresh for fresh, _ in found),
         started=started,
         finished=_now(),
     )
+
+
+def _compile_s(plan: Plan, pair: PlannedPair, players: Mapping[Side, Player]) -> dict[Side, float]:
+    """What compiling took, which the processes of a pair are spared: it is measured in the cells."""
+    found: dict[Side, float] = {}
+    for side in SIDES:
+        record = kept_record(plan, plan.cell(pair.pipeline, players[side].side))
+        if record is None:
+            return {}
+        programs = (record.timings.jit, record.timings.vmap)
+        found[side] = sum(program.lower_s + program.compile_s for program in programs)
+    return found
 
 
 def _of(words: Any, word: str) -> Any:
@@ -187,12 +208,12 @@ def _fresh(
     share: Share,
     number: int,
     say: Callable[[str], None],
-    players: Mapping[Side, Side],
+    players: Mapping[Side, Player],
 ) -> tuple[FreshPair, int]:
     """Time one pair of fresh processes; with it the lanes of a batch."""
     say(f"start pair {number} of processes")
     with contextlib.ExitStack() as stack:
-        # They compile beside each other where there are cores enough, and are timed on the same.
+        # They start beside each other where there are cores enough, and are timed on the same.
         served = {
             side: stack.enter_context(_process(plan, pair, players[side], f"{side}-{number}", share, cores))
             for side, cores in zip(SIDES, _apart(share), strict=True)
@@ -212,7 +233,7 @@ def _fresh(
 
 def _process_facts(first: Mapping[str, Any], last: Mapping[str, Any]) -> TimedProcess:
     return TimedProcess(
-        compile_s=first["compile_s"],
+        found=tuple(first["found"]),
         temporary_bytes=first["temporary_bytes"],
         peak_rss_bytes=last["peak_rss_bytes"],
         solver=first["solver"],
@@ -282,11 +303,12 @@ def _known(rounds: list[Round]) -> bool:
 
 @contextlib.contextmanager
 def _process(
-    plan: Plan, pair: PlannedPair, side: Side, name: str, share: Share, cores: list[int]
+    plan: Plan, pair: PlannedPair, player: Player, name: str, share: Share, cores: list[int]
 ) -> Iterator[Served]:
     work = plan.pair_folder(pair) / name
     work.mkdir()
     log = plan.pair_folder(pair) / f"{name}.txt"
+    side = player.side
     options = {
         "--pipeline": pair.pipeline,
         "--precision": pair.precision,
@@ -294,9 +316,10 @@ def _process(
         "--scale": pair.scale,
         "--workspace": plan.workspace,
         "--seed": plan.seed,
+        "--slower": player.slower,
     }
     words = [str(word) for option in options.items() for word in option]
-    command = [str(plan.environments[side].python), "-m", "matrix.pipelines.serve", *words]
+    command = [*plan.environments[side].command, "-m", "matrix.pipelines.serve", *words]
     own = {} if share.gpu is None else {**_GPU_VARIABLES, "CUDA_VISIBLE_DEVICES": share.gpu}
     env = {**cell_environment(plan, plan.cell(pair.pipeline, side)), **own}
     with serving(command, cwd=work, env=env, log=log, cores=cores) as process:
@@ -310,13 +333,16 @@ def _apart(share: Share) -> tuple[list[int], list[int]]:
 
 
 def bind(pid: int, cores: list[int]) -> None:
-    """Bind every thread of a process to some cores, where the system can."""
+    """Bind every thread of a process, and of those it started, to some cores, where the system can."""
     if sys.platform != "linux":
         return
-    for thread in psutil.Process(pid).threads():
-        # One that has ended since needs none.
-        with contextlib.suppress(ProcessLookupError):
-            os.sched_setaffinity(thread.id, cores)
+    process = psutil.Process(pid)
+    # One that has ended since needs none.
+    for each in (process, *process.children(recursive=True)):
+        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
+            for thread in each.threads():
+                with contextlib.suppress(ProcessLookupError):
+                    os.sched_setaffinity(thread.id, cores)
 
 
 def _now() -> str:

@@ -5,7 +5,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from matrix.ground.files import inside
 from matrix.ground.layout import REPOSITORY_ROOT
+from matrix.ground.machine import machine_word
 from matrix.ground.settings import nested
 from matrix.ground.shell import inherited
 from matrix.pipelines.cell import SETTINGS_VARIABLE
@@ -33,8 +35,22 @@ def cell_environment(plan: "Plan", cell: "PlannedCell") -> dict[str, str]:
 
 def cell_variables(plan: "Plan", cell: "PlannedCell") -> dict[str, str]:
     """What of a cell's environment we set, whatever the caller's shell holds."""
-    variables = _own_variables(plan, cell.side, plan.cell_folder(cell), (REPOSITORY_ROOT,))
+    variables = {
+        **_own_variables(plan, cell.side, plan.cell_folder(cell), (REPOSITORY_ROOT,)),
+        "JAX_ENABLE_COMPILATION_CACHE": "True",
+        "JAX_COMPILATION_CACHE_DIR": str(compiled_folder(plan, cell)),
+        # What compiles in less than a second would be left out, on one side maybe and not on the other.
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
     return {**variables, "XLA_FLAGS": SMOKE_XLA_FLAGS} if cell.scale == "smoke" else variables
+
+
+def compiled_folder(plan: "Plan", cell: "PlannedCell") -> Path:
+    """Where JAX keeps what a cell compiled on this machine, for the processes in which it is timed again.
+
+    Not in the run's folder, which may come from elsewhere: that is code, and for one processor.
+    """
+    return inside(plan.cache, "compiled", machine_word(), cell.key)
 
 
 def side_variables(plan: "Plan", side: "Side", folder: Path, also_import: tuple[Path, ...]) -> dict[str, str]:
@@ -62,6 +78,8 @@ def _own_variables(plan: "Plan", side: "Side", folder: Path, also_import: tuple[
         # Not beside the sources, which may be a checkout; kept, since compiling the stack takes seconds.
         "PYTHONPYCACHEPREFIX": str(plan.cache / "bytecode"),
         "JAX_ENABLE_X64": "True",
+        # The library would have JAX take programs from a folder in the person's home.
+        "JAX_ENABLE_COMPILATION_CACHE": "False",
         # The NumPy path's memo of earlier solutions: with it, values depend on what was evaluated before.
         "AUTOARRAY_NNLS_WARM_START": "0",
         **PLATFORM_VARIABLES[plan.platform],

@@ -9,7 +9,7 @@ from matrix.records.cell import REPLACED, VENDORED, Record, Timing
 # What the change itself may move: the library that it is made in, and what it replaces.
 CHANGED_PACKAGES = (VENDORED.partition(".")[0], REPLACED)
 # Each side keeps its own compiled functions, and a process may be given another GPU of the same model.
-OWN_VARIABLES = ("CUDA_VISIBLE_DEVICES", "NUMBA_CACHE_DIR")
+OWN_VARIABLES = ("CUDA_VISIBLE_DEVICES", "JAX_COMPILATION_CACHE_DIR", "NUMBA_CACHE_DIR")
 # Lanes closer than rounding are one lane measured several times.
 LANES_APART = 1e-12
 

@@ -1,6 +1,7 @@
 """The machine a process runs on, as far as times depend on it."""
 
 import csv
+import hashlib
 import os
 import platform
 import re
@@ -77,6 +78,17 @@ def cpu_model() -> str:
         lines = []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return models[0] if models else platform.processor() or platform.machine()
+
+
+def machine_word() -> str:
+    """A word for this machine; another one, or one whose processor can do other things, has another."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    features = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    facts = (platform.node(), platform.machine(), cpu_model(), features)
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
 
 def usable_cores() -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from matrix.ground.machine import peak_rss_bytes
 from matrix.pipelines.audit import lane_solves, need_vendored, solver_facts, tapped
 from matrix.pipelines.convergence import Curve, convergence
 from matrix.pipelines.likelihood import Likelihood, likelihood_from, values_of
-from matrix.pipelines.programs import STEADY_SECONDS, compiled, evaluation_of, timed
+from matrix.pipelines.programs import STEADY_SECONDS, compiled, compiled_anew, evaluation_of, timed
 from matrix.pipelines.provenance import provenance_from
 from matrix.pipelines.reconstruction import Frame, frame_of
 from matrix.records.cell import (
@@ -114,14 +114,14 @@ def measure(
     lanes_eager = [eager, *(likelihood.eager(vector) for vector in lanes[1:])]
 
     stage("compile the likelihood")
-    single = compiled(likelihood.traced, likelihood.parameters(medians))
+    single = compiled_anew(likelihood.traced, likelihood.parameters(medians))
     stage("time the likelihood")
     jit, jit_timing = timed(single, likelihood.parameters(medians), repeats, steady_s)
     lanes_jit = [jit, *(single(likelihood.parameters(vector)) for vector in lanes[1:])]
 
     stage(f"compile the batch of {LANES}")
     batch = likelihood.batch(lanes)
-    batched = compiled(jax.vmap(likelihood.traced), batch)
+    batched = compiled_anew(jax.vmap(likelihood.traced), batch)
     stage(f"time the batch of {LANES}")
     vmap_lanes, vmap_timing = timed(batched, batch, repeats, steady_s)
     vmap_equal = batched(likelihood.batch([medians] * LANES))
@@ -193,6 +193,7 @@ def lanes_from(seed: int, parameters: int, lanes: int = LANES) -> tuple[tuple[fl
 
 def _audit(likelihood: Likelihood, batch: Any) -> _Audit:
     function, seen = tapped(likelihood.traced, inversion_util)
+    # The same program as in `matrix.pipelines.serve`, which finds it compiled.
     values, systems, vectors, answers, numbers = compiled(jax.vmap(function), batch)(batch)
     lanes = lane_solves(seen[0], systems, vectors, answers, numbers)
     return _Audit(

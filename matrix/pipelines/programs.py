@@ -1,6 +1,7 @@
 """Compiled programs: how long each stage takes, and what XLA says of their memory."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +16,28 @@ from matrix.records.precision import is_float32
 STEADY_SECONDS = 2.0
 _MOST_REPEATS = 50
 
+# How many programs JAX found in its persistent cache, since this module was imported.
+_found: Counter[str] = Counter()
+
+
+def _note(event: str, **_: Any) -> None:
+    _found["programs"] += event == "/jax/compilation_cache/cache_hits"
+
+
+jax.monitoring.register_event_listener(_note)
+
 
 @dataclass(frozen=True)
 class Program:
-    """A compiled function with the seconds it took to lower and to compile."""
+    """A compiled function with the seconds it took to lower and to compile.
+
+    `found` says that JAX had it compiled already: then `compile_s` are the seconds to load it.
+    """
 
     executable: Any
     lower_s: float
     compile_s: float
+    found: bool = False
 
     def __call__(self, parameters: Any) -> Any:
         """Run to the end; `parameters` must have the shapes the program was compiled for."""
@@ -46,8 +61,27 @@ def compiled(function: Callable[[Any], Any], parameters: Any) -> Program:
     started = time.perf_counter()
     lowered = jax.jit(function).lower(parameters)
     between = time.perf_counter()
+    before = _found["programs"]
     executable = lowered.compile()
-    return Program(executable, between - started, time.perf_counter() - between)
+    seconds = time.perf_counter() - between
+    return Program(executable, between - started, seconds, _found["programs"] > before)
+
+
+def compiled_anew(function: Callable[[Any], Any], parameters: Any) -> Program:
+    """Compile, for the sake of how long that takes.
+
+    Raises
+    ------
+    MatrixError
+        JAX only loaded what was compiled before.
+    """
+    program = compiled(function, parameters)
+    if program.found:
+        raise MatrixError(
+            "JAX found the program in its cache, so there is no time to compile it. A cell starts with an "
+            "empty cache: run it through `nox -s matrix-fp64`, or empty the folder JAX_COMPILATION_CACHE_DIR."
+        )
+    return program
 
 
 def timed(

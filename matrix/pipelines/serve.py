@@ -62,8 +62,9 @@ def programs(options: argparse.Namespace) -> tuple[dict[str, Call], dict[str, An
     single = compiled(likelihood.traced, medians)
     batched = compiled(jax.vmap(likelihood.traced), batch)
     function, seen = tapped(likelihood.traced, inversion_util)
-    audited = compiled(function, medians)(medians)
-    system = (audited.Q, audited.q)
+    # The first lane's system, out of the program that the cell has compiled too.
+    audited = compiled(jax.vmap(function), batch)(batch)
+    system = (audited.Q[0], audited.q[0])
     solve = compiled(lambda given: seen[0].again(*given), system)
     matrix = _control_matrix()
     control = compiled(jax.numpy.linalg.cholesky, matrix)
@@ -73,9 +74,10 @@ def programs(options: argparse.Namespace) -> tuple[dict[str, Call], dict[str, An
         SOLVE: (solve, system),
         CONTROL: (control, matrix),
     }
+    del audited
     analyses = {name: program.memory() for name, (program, _) in timed.items()}
     facts = {
-        "compile_s": {name: program.lower_s + program.compile_s for name, (program, _) in timed.items()},
+        "found": [name for name, (program, _) in timed.items() if program.found],
         "temporary_bytes": {name: found.temporary_bytes for name, found in analyses.items() if found},
         "solver": solver_facts(seen[0]).said,
         "device": jax.devices()[0].device_kind,
@@ -83,7 +85,23 @@ def programs(options: argparse.Namespace) -> tuple[dict[str, Call], dict[str, An
         "lanes": LANES,
     }
     calls: dict[str, Call] = {name: functools.partial(program, on) for name, (program, on) in timed.items()}
+    if options.slower > 1.0:
+        slowed = {name: slower(call, options.slower) for name, call in calls.items() if name != CONTROL}
+        return {**calls, **slowed}, facts
     return calls, facts
+
+
+def slower(call: Call, factor: float) -> Call:
+    """The same call, which computes on until it has taken `factor` times as long."""
+
+    def slowed() -> None:
+        started = time.perf_counter()
+        call()
+        end = started + factor * (time.perf_counter() - started)
+        while time.perf_counter() < end:
+            pass
+
+    return slowed
 
 
 def serve(calls: Mapping[str, Call], facts: Mapping[str, Any], asked: IO[str], answers: IO[str]) -> None:
@@ -125,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m matrix.pipelines.serve", description=__doc__)
     add_likelihood(parser)
     parser.add_argument("--seed", type=int, required=True, help="of the batch's lanes")
+    parser.add_argument("--slower", type=float, default=1.0, help="by what factor, to try the method")
     return parser
 
 

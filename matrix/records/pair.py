@@ -3,18 +3,17 @@
 import dataclasses
 import math
 import statistics
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterator
 from pathlib import Path
 
 from matrix.ground.files import write_text
 from matrix.records import typed_json
-from matrix.records.cell import Precision, Scale, Side
+from matrix.records.cell import SIDES, Precision, Scale, Side
 from matrix.records.ratio import LEAST_ROUNDS, Ratio, ratio_of, united
 from matrix.records.typed_json import RecordError, closed
 
 SCHEMA = "nnls-matrix/pair-record"
-VERSION = 1
+VERSION = 2
 
 # What is timed: the likelihood alone, the batch, the solve alone, and what the change cannot touch.
 SINGLE, BATCH, SOLVE, CONTROL = "single", "batch", "solve", "control"
@@ -56,8 +55,8 @@ class TimedProcess:
 
     Attributes
     ----------
-    compile_s
-        Seconds to trace, lower and compile, by program.
+    found
+        The programs that it found compiled, by the side's cell on the same machine; it compiled the others.
     temporary_bytes
         XLA's temporary memory by program; empty on backends that do not tell.
     peak_rss_bytes
@@ -68,7 +67,7 @@ class TimedProcess:
         What it computed on; the cores are those it was bound to while it was timed.
     """
 
-    compile_s: dict[str, float]
+    found: tuple[str, ...]
     temporary_bytes: dict[str, int]
     peak_rss_bytes: int
     solver: str
@@ -114,6 +113,9 @@ class PairRecord:
         Of a batch.
     limit_s
         Seconds that the rounds of each fresh pair of processes were given.
+    compile_s
+        Seconds in which each side's cell traced, lowered and compiled the likelihood alone and in a batch,
+        with nothing in JAX's cache; empty where a cell has no record.
     pairs
         Of fresh processes, in their order.
     """
@@ -124,6 +126,7 @@ class PairRecord:
     key: str
     lanes: int
     limit_s: float
+    compile_s: dict[Side, float]
     pairs: tuple[FreshPair, ...]
     started: str
     finished: str
@@ -135,22 +138,16 @@ class PairRecord:
         ratio = united(known) if known else None
         return Finding(ratio, next(self._faults(timed, ratio, len(known)), ""))
 
-    def compiling(self) -> Finding:
-        """Of the seconds to compile; its ends are the lowest and highest of all programs and processes."""
-        ratio = _spread(
-            [
-                pair.baseline.compile_s[program] / pair.candidate.compile_s[program]
-                for pair in self.pairs
-                for program in (SINGLE, BATCH)
-            ]
-        )
-        return Finding(ratio, next(chain(self._noises(), _width(ratio)), ""))
-
     def _faults(self, timed: str, ratio: Ratio | None, known: int) -> Iterator[str]:
         if ratio is None or known < len(self.pairs):
             fewest = min(len(pair.rounds[timed]) for pair in self.pairs)
             yield f"{fewest} rounds in {self.limit_s:.0f} s, {LEAST_ROUNDS} are needed: --pair-seconds"
-        yield from self._noises()
+        for pair in self.pairs:
+            if set(pair.baseline.found) != set(pair.candidate.found):
+                yield "one side's programs were compiled before, and the other's were not"
+            control = pair.ratio(CONTROL)
+            if control is None or not _touches(control, 1.0, CONTROL_MARGIN):
+                yield f"noisy, the control that no change can touch is at {control or 'no interval'}"
         if ratio is None:
             return
         alone = [united([each]) for pair in self.pairs if (each := pair.ratio(timed)) is not None]
@@ -160,34 +157,15 @@ class PairRecord:
             yield f"{ratio} of one pair of processes is too near to a limit"
         yield from _width(ratio)
 
-    def _noises(self) -> Iterator[str]:
-        """What was timed beside the sides and should not have differed."""
-        for control in (pair.ratio(CONTROL) for pair in self.pairs):
-            if control is None or not _touches(control, 1.0, CONTROL_MARGIN):
-                yield f"noisy, the control that no change can touch is at {control or 'no interval'}"
-
     def seconds(self, timed: str, side: Side) -> float:
         """Median seconds of a side per call, per lane where a batch was timed; over all rounds."""
         times = [getattr(each, side) for pair in self.pairs for each in pair.rounds[timed]]
         return float(statistics.median(times)) / (self.lanes if timed == BATCH else 1)
 
-    def compile_s(self, side: Side) -> float:
-        """Mean seconds in which a side compiled the likelihood alone and in a batch, together."""
-        return statistics.fmean(
-            sum(process.compile_s[name] for name in (SINGLE, BATCH)) for process in self._of(side)
-        )
-
     def peak_bytes(self, side: Side) -> float:
-        """Mean peak resident memory of a side's processes."""
-        return statistics.fmean(process.peak_rss_bytes for process in self._of(side))
-
-    def _of(self, side: Side) -> list[TimedProcess]:
-        return [pair.baseline if side == "baseline" else pair.candidate for pair in self.pairs]
-
-    def memory(self) -> Finding:
-        """Of the peak resident memory; its ends are the lowest and the highest of all processes."""
-        ratio = _spread([pair.baseline.peak_rss_bytes / pair.candidate.peak_rss_bytes for pair in self.pairs])
-        return Finding(ratio, next(_width(ratio), ""))
+        """Mean peak resident memory of a side's processes, one or two."""
+        of_side = [pair.baseline if side == "baseline" else pair.candidate for pair in self.pairs]
+        return statistics.fmean(process.peak_rss_bytes for process in of_side)
 
 
 def near_a_limit(ratio: Ratio) -> bool:
@@ -230,11 +208,10 @@ def _is_whole(record: PairRecord) -> bool:
         bool(record.pairs)
         and record.lanes > 0
         and all(set(pair.rounds) == set(TIMED) and all(pair.rounds.values()) for pair in record.pairs)
-        and all(0.0 < time < math.inf for time in times)
+        and all(0.0 < time < math.inf for time in (*times, *record.compile_s.values()))
+        and set(record.compile_s) in (set(), set(SIDES))
         and all(
-            process.compile_s.keys() >= {SINGLE, BATCH} and process.peak_rss_bytes > 0
-            for pair in record.pairs
-            for process in (pair.baseline, pair.candidate)
+            process.peak_rss_bytes > 0 for pair in record.pairs for process in (pair.baseline, pair.candidate)
         )
     )
 
@@ -247,7 +224,3 @@ def _touches(ratio: Ratio, value: float, margin: float) -> bool:
 def _width(ratio: Ratio) -> Iterator[str]:
     if ratio.half_width > TOO_WIDE:
         yield f"{ratio.low:.2f}–{ratio.high:.2f} is wider than ±{TOO_WIDE:.0%}"
-
-
-def _spread(values: Sequence[float]) -> Ratio:
-    return Ratio(min(values), math.exp(sum(map(math.log, values)) / len(values)), max(values))

@@ -9,8 +9,8 @@ from matrix.run.plan import Plan
 HEADINGS = ("pipeline", "alone", "in a batch", "solve alone", "control", "compile", "peak memory")
 CAPTION = (
     "baseline → candidate, and how many times as fast the candidate is with its 95 % interval, from both "
-    "sides in turn on the same cores; per lane in a batch. Compile and memory: in brackets the lowest "
-    "and the highest of all programs and processes"
+    "sides in turn on the same cores; per lane in a batch. What it took to compile, in the cells, and peak "
+    "memory were measured once or twice: their ratio has no interval, and decides nothing"
 )
 NOT_TIMED = "inconclusive: not timed in turn"
 
@@ -40,17 +40,22 @@ def pair_rows(plan: Plan, pairs: Pairs) -> list[tuple[str, ...]]:
 
 
 def _row(record: PairRecord) -> tuple[str, ...]:
+    peaks = {side: record.peak_bytes(side) for side in SIDES}
     return (
         record.pipeline,
         *(f"{_times(record, timed)}, {record.finding(timed)}" for timed in (SINGLE, BATCH, SOLVE)),
         " and ".join(str(pair.ratio(CONTROL) or "no interval") for pair in record.pairs),
-        f"{_both({side: record.compile_s(side) for side in SIDES}, 's')}, {record.compiling()}",
-        f"{_both({side: record.peak_bytes(side) / 1024**3 for side in SIDES}, 'GiB', 2)}, {record.memory()}",
+        _both(record.compile_s, "s") + _bare(record.compile_s) if record.compile_s else "not measured",
+        _both({side: bytes_ / 1024**3 for side, bytes_ in peaks.items()}, "GiB", 2) + _bare(peaks),
     )
 
 
 def _times(record: PairRecord, timed: str) -> str:
     return _both({side: record.seconds(timed, side) * 1e3 for side in SIDES}, "ms")
+
+
+def _bare(values: Mapping[Side, float]) -> str:
+    return f", ratio {values['baseline'] / values['candidate']:.2f}, no interval"
 
 
 def _both(values: Mapping[Side, float], unit: str, digits: int = 1) -> str:

@@ -1,7 +1,9 @@
 """Merging: what belongs together gives one report, what does not is refused, what is missing is a failure."""
 
 import dataclasses
+import datetime
 import json
+import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,8 +23,9 @@ from matrix.records.cell import SIDES, PrecisionFacts, Side, read_record, write_
 from matrix.records.check import CheckRecord, Item, write_check
 from matrix.records.pair import write_pair
 from matrix.refresh.artifacts.runs import newest_run
+from matrix.report.runs import find_run
 from matrix.run.kept import kept_check
-from matrix.run.plan import Constant, Plan, PlannedCheck, PlannedPair, Tolerances, read_plan
+from matrix.run.plan import Constant, Plan, PlannedCheck, PlannedPair, Tolerances, read_plan, run_folders
 from tests.factory import CHECKED_OUT, make_pair, make_plan, make_record
 from tests.gates.test_change import green_checks
 
@@ -121,6 +124,26 @@ def test_merging_again_gives_the_same_folder(tmp_path: Path) -> None:
     for _ in range(2):
         assert report(Console(), folders, tmp_path / "root") == 0
     assert len(list((tmp_path / "root" / "runs").iterdir())) == 1
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York"])
+def test_a_merged_run_is_newer_than_what_it_is_made_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
+    """In its name too, which is by the clock of the place: `latest` and a trend tell them apart."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    created = datetime.datetime(2026, 1, 1, 12, 0, 5, tzinfo=datetime.UTC)
+    runs = tmp_path / "runs"
+    name = f"{created.astimezone():%Y%m%d-%H%M%S}-fp64-ffffff"
+    source = make_run(runs / name, PIPELINES, created=created.isoformat())
+    assert report(Console(), [source.folder], tmp_path) == 0
+    merged = read_plan(find_run(runs, "latest"))
+    assert merged.run.endswith("-merged")
+    assert merged.created == "2026-01-01T12:00:06+00:00"
+    assert [folder.name for folder in run_folders(runs)] == [source.run, merged.run]
+    monkeypatch.undo()
+    time.tzset()
 
 
 def test_missing_cell_is_a_failure_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import platform
 import stat
 import time
 from pathlib import Path
@@ -11,8 +12,9 @@ import psutil
 import pytest
 
 from matrix.execute.local import CellFailure, run_cell, stage_path
-from matrix.execute.variables import cell_environment, cell_variables
+from matrix.execute.variables import cell_environment, cell_variables, compiled_folder, side_variables
 from matrix.ground.errors import EnvironmentFailure
+from matrix.ground.files import LinkError
 from matrix.records.cell import SIDES, Record, write_record
 from matrix.run.kept import kept_failure, kept_record, read_failure, record_fault
 from matrix.run.plan import Plan, PlannedEnvironment
@@ -135,6 +137,38 @@ def test_nothing_that_steers_jax_leaks_in_from_outside(
     assert "constant_folding" in environment["XLA_FLAGS"]
     assert environment["OPENBLAS_NUM_THREADS"] == "3"
     assert environment["PATH"] == os.environ["PATH"]
+
+
+def test_a_cell_keeps_what_it_compiles_and_starts_with_nothing(tmp_path: Path) -> None:
+    """In a folder of its content and this machine, which an earlier attempt has left something in."""
+    plan = plan_with(tmp_path, 'ls "$JAX_COMPILATION_CACHE_DIR"; echo $JAX_ENABLE_COMPILATION_CACHE; exit 7')
+    folders = {compiled_folder(plan, cell) for cell in plan.cells}
+    assert len(folders) == len(plan.cells)
+    cell = plan.cell(PIPELINE, "candidate")
+    assert cell_environment(plan, cell)["JAX_COMPILATION_CACHE_DIR"] == str(compiled_folder(plan, cell))
+    compiled_folder(plan, cell).mkdir(parents=True)
+    (compiled_folder(plan, cell) / "jit_traced-cache").touch()
+    failure = run(plan)
+    assert isinstance(failure, CellFailure)
+    assert "jit_traced" not in failure.tail
+    assert failure.tail.endswith("True")
+
+
+def test_what_another_machine_compiled_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor what a processor of other features compiled; and a key never leads out of the folder."""
+    plan = make_plan(tmp_path)
+    cell = plan.cell(PIPELINE, "candidate")
+    here = compiled_folder(plan, cell)
+    monkeypatch.setattr(platform, "node", lambda: "another")
+    assert compiled_folder(plan, cell) != here
+    with pytest.raises(LinkError):
+        compiled_folder(plan, cell.model_copy(update={"key": "../../elsewhere"}))
+
+
+def test_no_other_process_asks_for_what_is_compiled(tmp_path: Path) -> None:
+    """Checks and diagnoses look at programs that were compiled now, whatever lies in a person's home."""
+    plan = make_plan(tmp_path)
+    assert side_variables(plan, "candidate", tmp_path, ())["JAX_ENABLE_COMPILATION_CACHE"] == "False"
 
 
 @pytest.mark.parametrize(("scale", "optimised"), [("production", True), ("smoke", False)])

@@ -4,26 +4,30 @@ import io
 import itertools
 import json
 import sys
+import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from matrix.commands import null
 from matrix.execute import reservations
 from matrix.execute.pairs import PairFailure, run_pair
-from matrix.pipelines.serve import serve
-from matrix.records.cell import SIDES
+from matrix.gates import Outcome
+from matrix.pipelines.serve import serve, slower
+from matrix.records.cell import SIDES, write_record
+from matrix.records.null import read_null
 from matrix.records.pair import BATCH, SINGLE, TIMED, PairRecord
 from matrix.run.kept import kept_pair, kept_pair_failure
 from matrix.run.plan import Plan, PlannedEnvironment, PlannedPair
-from tests.factory import make_plan
+from tests.factory import make_plan, make_record
 
 PIPELINE = "interferometer-mge"
 
 # Says the facts, then takes as long as `speed` says for each call, and notes when it was asked.
 SERVER = """
 import json, os, sys, time
-facts = {{"compile_s": {{"single": 1.0, "batch": 2.0}}, "temporary_bytes": {{}}, "lanes": 3}}
+facts = {{"found": ["single"], "temporary_bytes": {{}}, "lanes": 3}}
 facts |= {{"solver": "one", "device": "cpu", "cpu": "some"}}
 def say(what):
     print(json.dumps(what), flush=True)
@@ -78,9 +82,61 @@ def test_sides_are_asked_in_turn_and_the_record_is_kept(tmp_path: Path) -> None:
     spans = sorted((float(begin), float(end), side) for side, begin, end in asked)
     assert len(spans) == 2 * len(TIMED) + sum(2 * len(found) for found in record.pairs[0].rounds.values())
     assert all(first[1] <= second[0] for first, second in itertools.pairwise(spans))
+    assert record.compile_s == {}
+    assert record.pairs[0].baseline.found == (SINGLE,)
     before = plan.pair_path(plan.pairs[0]).read_bytes()
     assert run_pair(plan, plan.pairs[0]) == record
     assert plan.pair_path(plan.pairs[0]).read_bytes() == before
+
+
+@pytest.mark.usefixtures("alone")
+def test_what_compiling_took_is_the_cells_word(tmp_path: Path) -> None:
+    """The processes of a pair may find everything compiled; a cell never does."""
+    plan = planned(tmp_path)
+    for side in SIDES:
+        write_record(plan.record_path(plan.cell(PIPELINE, side)), make_record(PIPELINE, side))
+    record = run_pair(plan, plan.pairs[0])
+    assert isinstance(record, PairRecord), record
+    timings = make_record(PIPELINE, "baseline").timings
+    seconds = sum(each.lower_s + each.compile_s for each in (timings.jit, timings.vmap))
+    assert record.compile_s == {"baseline": seconds, "candidate": seconds}
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_side_that_plays_both_is_timed_beside_the_run(tmp_path: Path) -> None:
+    """`null` leaves the run's own record alone, and uses what the run compiled."""
+    plan = planned(tmp_path)
+    plan.write()
+    words = [str(tmp_path), PIPELINE, "--times", "2", "--side", "candidate", "--pair-seconds", "5"]
+    assert null.main(words) == 0
+    names = {path.name for path in (tmp_path / "pairs").glob("*.json")}
+    assert names == {f"{PIPELINE}-fp64-candidate-1-null-{number}.json" for number in (1, 2)}
+    assert kept_pair(plan, plan.pairs[0]) is None
+    record = read_null(tmp_path / "null-candidate-1.json")
+    assert [trial.outcome for trial in record.trials] == [Outcome.PASS, Outcome.PASS]
+    assert record.wrong() == 0
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_trial_whose_interval_lacks_the_truth_is_wrong(tmp_path: Path) -> None:
+    """The program that stands for the side takes no longer for being told to, so 1 / 1.1 is not inside."""
+    plan = planned(tmp_path)
+    plan.write()
+    path = tmp_path / "kept.json"
+    words = ["--times", "1", "--pair-seconds", "5", "--slower", "1.1", "--record", str(path)]
+    assert null.main([str(tmp_path), PIPELINE, *words]) == 1
+    record = read_null(path)
+    assert record.truth == pytest.approx(1 / 1.1)
+    assert record.wrong() == 1
+    assert null.main([str(tmp_path), PIPELINE, "--slower", "0.9"]) == 2
+
+
+def test_a_slowed_call_takes_as_many_times_as_long() -> None:
+    """By the clock of the call itself, so that noise is slowed too."""
+    plain = lambda: time.sleep(0.05)  # noqa: E731
+    begin = time.perf_counter()
+    slower(plain, 2.0)()
+    assert time.perf_counter() - begin >= 0.1
 
 
 @pytest.mark.usefixtures("alone")

@@ -113,9 +113,9 @@ def pair_of(
         candidate.slower += slower
         order = random.Random(int(lot.integers(2**31)))
         rounds = timed_in_turn(baseline, candidate, LIMIT, order, machine.clock)
-        process = TimedProcess({SINGLE: 9.0, BATCH: 10.0}, {}, 2**30, "a solver", "cpu", "some CPU", (0,))
+        process = TimedProcess((), {}, 2**30, "a solver", "cpu", "some CPU", (0,))
         found.append(FreshPair(process, process, rounds, machine.now))
-    return PairRecord("imaging-mge", "fp64", "production", "key", 3, LIMIT, tuple(found), "", "")
+    return PairRecord("imaging-mge", "fp64", "production", "key", 3, LIMIT, {}, tuple(found), "", "")
 
 
 @pytest.mark.parametrize("layout", [0.0, LAYOUT], ids=["same layout", "layout effect"])
@@ -167,9 +167,9 @@ def test_a_neighbour_that_knows_one_side_is_noise() -> None:
     machine = Machine(quiet(np.random.default_rng(1)))
     baseline, candidate = Side(machine), Disturbed(machine)
     rounds = timed_in_turn(baseline, candidate, LIMIT, random.Random(1), machine.clock)
-    process = TimedProcess({SINGLE: 9.0, BATCH: 10.0}, {}, 2**30, "a solver", "cpu", "some CPU", (0,))
+    process = TimedProcess((), {}, 2**30, "a solver", "cpu", "some CPU", (0,))
     pairs = (FreshPair(process, process, rounds, machine.now),)
-    record = PairRecord("imaging-mge", "fp64", "production", "key", 3, LIMIT, pairs, "", "")
+    record = PairRecord("imaging-mge", "fp64", "production", "key", 3, LIMIT, {}, pairs, "", "")
     assert str(record.finding(BATCH)).startswith("inconclusive: noisy, the control")
 
 

@@ -70,8 +70,8 @@ def test_another_k_or_another_likelihood_is_a_difference() -> None:
 
 def test_what_the_change_itself_moves_is_no_difference() -> None:
     """The library, jaxnnls, and folders and GPUs that every process has for itself."""
-    own = {"NUMBA_CACHE_DIR": "/one", "CUDA_VISIBLE_DEVICES": "0"}
-    others = {"NUMBA_CACHE_DIR": "/other", "CUDA_VISIBLE_DEVICES": "1"}
+    own = {"NUMBA_CACHE_DIR": "/one", "CUDA_VISIBLE_DEVICES": "0", "JAX_COMPILATION_CACHE_DIR": "/one"}
+    others = {"NUMBA_CACHE_DIR": "/other", "CUDA_VISIBLE_DEVICES": "1", "JAX_COMPILATION_CACHE_DIR": "/other"}
     baseline, candidate = make_record(side="baseline"), make_record()
     facts = [record.provenance for record in (baseline, candidate)]
     baseline = spoilt(

@@ -1,5 +1,7 @@
 """Compiled programs: what is noted of their results and their time."""
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,9 @@ import pytest
 jax = pytest.importorskip("jax")
 
 from matrix.ground.errors import MatrixError  # noqa: E402
+from matrix.ground.layout import REPOSITORY_ROOT  # noqa: E402
+from matrix.ground.process import run  # noqa: E402
+from matrix.ground.shell import inherited  # noqa: E402
 from matrix.pipelines import programs  # noqa: E402
 from matrix.pipelines.programs import Program, compiled, evaluation_of, timed  # noqa: E402
 
@@ -45,6 +50,34 @@ def test_fast_program_fills_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     argument = jax.numpy.arange(4.0)
     _, timing = timed(compiled(jax.numpy.sum, argument), argument, repeats=2)
     assert len(timing.steady_s) == 7
+
+
+SLOW_TO_COMPILE = """
+import jax, matrix.pipelines.programs as programs
+program = programs.compiled(lambda x: jax.numpy.linalg.cholesky(x @ x.T).sum(), jax.numpy.eye(50))
+print(program.found, float(program(jax.numpy.eye(50))))
+"""
+
+
+def test_program_that_another_process_compiled_is_told(tmp_path: Path) -> None:
+    """Its seconds are not those of compiling, and its result is the same."""
+    variables = {
+        **inherited(),
+        "JAX_PLATFORM_NAME": "cpu",
+        "JAX_ENABLE_COMPILATION_CACHE": "True",
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    command = [sys.executable, "-c", SLOW_TO_COMPILE]
+    said = [run(command, cwd=REPOSITORY_ROOT, env=variables).stdout.split() for _ in range(2)]
+    assert said == [["False", "50.0"], ["True", "50.0"]]
+    anew = [sys.executable, "-c", SLOW_TO_COMPILE.replace("compiled(", "compiled_anew(")]
+    assert (
+        "JAX found the program in its cache"
+        in run(anew, cwd=REPOSITORY_ROOT, env=variables, check=False).stderr
+    )
+    off = {**variables, "JAX_ENABLE_COMPILATION_CACHE": "False"}
+    assert run(command, cwd=REPOSITORY_ROOT, env=off).stdout.split() == ["False", "50.0"]
 
 
 def test_clock_that_does_not_wait_is_refused() -> None:

@@ -18,6 +18,8 @@ from tests.factory import make_pair, make_plan, make_record
 
 PIPELINE = "imaging-pixelization"
 SLOWER = make_pair(candidate=3.3, pairs=1)
+_PAIR = make_pair().pairs[0]
+COMPILED_ITSELF = dataclasses.replace(_PAIR, candidate=dataclasses.replace(_PAIR.candidate, found=()))
 # A number with a cross behind it and no interval, where one belongs.
 BARE = re.compile(r"\d×(?! ?\()")
 
@@ -39,8 +41,8 @@ def test_row_says_both_sides_and_their_ratio() -> None:
     assert single == solve == "6000.0 → 3000.0 ms, 2.00× (1.98–2.02)"
     assert batch == "2000.0 → 1000.0 ms, 2.00× (1.98–2.02)"
     assert control == "1.00× (1.00–1.00) and 1.00× (1.00–1.00)"
-    assert compiling == "20.0 → 16.0 s, inconclusive: 1.10–1.50 is wider than ±5%"
-    assert memory == "2.00 → 1.00 GiB, 2.00× (2.00–2.00)"
+    assert compiling == "20.0 → 16.0 s, ratio 1.25, no interval"
+    assert memory == "2.00 → 1.00 GiB, ratio 2.00, no interval"
 
 
 @pytest.mark.parametrize(
@@ -65,12 +67,22 @@ def test_row_says_both_sides_and_their_ratio() -> None:
             ),
             "fresh processes disagree, 2.00× (1.98–2.02) and 1.82× (1.80–1.84)",
         ),
+        (
+            dataclasses.replace(make_pair(), pairs=(COMPILED_ITSELF,)),
+            "one side's programs were compiled before, and the other's were not",
+        ),
     ],
-    ids=["few rounds", "one pair", "noisy", "wide", "disagree"],
+    ids=["few rounds", "one pair", "noisy", "wide", "disagree", "one side compiled"],
 )
 def test_what_cannot_be_told_says_why(record: PairRecord, reason: str) -> None:
     """Each reason in its words, in place of the ratio."""
     assert ratio_words({PIPELINE: record}, PIPELINE, BATCH) == f"inconclusive: {reason}"
+
+
+def test_without_a_cell_there_is_no_time_to_compile() -> None:
+    """A pair's processes may have found everything compiled, so their times are none."""
+    ((*_, compiling, _memory),) = pair_rows(make_plan(Path("/run")), {PIPELINE: make_pair(compile_s={})})
+    assert compiling == "not measured"
 
 
 def test_what_was_not_timed_has_no_ratio() -> None:
@@ -108,6 +120,8 @@ def test_record_comes_back_as_it_was(tmp_path: Path) -> None:
         make_pair(rounds=0),
         make_pair(pairs=0),
         make_pair(lanes=0),
+        make_pair(compile_s={"baseline": 20.0}),
+        make_pair(compile_s={"baseline": 20.0, "candidate": 0.0}),
     ],
 )
 def test_record_that_contradicts_itself_is_refused(tmp_path: Path, spoilt: PairRecord) -> None:

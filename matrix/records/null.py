@@ -1,0 +1,97 @@
+"""The record of a trial of the method: a side timed against itself, as it is or slowed by a known factor."""
+
+from pathlib import Path
+
+from matrix.ground.files import write_text
+from matrix.records import typed_json
+from matrix.records.cell import Precision, Scale, Side
+from matrix.records.ratio import Ratio
+from matrix.records.typed_json import closed
+
+SCHEMA = "nnls-matrix/null-record"
+VERSION = 1
+
+
+@closed
+class Trial:
+    """One pair.
+
+    Attributes
+    ----------
+    ratios
+        By what was timed; None where the rounds were too few for an interval.
+    reasons
+        Why a ratio is not to be believed, by what was timed; empty where it is.
+    rounds
+        Of each pair of processes.
+    load
+        The machine's load average over a minute: the least and the greatest of all rounds.
+    outcome
+        What the gate of times says of the pair.
+    """
+
+    ratios: dict[str, Ratio | None]
+    reasons: dict[str, str]
+    rounds: tuple[int, ...]
+    load: tuple[float, float]
+    outcome: str
+
+
+@closed
+class NullRecord:
+    """All trials of one call.
+
+    Attributes
+    ----------
+    side
+        Whose software played both sides.
+    slower
+        By what factor the candidate's calls were slowed; 1 where it was the same as the baseline.
+    seconds
+        That the rounds of each pair of processes were given.
+    cores
+        That the processes could be bound to, in all.
+    taken
+        When, in ISO 8601.
+    """
+
+    pipeline: str
+    precision: Precision
+    scale: Scale
+    release: str
+    side: Side
+    slower: float
+    seconds: float
+    cpu: str
+    device: str
+    cores: int
+    taken: str
+    trials: tuple[Trial, ...]
+
+    @property
+    def truth(self) -> float:
+        """What every ratio should hold."""
+        return 1.0 / self.slower
+
+    def wrong(self) -> int:
+        """How many trials have an interval without the truth in it, believed or not, or lack one."""
+        return sum(
+            any(ratio is None or not ratio.holds(self.truth) for ratio in trial.ratios.values())
+            for trial in self.trials
+        )
+
+
+def read_null(path: Path) -> NullRecord:
+    """Read the record at `path`.
+
+    Raises
+    ------
+    RecordError
+        The file is missing or not a valid record of this version.
+    """
+    return typed_json.read(path, NullRecord, SCHEMA, VERSION)
+
+
+def write_null(path: Path, record: NullRecord) -> None:
+    """Write `record` to `path`, whole or not at all."""
+    write_text(path, typed_json.to_text(record, SCHEMA, VERSION))
