@@ -159,9 +159,9 @@ def brightness_scale(*images: np.ndarray) -> Scale:
 
 
 def dirty_scale(image: np.ndarray) -> Scale:
-    """A linear scale symmetric about zero: a dirty image is as often negative as positive."""
+    """An asinh scale symmetric about zero: a dirty image is as often negative as positive."""
     widest = float(np.max(np.abs(image[np.isfinite(image)]), initial=0.0)) or 1.0
-    return Scale("RdBu_r", -widest, widest)
+    return Scale("RdBu_r", -widest, widest, softening=0.05 * widest)
 
 
 def difference_scale(values: np.ndarray, least: float) -> Scale:

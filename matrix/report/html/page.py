@@ -72,6 +72,7 @@ class PipelineView:
 
     name: str
     outcome: Outcome
+    word: str
     pictures: Pictures
     command: str
     cells: tuple[CellView, ...]
@@ -194,7 +195,7 @@ def _pipeline(
     cells = tuple(_cell(plan, plan.cell(name, side), records, verdicts) for side in SIDES)
     fresh = ("--fresh",) if all(view.record for view in cells) else ()
     command = session_command(plan, "--only", name, *fresh)
-    return PipelineView(name, row.outcome, pictures, command, cells)
+    return PipelineView(name, row.outcome, row.cells[-1], pictures, command, cells)
 
 
 def _cell(

@@ -208,8 +208,7 @@ def _image_plane(pipeline: str, found: Mapping[Side, Arrays], differences: Mappi
     ]
     notes = [
         "Dirty images: what the visibilities give without deconvolution." if dirty else "",
-        "One scale for data and reconstruction: "
-        + ("linear and symmetric." if dirty else "asinh, what is below its lower end looks like it."),
+        f"One asinh scale for data and reconstruction{', symmetric about zero' if dirty else ''}.",
         "The line is the critical curve." if field.curves else "",
     ]
     return Group("Image plane", " ".join(filter(None, notes)), tuple(figures))
