@@ -9,6 +9,9 @@ import numpy as np
 from matrix.pipelines.kkt import at_bound
 from matrix.records.arrays import Arrays
 
+# Points on a side of the grid that is traced to the source plane.
+_TRACED = 120
+
 # The source plane of a source of Gaussians: a square of this half width in arcsec about its centre.
 _HALF_WIDTH = 0.75
 _SIDE = 120
@@ -49,6 +52,8 @@ class Frame:
         (K,) of the linear system's matrix, in the unknowns' own units.
     light
         How many of the unknowns, counted from the first, are intensities of Gaussians.
+    tracer
+        The lens model, an autolens `Tracer`.
     """
 
     dataset: Any
@@ -57,6 +62,7 @@ class Frame:
     diagonal: np.ndarray
     light: int
     source: SourcePlane
+    tracer: Any
 
 
 def frame_of(fit: Any) -> Frame:
@@ -75,7 +81,7 @@ def frame_of(fit: Any) -> Frame:
     light = design.shape[1] - (last.params if meshed else 0)
     source = _mesh_plane(last) if meshed else _gaussian_plane(last)
     diagonal = np.diagonal(np.asarray(inversion.curvature_reg_matrix))[solved]
-    return Frame(fit.dataset, design, solved, diagonal, light, source)
+    return Frame(fit.dataset, design, solved, diagonal, light, source, fit.tracer)
 
 
 def arrays_from(key: str, frame: Frame, Q: np.ndarray, x: np.ndarray) -> Arrays:
@@ -112,6 +118,7 @@ def arrays_from(key: str, frame: Frame, Q: np.ndarray, x: np.ndarray) -> Arrays:
         light=np.asarray(frame.light),
         positive=positive,
         source_positive=source_positive,
+        traced=_traced(frame.tracer, _extent(image)),
     )
 
 
@@ -190,6 +197,16 @@ def _image_plane(dataset: Any, model: np.ndarray) -> tuple[np.ndarray, np.ndarra
     # in quadrature; exactly this, for every pixel, where the two are equal.
     sigma = np.sqrt(np.sum(np.abs(np.asarray(dataset.noise_map.array)) ** 2) / 2)
     return data, np.full_like(data, sigma), np.asarray(dirty.array), image
+
+
+def _traced(tracer: Any, extent: np.ndarray) -> np.ndarray:
+    """(rows, columns, 2) positions in the source plane of an even grid over the image."""
+    left, right, bottom, top = extent
+    middles = (np.arange(_TRACED) + 0.5) / _TRACED
+    y, x = np.meshgrid(top - (top - bottom) * middles, left + (right - left) * middles, indexing="ij")
+    grid = al.Grid2DIrregular(np.stack([y.ravel(), x.ravel()], axis=1))
+    traced = tracer.traced_grid_2d_list_from(grid=grid)[-1]
+    return np.asarray(traced.array, dtype=np.float64).reshape(_TRACED, _TRACED, 2)
 
 
 def _extent(image: Any) -> np.ndarray:

@@ -3,7 +3,7 @@
 import os
 import tempfile
 import zipfile
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +44,9 @@ class Arrays:
         (K,) bool in the order of the unknowns that were solved for: off the bound.
     source_positive
         (n,) bool of a mesh's pixels; empty for a source of Gaussians.
+    traced
+        (rows, columns, 2) y and x in arcsec where the lens model takes points of the image plane to: the
+        middles of an even grid over `extent`, row 0 on top. Empty in arrays written before it was kept.
     """
 
     key: np.ndarray
@@ -60,6 +63,7 @@ class Arrays:
     light: np.ndarray
     positive: np.ndarray
     source_positive: np.ndarray
+    traced: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 2)))
 
 
 def arrays_path(record: Path) -> Path:
@@ -88,7 +92,9 @@ def read_arrays(path: Path, key: str) -> Arrays | None:
             if sum(member.file_size for member in packed.infolist()) > LARGEST_BYTES:
                 return None
         with np.load(path, allow_pickle=False) as stored:
-            arrays = Arrays(**{field.name: stored[field.name] for field in fields(Arrays)})
+            arrays = Arrays(
+                **{one.name: stored[one.name] for one in fields(Arrays) if one.name in stored.files}
+            )
         return arrays if _fit_together(arrays) and str(arrays.key) == key else None
     except Exception:
         # Damaged files fail in as many ways as there are layers: zip, deflate, header, array, shape.
@@ -101,7 +107,7 @@ def _fit_together(arrays: Arrays) -> bool:
     numbers = (
         *(arrays.extent, arrays.data, arrays.noise, arrays.model),
         *(arrays.source_points, arrays.source_y_edges, arrays.source_x_edges),
-        *(arrays.source, arrays.source_noise),
+        *(arrays.source, arrays.source_noise, arrays.traced),
     )
     pixels = int(np.count_nonzero(~arrays.mask))
     on_mesh = len(arrays.source_points)
@@ -121,4 +127,6 @@ def _fit_together(arrays: Arrays) -> bool:
         and arrays.source_positive.shape in ((0,), (sources,))
         and arrays.positive.ndim == 1
         and arrays.light.shape == ()
+        and arrays.traced.ndim == 3
+        and arrays.traced.shape[2] == 2
     )

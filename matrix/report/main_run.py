@@ -12,7 +12,7 @@ from matrix.ground.files import read_bytes, write_text
 from matrix.records.cell import SIDES, Side
 from matrix.records.pair import BATCH
 from matrix.report.pairs import ratio_words, seconds_of
-from matrix.report.rows import ending, overall
+from matrix.report.rows import ending, overall, word_of
 from matrix.report.runs import Run, machines_of
 
 PACKAGES = ("autolens", "autoarray", "jax", "jaxlib", "jaxnnls", "numpy", "scipy")
@@ -79,7 +79,6 @@ def main_run_of(run: Run) -> MainRun:
         raise UsageError(
             f"{plan.folder} is no whole run, it lacks {', '.join(missing)}: give its command again."
         )
-    how = ending(plan, records, run.verdicts)
     return MainRun(
         run=plan.run,
         created=plan.created,
@@ -87,8 +86,8 @@ def main_run_of(run: Run) -> MainRun:
         scale=plan.scale,
         release=plan.release,
         source=plan.source,
-        word=how.word,
-        exit_code=how.exit_code,
+        word=word_of(plan, records, run.verdicts),
+        exit_code=ending(plan, records, run.verdicts).exit_code,
         counted=overall(plan, records, run.verdicts).partition(": ")[2],
         solver_tree=plan.solver_tree,
         code=plan.code,

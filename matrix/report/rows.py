@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from matrix.gates import Blame, Outcome, Verdict
+from matrix.prepare.manifest import SourceKind
 from matrix.records.cell import Record
 from matrix.records.pair import BATCH
 from matrix.report.pairs import Pairs, ratio_words, seconds_of
@@ -62,6 +63,18 @@ def caption(plan: Plan, records: Mapping[str, Record]) -> str:
     return CAPTION + (f"; not asked for: {', '.join(left_out)}" if left_out else "")
 
 
+def tried(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """The verdicts without those on pipelines that nobody ran."""
+    left = {record.cell.pipeline for record in records.values()}
+    return [
+        verdict
+        for verdict in verdicts
+        if verdict.outcome is not Outcome.NOT_RUN
+        or verdict.pipeline not in plan.pipelines
+        or verdict.pipeline in left
+    ]
+
+
 def failures(verdicts: Sequence[Verdict]) -> list[Verdict]:
     """The verdicts that are failures."""
     return [verdict for verdict in verdicts if verdict.outcome is Outcome.FAIL]
@@ -104,11 +117,17 @@ def missing(plan: Plan, records: Mapping[str, Record]) -> list[str]:
     return cells + pairs + [check.name for check in asked if kept_check(plan, check) is None]
 
 
+def word_of(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> str:
+    """The word of how a run ended; a pass says so where the repositories were stand-ins."""
+    word = ending(plan, records, verdicts).word
+    return word.replace("PASS", "PASS on stand-ins") if plan.source == SourceKind.EMBEDDED else word
+
+
 def overall(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> str:
     """The run in one line."""
     counts = {outcome: sum(verdict.outcome is outcome for verdict in verdicts) for outcome in Outcome}
     counted = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
-    return f"{ending(plan, records, verdicts).word}: {counted}"
+    return f"{word_of(plan, records, verdicts)}: {counted}"
 
 
 def iterations_of(record: Record) -> list[str]:

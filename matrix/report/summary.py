@@ -21,6 +21,7 @@ from matrix.report.rows import (
     iterations_of,
     overall,
     table_rows,
+    tried,
 )
 from matrix.run.plan import Plan
 
@@ -116,15 +117,8 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _tried(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> list[Verdict]:
-    return [verdict for verdict in verdicts if _was_tried(plan, verdict, records)]
-
-
-def _was_tried(plan: Plan, verdict: Verdict, records: Mapping[str, Record]) -> bool:
-    """Leave out the change's gates, which have their own table, and those of pipelines nobody ran."""
-    if verdict.pipeline == CHANGE:
-        return False
-    cells = (plan.cell(verdict.pipeline, side).name for side in SIDES)
-    return verdict.outcome is not Outcome.NOT_RUN or any(name in records for name in cells)
+    """On the pipelines that left something; the change's gates have their own table."""
+    return [verdict for verdict in tried(plan, records, verdicts) if verdict.pipeline != CHANGE]
 
 
 def _gate_row(verdict: Verdict) -> tuple[str, ...]:

@@ -91,7 +91,7 @@ def test_what_stands_around_the_controllers_answer_is_left_out() -> None:
     [
         ("TIMEOUT", Outcome.TIMEOUT, "FAIL"),
         ("NODE_FAIL", Outcome.NODE_FAILURE, "FAIL"),
-        ("COMPLETED", Outcome.PASSED, "PASS as far as it ran"),
+        ("COMPLETED", Outcome.PASSED, "PASS on stand-ins as far as it ran"),
     ],
 )
 def test_the_report_says_of_a_cell_what_slurm_says_of_its_job(

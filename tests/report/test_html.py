@@ -32,15 +32,55 @@ def test_green_run_opens_with_its_verdict_and_shows_both_sides(tmp_path: Path) -
     write_run(tmp_path / "green")
     page = page_of(tmp_path / "green")
     text = text_of(page)
-    assert 'class="banner pass"' in page
-    assert text.index(f"PASS as far as it ran: {GATES + 1} pass, {len(CHANGE_GATES)} not run") < text.index(
-        "Overview"
-    )
+    assert 'class="banner stand_ins"' in page
+    word = f"PASS on stand-ins as far as it ran: {GATES + 1} pass, {len(CHANGE_GATES)} not run"
+    assert text.index(word) < text.index("The change")
     assert "What failed" not in text
-    for title in ("data", "baseline reconstruction", "candidate reconstruction", "candidate source"):
+    for title in ("data", "reconstruction : baseline left, candidate right", "residuals, rms", "source :"):
         assert title in text
-    assert "difference, at most 0.0e+00 σ" in text
+    assert "at most 0.0e+00 σ in the image plane and 0.0e+00 σ in the source plane, too little" in text
+    assert "candidate − baseline, at most" not in text
     assert "positive on both: 13" in text
+
+
+def test_pass_is_green_where_the_repositories_are_upstreams_own(tmp_path: Path) -> None:
+    write_run(tmp_path / "green", source="git")
+    page = page_of(tmp_path / "green")
+    assert 'class="banner pass"' in page
+    assert "PASS as far as it ran:" in text_of(page)
+
+
+def test_banner_has_the_five_answers_and_the_change_is_directly_below(tmp_path: Path) -> None:
+    write_run(tmp_path / "green")
+    text = text_of(page_of(tmp_path / "green"))
+    places = [text.index(f" {name} ") for name in ("Validated", "On", "Moved", "Speed", "Not run")]
+    assert places == sorted(places)
+    banner, _, rest = text.partition("Run it again")
+    assert "gate 3: NNLS assertions" in banner
+    assert "(it was not asked for)" in banner
+    assert rest.split()[:2] == ["The", "change"]
+
+
+def test_passes_are_folded_and_what_did_not_pass_is_not(tmp_path: Path) -> None:
+    write_run(tmp_path / "green")
+    gates = page_of(tmp_path / "green").partition('id="gates"')[2].partition("</section>")[0]
+    shown, _, folded = gates.partition("<details>")
+    assert ">pass<" not in shown
+    assert "gate 3: NNLS assertions" in shown
+    assert f"{GATES + 1} that passed" in folded
+    assert folded.count("<tr>") == GATES + 2
+
+
+def test_same_failure_of_several_pipelines_is_one_card(tmp_path: Path) -> None:
+    wrong = [make_record(name, "candidate", {"jit": evaluation(EVIDENCE * 1.01)}) for name in BOTH]
+    write_run(tmp_path / "red", [*(make_record(name, "baseline") for name in BOTH), *wrong], pipelines=BOTH)
+    page = page_of(tmp_path / "red")
+    cards = page.count('class="problem"')
+    failed = text_of(page).partition(" What failed ✗ ")[2]
+    assert failed.startswith("constant on imaging-pixelization, imaging-delaunay, candidate")
+    # The other one is that of the change, which sums up the constants.
+    assert cards == 2
+    assert "--only imaging-pixelization --only imaging-delaunay" in failed
 
 
 def test_red_run_says_first_which_gate_failed_where_why_and_how_to_run_it_again(tmp_path: Path) -> None:
@@ -52,7 +92,7 @@ def test_red_run_says_first_which_gate_failed_where_why_and_how_to_run_it_again(
     page = page_of(tmp_path / "red")
     text = text_of(page)
     assert 'class="banner fail"' in page
-    failed = text[text.index("What failed", text.index("Run it again")) : text.index("Overview", 500)]
+    failed = text[text.index("What failed", text.index("Run it again")) : text.index("log evidence drift")]
     assert re.search(r"constant on imaging-pixelization, candidate", failed)
     assert "drift 1.0e-02 (tolerance 1e-04)" in failed
     assert "It should be so: Every path reproduces the recorded constant." in failed
@@ -109,7 +149,7 @@ class References(HTMLParser):
             self.loaded.append(str(facts.get("src") or facts.get("href")))
         if tag == "img" and not facts.get("alt"):
             self.silent.append(str(facts))
-        if tag == "svg" and not facts.get("aria-label"):
+        if tag == "svg" and not (facts.get("aria-label") or facts.get("aria-hidden")):
             self.silent.append(str(facts))
 
 

@@ -8,9 +8,12 @@ import pytest
 from PIL import Image
 
 from matrix.report.html.images import (
+    Field,
     Scale,
     Window,
+    bright_square,
     difference_scale,
+    dirty_scale,
     laid_out,
     on_nearest,
     on_rectangles,
@@ -54,3 +57,32 @@ def test_png_has_the_colours_of_the_scale_and_lets_nan_through() -> None:
     image = Image.open(io.BytesIO(base64.b64decode(made.uri.partition(",")[2]))).convert("RGBA")
     assert [image.getpixel((x, 0)) for x in range(2)] == [(0, 0, 0, 255), (254, 254, 254, 255)]
     assert image.getpixel((2, 0))[3] == 0  # type: ignore[index]
+
+
+def test_scale_of_a_dirty_image_is_symmetric_and_holds_its_lowest_value() -> None:
+    scale = dirty_scale(np.array([[-46223.0, 30000.0, np.nan]]))
+    assert (scale.low, scale.high) == (-46223.0, 46223.0)
+    np.testing.assert_allclose(scale.fractions(np.array([-46223.0, 0.0, 46223.0])), [0.0, 0.5, 1.0])
+
+
+def test_window_is_about_the_light_and_no_haze_or_stray_pixel_moves_it() -> None:
+    steps = np.linspace(-2.0, 2.0, 401)
+    window = Window(y=-steps, x=steps)
+    y, x = np.meshgrid(window.y, window.x, indexing="ij")
+    source = np.exp(-((y - 0.5) ** 2 + (x + 0.25) ** 2) / (2 * 0.1**2))
+    alone = bright_square(source, window)
+    assert (alone.y, alone.x) == pytest.approx((0.5, -0.25), abs=0.01)
+    # Squared it is a Gaussian of 0.1 / √2; 80 % of it are within 1.617 of that, where erf(z / √2)² = 0.8.
+    assert alone.half == pytest.approx(2.5 * 1.617 * 0.1 / np.sqrt(2), rel=0.05)
+    spoilt = source + 0.02
+    spoilt[10, 390] = 0.9
+    hazy = bright_square(spoilt, window)
+    assert (hazy.y, hazy.x) == pytest.approx((0.5, -0.25), abs=0.02)
+    assert hazy.half < 1.6 * alone.half
+    assert alone.window(0.3).field.width == pytest.approx(0.6)
+
+
+def test_ticks_are_round_and_lie_inside() -> None:
+    field = Field(-3.5, 3.5, -0.34, 0.34)
+    assert field.ticks_x == [(-2.0, "−2″"), (0.0, "0″"), (2.0, "2″")]
+    assert [words for _, words in field.ticks_y] == ["−0.2″", "0″", "0.2″"]

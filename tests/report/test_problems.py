@@ -73,9 +73,28 @@ def test_failed_gate_of_the_change_has_its_checks_as_command_and_the_log_of_the_
     verdict = dataclasses.replace(failed("gate 3: NNLS assertions"), message="assertion-script: exit code 1")
     (problem,) = problems_of(plan, [verdict])
     assert "--check assertions --check assertion-script" in problem.command
-    assert problem.log == "what assertion-script said"
+    assert problem.failures[0].log == "what assertion-script said"
     (summing_up,) = problems_of(plan, [failed("gate 1: evidence constants")])
-    assert (summing_up.command, summing_up.log_path) == ("", None)
+    assert (summing_up.command, summing_up.failures[0].log_path) == ("", None)
+
+
+def test_same_first_failure_is_one_problem_and_says_what_each_pipeline_found(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path, pipelines=("imaging-mge", "imaging-delaunay", "imaging-pixelization"))
+    alike = [
+        dataclasses.replace(failed("solver", Blame.REGRESSED, "candidate", name), message=message)
+        for name, message in zip(plan.pipelines, ("1e-3", "1e-3", "2e-3"), strict=True)
+    ]
+    other = failed("constant", Blame.REGRESSED, "candidate", "imaging-mge")
+    (problem,) = problems_of(plan, [*alike, other])
+    assert problem.messages == {
+        "1e-3": ["imaging-mge", "imaging-delaunay"],
+        "2e-3": ["imaging-pixelization"],
+    }
+    assert problem.others == [other]
+    assert named([problem]) == "solver on 3 pipelines"
+    assert "--only imaging-mge --only imaging-delaunay --only imaging-pixelization" in problem.command
+    apart = [alike[0], dataclasses.replace(alike[1], side="baseline")]
+    assert len(problems_of(plan, apart)) == 2
 
 
 def test_command_names_the_commits_that_were_judged(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from matrix.refresh.branches.repository import BranchRepository
 from matrix.refresh.branches.state import State
 from matrix.refresh.branches.steps import Notes
 from matrix.refresh.branches.trio import Branch
+from matrix.report.headlines import open_gates, said_of, speed
 from matrix.report.rows import CAPTION, HEADINGS, overall, table_rows
 from matrix.run.plan import Plan
 
@@ -32,6 +33,10 @@ CHOICE_TITLES: Mapping[Role, str] = {
     Role.LIBRARY: "A third positive-only solver: non-negative least squares with a certificate",
     Role.DEPENDENCY: "Require jaxnnls only where it is chosen",
 }
+
+ISSUE = "[PyAutoArray#307](https://github.com/PyAutoLabs/PyAutoArray/issues/307)"
+FOLD = "<details><summary>What was measured and judged, and how to reproduce it</summary>"
+_OF_THE_SOLVER = (Role.LIBRARY, Role.PROFILING)
 
 CONSTANTS_TITLE = "Recorded log evidences of the NNLS pipelines, refreshed"
 
@@ -128,23 +133,33 @@ class Texts:
 
     def body(self, branch: Branch) -> str:
         """Text of a branch's pull request, in Markdown."""
-        role, plan = branch.repository.role, self.run.plan
-        parts = [
-            *self._opening(role),
-            *self._judged(),
+        role = branch.repository.role
+        shown = [
+            self._verdict(),
+            f"For {ISSUE}: production speed, and science that has not moved.",
+            self._wording(role),
             _merge_order(branch, self._there, self.state),
             _commits(branch.at),
+            *_listed("Left out", self.notes[role].left_out),
+            self._decisions(role),
+        ]
+        return "\n\n".join([*shown, FOLD, *self._evidence(branch), "</details>"]) + "\n"
+
+    def _evidence(self, branch: Branch) -> list[str]:
+        """What the verdict rests on, for who unfolds it."""
+        role, plan = branch.repository.role, self.run.plan
+        since = [_wording("since"), *self.measured] if self.choice and role in _OF_THE_SOLVER else []
+        return [
+            *self._judged(),
+            _numbers(self.run),
+            *since,
             *(self._result_files() if role is Role.DEVELOPER else ()),
             *(_programs(branch.at.worktree) if role is Role.PROFILING else ()),
-            *_listed("Left out", self.notes[role].left_out),
             f"## Why it is safe\n\n{_wording('why_safe')}",
-            _numbers(self.run),
             _all_verdicts(self.run),
             *(_residual(plan) if role in (Role.LIBRARY, Role.DEPENDENCY) else ()),
             _reproduce(plan, branch.at),
-            self._decisions(role),
         ]
-        return "\n\n".join(parts) + "\n"
 
     def write(self, folder: Path) -> list[Path]:
         """Write one Markdown file per branch that has commits, its title on the first line."""
@@ -155,22 +170,19 @@ class Texts:
             paths.append(path)
         return paths
 
-    def _opening(self, role: Role) -> list[str]:
-        """What the branch is, and what was found; where there is a choice the finding comes first."""
+    def _verdict(self) -> str:
+        """The verdict in two lines."""
         run, plan = self.run, self.run.plan
-        found = (
-            f"**{overall(plan, run.records, run.verdicts)}**, judged from run `{plan.run}`: "
-            f"{len(plan.pipelines)} likelihoods, PyAuto release {plan.release}."
-        )
-        if not self.choice:
-            return [self._wording(role), found]
         largest = max(self.drifts, key=lambda drift: drift.relative_change)
-        drift = (
-            f"Largest drift from a recorded log evidence: {largest.relative_change:.1e} ({largest.pipeline})."
+        left = said_of(open_gates(plan, run.records, run.verdicts))
+        lines = (
+            f"**{overall(plan, run.records, run.verdicts)}** on {len(plan.pipelines)} likelihoods, PyAuto "
+            f"release {plan.release}. Speed: {speed(run.verdicts, run.pairs)}.",
+            "Largest drift from a recorded log evidence: "
+            f"{largest.relative_change:.1e} ({largest.pipeline}). Not run: {left or 'nothing'}.",
         )
-        since = [_wording("since"), *self.measured] if role in (Role.LIBRARY, Role.PROFILING) else []
         # Two spaces at the end of a line are Markdown's line break.
-        return [f"{found}  \n{drift}", self._wording(role), *since]
+        return "  \n".join(lines)
 
     def _has_constants_alone(self, role: Role) -> bool:
         """Whether it is the branch of a workspace that keeps no result files."""

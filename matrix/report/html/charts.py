@@ -3,7 +3,8 @@
 import io
 import re
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from markupsafe import Markup
@@ -37,8 +38,6 @@ _STYLE: Any = {
     "axes.titleweight": "bold",
 }
 _LINE: Any = {"linestyle": "-", "linewidth": 1, "markersize": 4}
-# Panels side by side, also where there are fewer: titles need the room.
-_COLUMNS = 3
 # So that 9 points in a chart are the page's small text.
 _PIXELS_PER_INCH = 122
 # Where a difference of exactly zero is drawn: below everything float64 can tell apart.
@@ -66,20 +65,25 @@ def drift_chart(plan: Plan, verdicts: Sequence[Verdict]) -> Markup:
     verdicts
         Whose numbers are drawn; a gate without numbers leaves its row empty.
     """
-    with rc_context({**_STYLE, "svg.hashsalt": "drift"}):
-        figure = Figure(figsize=(9.5, 0.55 * len(plan.pipelines) + 1.3), layout="constrained")
-        left, right = figure.subplots(1, 2, sharey=True)
+    return _charts(
+        _drift_panel(plan, verdicts, "drift from the recorded constant", _constant_row),
+        _drift_panel(plan, verdicts, "candidate against baseline", _pair_row),
+    )
+
+
+def _drift_panel(
+    plan: Plan,
+    verdicts: Sequence[Verdict],
+    title: str,
+    draw_row: Callable[[Axes, int, Sequence[Verdict]], None],
+) -> Markup:
+    with _chart(title, 4.7, 0.5 * len(plan.pipelines) + 0.9) as (figure, axes):
         for row, pipeline in enumerate(plan.pipelines):
-            mine = [verdict for verdict in verdicts if verdict.pipeline == pipeline]
-            _constant_row(left, row, mine)
-            _pair_row(right, row, mine)
-        for axes, title in (
-            (left, "drift from the recorded constant"),
-            (right, "candidate against baseline"),
-        ):
-            _drift_axis(axes, title, plan)
-        _legend(figure, left)
-        return _svg(figure, "Relative differences of every pipeline, logarithmic, with the tolerance")
+            draw_row(axes, row, [verdict for verdict in verdicts if verdict.pipeline == pipeline])
+        _drift_axis(axes, title, plan)
+        return _svg(
+            figure, f"{title}: relative differences of the pipelines, logarithmic, with the tolerance"
+        )
 
 
 def _constant_row(axes: Axes, row: int, verdicts: Sequence[Verdict]) -> None:
@@ -131,24 +135,17 @@ def _drift_axis(axes: Axes, title: str, plan: Plan) -> None:
     axes.grid(axis="y", alpha=0.25)
 
 
-def _legend(figure: Figure, axes: Axes, **line: Any) -> None:
-    for side in SIDES:
-        axes.plot([], [], label=side, color=COLOURS[side], **{**_marker(side, COLOURS[side]), **line})
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", frameon=False, ncols=2)
-
-
 def timing_chart(plan: Plan, records: Mapping[str, Record]) -> Markup:
     """Median time of each path on both sides, one panel per pipeline, each repeat a stroke."""
-    rows = -(-len(plan.pipelines) // _COLUMNS)
-    with rc_context({**_STYLE, "svg.hashsalt": "timing"}):
-        figure = Figure(figsize=(3.2 * _COLUMNS, 1.75 * rows), layout="constrained")
-        panels = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
-        for axes, pipeline in zip(panels, plan.pipelines, strict=False):
-            axes.set_title(pipeline, loc="left", fontsize=9)
-            _time_bars(axes, {side: records.get(plan.cell(pipeline, side).name) for side in SIDES})
-        for axes in panels[len(plan.pipelines) :]:
-            axes.set_axis_off()
-        return _svg(figure, "Times of every path, baseline against candidate")
+    return _charts(*(_timing_panel(plan, pipeline, records) for pipeline in plan.pipelines))
+
+
+def _timing_panel(plan: Plan, pipeline: str, records: Mapping[str, Record]) -> Markup:
+    with _chart(f"times of {pipeline}", 3.0, 1.75) as (figure, axes):
+        # Over the labels too, which are longer than the bars.
+        figure.suptitle(pipeline, x=0.01, ha="left", fontsize=9, fontweight="bold")
+        _time_bars(axes, {side: records.get(plan.cell(pipeline, side).name) for side in SIDES})
+        return _svg(figure, f"{pipeline}: times of every path, baseline against candidate")
 
 
 def _time_bars(axes: Axes, pair: Mapping[Side, Record | None]) -> None:
@@ -184,18 +181,23 @@ def convergence_chart(plan: Plan, records: Mapping[str, Record], verdicts: Seque
         for verdict in verdicts
         if (verdict.gate, verdict.side) == ("solver", "candidate") and "tolerance" in verdict.numbers
     }
-    rows = -(-len(plan.pipelines) // _COLUMNS)
-    with rc_context({**_STYLE, "svg.hashsalt": "convergence"}):
-        figure = Figure(figsize=(3.2 * _COLUMNS, 1.9 * rows + 0.3), layout="constrained")
-        panels = figure.subplots(rows, _COLUMNS, squeeze=False, sharey=True).ravel()
-        for axes, pipeline in zip(panels, plan.pipelines, strict=False):
-            axes.set_title(pipeline, loc="left")
-            pair = {side: records.get(plan.cell(pipeline, side).name) for side in SIDES}
-            _curves(axes, pair, tolerances.get(pipeline))
-        for axes in panels[len(plan.pipelines) :]:
-            axes.set_axis_off()
-        _legend(figure, panels[0], **_LINE)
-        return _svg(figure, "KKT residual against iterations, baseline against candidate, logarithmic")
+    return _charts(
+        *(
+            _convergence_panel(plan, pipeline, records, tolerances.get(pipeline))
+            for pipeline in plan.pipelines
+        )
+    )
+
+
+def _convergence_panel(
+    plan: Plan, pipeline: str, records: Mapping[str, Record], tolerance: float | None
+) -> Markup:
+    with _chart(f"convergence of {pipeline}", 3.0, 1.9) as (figure, axes):
+        axes.set_title(pipeline, loc="left")
+        _curves(axes, {side: records.get(plan.cell(pipeline, side).name) for side in SIDES}, tolerance)
+        return _svg(
+            figure, f"{pipeline}: KKT residual against iterations, baseline against candidate, logarithmic"
+        )
 
 
 def _curves(axes: Axes, pair: Mapping[Side, Record | None], tolerance: float | None) -> None:
@@ -250,20 +252,26 @@ def trend_chart(points: Sequence[tuple[str, Record]], tolerance: float) -> Marku
     """
     runs = list(dict.fromkeys(run for run, _ in points))
     pipelines = list(dict.fromkeys(record.cell.pipeline for _, record in points))
-    with rc_context({**_STYLE, "svg.hashsalt": f"trend {points[0][1].provenance.cpu} {runs}"}):
-        figure = Figure(figsize=(2.4 * len(pipelines) + 0.6, 3.8), layout="constrained")
-        panels = figure.subplots(2, len(pipelines), squeeze=False, sharex=True)
-        for column, pipeline in enumerate(pipelines):
-            mine = [(runs.index(run), record) for run, record in points if record.cell.pipeline == pipeline]
-            _trend_column(panels[0, column], panels[1, column], mine)
-            _beyond(panels[1, column], tolerance, _ENDS[1])
-            panels[0, column].set_title(pipeline, loc="left", fontsize=8)
-            panels[1, column].set_xlim(-0.5, len(runs) - 0.5)
-            panels[1, column].set_xticks(range(len(runs)), [str(index + 1) for index in range(len(runs))])
-            panels[1, column].set_xlabel("run")
-        panels[0, 0].set_ylabel("vmap, ms per lane")
-        panels[1, 0].set_ylabel("evidence, relative")
-        return _svg(figure, "Times and evidences of the kept runs, oldest first")
+    return _charts(*(_trend_panel(pipeline, runs, points, tolerance) for pipeline in pipelines))
+
+
+def _trend_panel(
+    pipeline: str, runs: Sequence[str], points: Sequence[tuple[str, Record]], tolerance: float
+) -> Markup:
+    salt = f"trend {pipeline} {points[0][1].provenance.cpu} {runs}"
+    with rc_context({**_STYLE, "svg.hashsalt": salt}):
+        figure = Figure(figsize=(3.0, 3.8), layout="constrained")
+        times, evidences = figure.subplots(2, 1, sharex=True)
+        mine = [(runs.index(run), record) for run, record in points if record.cell.pipeline == pipeline]
+        _trend_column(times, evidences, mine)
+        _beyond(evidences, tolerance, _ENDS[1])
+        times.set_title(pipeline, loc="left", fontsize=8)
+        evidences.set_xlim(-0.5, len(runs) - 0.5)
+        evidences.set_xticks(range(len(runs)), [str(index + 1) for index in range(len(runs))])
+        evidences.set_xlabel("run")
+        times.set_ylabel("vmap, ms per lane")
+        evidences.set_ylabel("evidence, relative")
+        return _svg(figure, f"{pipeline}: times and evidences of the kept runs, oldest first")
 
 
 def _trend_column(times: Axes, evidences: Axes, points: Sequence[tuple[int, Record]]) -> None:
@@ -280,6 +288,19 @@ def _trend_column(times: Axes, evidences: Axes, points: Sequence[tuple[int, Reco
     evidences.set_ylim(*_ENDS)
     evidences.set_yticks([_ZERO, 1e-12, 1e-6, 1.0], ["0", "1e-12", "1e-6", "≥ 1"])
     evidences.minorticks_off()
+
+
+@contextmanager
+def _chart(name: str, width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
+    """A figure of so many inches with one pair of axes; what names inside it depends on its own name."""
+    with rc_context({**_STYLE, "svg.hashsalt": name}):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure, figure.subplots()
+
+
+def _charts(*charts: Markup) -> Markup:
+    """Charts side by side, as many as there is room for."""
+    return Markup('<div class="charts">{}</div>').format(Markup("").join(charts))
 
 
 def _svg(figure: Figure, description: str) -> Markup:

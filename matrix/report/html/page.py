@@ -13,16 +13,29 @@ from matrix.execute.variables import cell_variables
 from matrix.gates import CHANGE, TIME, Outcome, Verdict
 from matrix.ground.errors import MatrixError
 from matrix.ground.layout import MANIFEST
-from matrix.prepare.manifest import load_manifest
+from matrix.prepare.manifest import SourceKind, load_manifest
 from matrix.records.cell import SIDES, Record, Side
-from matrix.report.html.charts import chart_or_reason, convergence_chart, drift_chart, timing_chart
-from matrix.report.html.pictures import Pictures, pictures_of
+from matrix.report.headlines import headlines, named_or_counted, open_gates
+from matrix.report.html.charts import COLOURS, chart_or_reason, convergence_chart, drift_chart, timing_chart
+from matrix.report.html.images import hex_palette
+from matrix.report.html.pictures import Pictures, gallery
 from matrix.report.html.problems import Problem, named, problems_of, session_command, whose
 from matrix.report.html.rendering import write_page
 from matrix.report.pairs import CAPTION as PAIR_CAPTION
 from matrix.report.pairs import HEADINGS as PAIR_HEADINGS
 from matrix.report.pairs import Pairs, pair_rows
-from matrix.report.rows import HEADINGS, NO_PAIRS, Row, caption, concerned, overall, table_rows
+from matrix.report.rows import (
+    HEADINGS,
+    NO_PAIRS,
+    Row,
+    caption,
+    concerned,
+    failures,
+    overall,
+    table_rows,
+    tried,
+)
+from matrix.report.since import since_green
 from matrix.run.plan import CheckedOut, Plan, PlannedCell
 
 FILE = "report.html"
@@ -38,6 +51,8 @@ VERSIONS = (
     "scipy",
     "numba",
 )
+# Colour maps that pictures use, for the values under the pointer.
+PALETTES = ("inferno", "RdBu_r")
 COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
 
@@ -57,6 +72,7 @@ class PipelineView:
 
     name: str
     outcome: Outcome
+    word: str
     pictures: Pictures
     command: str
     cells: tuple[CellView, ...]
@@ -86,8 +102,9 @@ def write_html(
     path = plan.folder / FILE
     shown = concerned(plan, records)
     rows = table_rows(plan, records, verdicts, pairs)
-    tried = [verdict for verdict in verdicts if _was_tried(plan, verdict, records)]
-    pipelines = [_pipeline(plan, row, records, verdicts) for row in rows]
+    judged = tried(plan, records, verdicts)
+    pictures = gallery(plan, [row.cells[0] for row in rows], records)
+    pipelines = [_pipeline(plan, row, records, verdicts, pictures[row.cells[0]]) for row in rows]
     problems = problems_of(plan, verdicts)
     write_page(
         path,
@@ -95,7 +112,10 @@ def write_html(
         title=f"{overall(plan, records, verdicts)} · {plan.run}",
         plan=plan,
         overall=overall(plan, records, verdicts),
-        tone=_tone(verdicts),
+        tone=_tone(plan, verdicts),
+        headlines=headlines(plan, records, verdicts, pairs),
+        change=[v for v in judged if v.pipeline == CHANGE and v.outcome is not Outcome.NOT_RUN],
+        since=since_green(plan) if failures(verdicts) else None,
         explanation=_explanation(shown, records, verdicts, problems),
         problems=problems,
         headings=HEADINGS,
@@ -104,14 +124,18 @@ def write_html(
         pair_headings=PAIR_HEADINGS,
         pair_rows=pair_rows(plan, pairs),
         pair_caption=PAIR_CAPTION,
-        verdicts=sorted(tried, key=lambda verdict: _ORDER[verdict.outcome]),
-        untried=len(verdicts) - len(tried),
+        verdicts=judged,
+        not_passed=_not_passed(plan, records, judged),
+        passed=[verdict for verdict in judged if verdict.outcome is Outcome.PASS],
+        untried=len(verdicts) - len(judged),
         charts=_charts(shown, records, verdicts) if rows else {},
         pipelines=pipelines,
         cells=[view for pipeline in pipelines for view in pipeline.cells],
         checkouts=[(checkout, _link(plan, checkout)) for checkout in plan.checkouts],
         machines=_machines(records),
-        precision=[verdict for verdict in tried if verdict.gate == "precision"],
+        colours=COLOURS,
+        palettes={name: hex_palette(name) for name in PALETTES},
+        precision=[verdict for verdict in judged if verdict.gate == "precision"],
     )
     return path
 
@@ -127,14 +151,28 @@ def _charts(shown: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdi
 _ORDER = {Outcome.FAIL: 0, Outcome.INCONCLUSIVE: 1, Outcome.NOT_RUN: 2, Outcome.PASS: 3}
 
 
-def _tone(verdicts: Sequence[Verdict]) -> str:
+def _not_passed(
+    plan: Plan, records: Mapping[str, Record], judged: Sequence[Verdict]
+) -> list[tuple[Outcome, str, str, str, str]]:
+    """Outcome, pipelines, gate, side and message: failures one by one, what is open together."""
+    failed = [(v.outcome, v.pipeline, v.gate, v.side or "both", v.message) for v in failures(judged)]
+    left = [
+        (one.outcome, named_or_counted(one.pipelines), one.gate, "both", one.message)
+        for one in open_gates(plan, records, judged)
+    ]
+    return failed + left
+
+
+def _tone(plan: Plan, verdicts: Sequence[Verdict]) -> str:
     # Gates that belong to other machines, sessions or scales are named as not run, but need not alarm.
     telling = (
         verdict.outcome
         for verdict in verdicts
         if verdict.outcome is not Outcome.NOT_RUN or (verdict.pipeline != CHANGE and verdict.gate != TIME)
     )
-    return min(telling, key=_ORDER.__getitem__, default=Outcome.NOT_RUN).name.lower()
+    worst = min(telling, key=_ORDER.__getitem__, default=Outcome.NOT_RUN)
+    on_stand_ins = worst is Outcome.PASS and plan.source == SourceKind.EMBEDDED
+    return "stand_ins" if on_stand_ins else worst.name.lower()
 
 
 def _explanation(
@@ -147,23 +185,17 @@ def _explanation(
         return "; ".join(filter(None, (f"Failing: {named(problems)}", whose(verdicts), cells))) + "."
     if done < len(shown.cells):
         return f"{cells}; nothing that ran has failed."
-    return f"{cells}; no evidence moved beyond its tolerance."
-
-
-def _was_tried(plan: Plan, verdict: Verdict, records: Mapping[str, Record]) -> bool:
-    if verdict.outcome is not Outcome.NOT_RUN or verdict.pipeline not in plan.pipelines:
-        return True
-    return any(plan.cell(verdict.pipeline, side).name in records for side in SIDES)
+    return ""
 
 
 def _pipeline(
-    plan: Plan, row: Row, records: Mapping[str, Record], verdicts: Sequence[Verdict]
+    plan: Plan, row: Row, records: Mapping[str, Record], verdicts: Sequence[Verdict], pictures: Pictures
 ) -> PipelineView:
     name = row.cells[0]
     cells = tuple(_cell(plan, plan.cell(name, side), records, verdicts) for side in SIDES)
     fresh = ("--fresh",) if all(view.record for view in cells) else ()
     command = session_command(plan, "--only", name, *fresh)
-    return PipelineView(name, row.outcome, pictures_of(plan, name, records), command, cells)
+    return PipelineView(name, row.outcome, row.cells[-1], pictures, command, cells)
 
 
 def _cell(
@@ -181,7 +213,11 @@ def _cell(
 
 def _link(plan: Plan, checkout: CheckedOut) -> str:
     """The commit's address, where it is upstream's own; empty for stand-ins and for what we committed."""
-    if plan.source == "embedded" or checkout.purpose == "candidate" or not COMMIT.match(checkout.commit):
+    if (
+        plan.source == SourceKind.EMBEDDED
+        or checkout.purpose == "candidate"
+        or not COMMIT.match(checkout.commit)
+    ):
         return ""
     try:
         repositories = load_manifest(MANIFEST).repositories

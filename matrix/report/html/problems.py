@@ -1,13 +1,14 @@
 """What failed in a run, nearest to its cause first, with its log and the command that runs it again."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from matrix.catalogue.checks import CHECKS
 from matrix.execute.local import log_tail
 from matrix.gates import CHANGE, CHANGE_GATES, PAIR_GATES, SIDE_GATES, Blame, Verdict, change_gate_name
+from matrix.report.headlines import named_or_counted
 from matrix.report.rows import failures
 from matrix.run.plan import Plan
 
@@ -26,36 +27,77 @@ READINGS = {
 
 
 @dataclass(frozen=True)
+class Failure:
+    """What fails on one pipeline, or of the change: what to look at first, and its log."""
+
+    first: Verdict
+    others: tuple[Verdict, ...]
+    log_path: Path | None
+
+    @property
+    def log(self) -> str:
+        """The end of the log; empty where there is none."""
+        return log_tail(self.log_path) if self.log_path else ""
+
+
+@dataclass(frozen=True)
 class Problem:
-    """One pipeline's failure, or one of the change: what to look at first, and how to see it again.
+    """The same failure of one or several pipelines, or one of the change, and how to see it again.
 
     Attributes
     ----------
+    failures
+        One per pipeline. The first verdicts of all are of the same gate and side.
     meaning
         What the gate asks, in its own words.
     reading
         What such a failure usually comes from; empty where the message says all.
-    command, log_path
-        How to run it again, and its log; empty and None where there is none.
+    command
+        How to run it again; empty where nothing can be run.
     """
 
-    title: str
-    first: Verdict
-    others: tuple[Verdict, ...]
+    failures: tuple[Failure, ...]
     meaning: str
     reading: str
     command: str
-    log: str
-    log_path: Path | None
+
+    @property
+    def first(self) -> Verdict:
+        """The verdict that all of them share, of the first pipeline."""
+        return self.failures[0].first
+
+    @property
+    def pipelines(self) -> tuple[str, ...]:
+        """Whose failure it is."""
+        return tuple(failure.first.pipeline for failure in self.failures)
+
+    @property
+    def messages(self) -> dict[str, list[str]]:
+        """What was found, and on which pipelines."""
+        found: dict[str, list[str]] = {}
+        for failure in self.failures:
+            found.setdefault(failure.first.message, []).append(failure.first.pipeline)
+        return found
+
+    @property
+    def others(self) -> list[Verdict]:
+        """What else fails there."""
+        return [verdict for failure in self.failures for verdict in failure.others]
 
 
 def problems_of(plan: Plan, verdicts: Sequence[Verdict]) -> list[Problem]:
-    """One problem per failing pipeline or gate of the change: regressions first, the change last."""
-    groups: dict[tuple[str, str], list[Verdict]] = {}
+    """Failures by what is nearest to their cause: regressions first, the change last."""
+    by_pipeline: dict[tuple[str, str], list[Verdict]] = {}
     for verdict in failures(verdicts):
         group = (verdict.pipeline, verdict.gate if verdict.pipeline == CHANGE else "")
-        groups.setdefault(group, []).append(verdict)
-    problems = [_problem(plan, failed) for failed in groups.values()]
+        by_pipeline.setdefault(group, []).append(verdict)
+    alike: dict[tuple[object, ...], list[Failure]] = {}
+    for failed in by_pipeline.values():
+        failure = _failure(plan, failed)
+        first = failure.first
+        group_of = (first.gate, first.side, first.blame, first.pipeline == CHANGE)
+        alike.setdefault(group_of, []).append(failure)
+    problems = [_problem(plan, group) for group in alike.values()]
     return sorted(
         problems,
         key=lambda problem: (
@@ -67,7 +109,9 @@ def problems_of(plan: Plan, verdicts: Sequence[Verdict]) -> list[Problem]:
 
 def named(problems: Sequence[Problem], most: int = 3) -> str:
     """The first of the problems in a few words each, and how many more there are."""
-    words = ", ".join(f"{problem.first.gate} on {problem.first.pipeline}" for problem in problems[:most])
+    words = ", ".join(
+        f"{problem.first.gate} on {named_or_counted(problem.pipelines)}" for problem in problems[:most]
+    )
     return words + (f" and {len(problems) - most} more" if len(problems) > most else "")
 
 
@@ -99,19 +143,19 @@ def session_command(plan: Plan, *more: str) -> str:
     return f"nox -s matrix-{plan.precision} -- {shlex.join(words)}"
 
 
-def _problem(plan: Plan, failed: Sequence[Verdict]) -> Problem:
+def _failure(plan: Plan, failed: Sequence[Verdict]) -> Failure:
     first, *others = sorted(failed, key=_closeness)
-    title = first.pipeline + (f", {first.side}" if first.side else "")
-    command, log = _of_change(plan, first) if first.pipeline == CHANGE else _of_pipeline(plan, first)
+    log = _log_of_change(plan, first) if first.pipeline == CHANGE else _log_of_cell(plan, first)
+    return Failure(first, tuple(others), log)
+
+
+def _problem(plan: Plan, alike: Sequence[Failure]) -> Problem:
+    first = alike[0].first
     return Problem(
-        title,
-        first,
-        tuple(others),
+        tuple(alike),
         _meaning(first.gate),
         READINGS.get(first.gate, ""),
-        command,
-        log_tail(log) if log else "",
-        log,
+        _command(plan, first.gate, [failure.first.pipeline for failure in alike]),
     )
 
 
@@ -127,19 +171,30 @@ def _meaning(gate: str) -> str:
     return (gates[gate].__doc__ or "") if gate in gates else ""
 
 
-def _of_pipeline(plan: Plan, verdict: Verdict) -> tuple[str, Path | None]:
-    cell = plan.cell(verdict.pipeline, verdict.side or "candidate")
-    command = session_command(plan, "--only", verdict.pipeline, "--fresh")
-    return command, plan.cell_folder(cell) / "log.txt"
+def _command(plan: Plan, gate: str, pipelines: Iterable[str]) -> str:
+    if CHANGE not in pipelines:
+        return session_command(plan, *_repeated("--only", pipelines), "--fresh")
+    checks = _checks_of(gate)
+    return session_command(plan, *_repeated("--check", checks), "--fresh") if checks else ""
 
 
-def _of_change(plan: Plan, verdict: Verdict) -> tuple[str, Path | None]:
-    """The checks that the gate is judged on; a gate that only sums up the pipelines has none."""
-    key = next((key for key in CHANGE_GATES if change_gate_name(key) == verdict.gate), "")
-    checks = [check.name for check in CHECKS.values() if check.gate == key]
-    if not checks:
-        return "", None
-    command = session_command(plan, *(word for name in checks for word in ("--check", name)), "--fresh")
+def _repeated(option: str, values: Iterable[str]) -> list[str]:
+    return [word for value in values for word in (option, value)]
+
+
+def _checks_of(gate: str) -> list[str]:
+    """The checks that a gate of the change is judged on; one that only sums up the pipelines has none."""
+    key = next((key for key in CHANGE_GATES if change_gate_name(key) == gate), "")
+    return [check.name for check in CHECKS.values() if check.gate == key]
+
+
+def _log_of_cell(plan: Plan, verdict: Verdict) -> Path:
+    return plan.cell_folder(plan.cell(verdict.pipeline, verdict.side or "candidate")) / "log.txt"
+
+
+def _log_of_change(plan: Plan, verdict: Verdict) -> Path | None:
+    """The log of the check that the message names, else of the last one that left any."""
+    checks = _checks_of(verdict.gate)
     logs = [plan.check_folder(check) / "log.txt" for check in plan.checks if check.check in checks]
-    named = [log for log in logs if log.exists() and log.parent.name.rpartition("-")[0] in verdict.message]
-    return command, next(iter(named or [log for log in reversed(logs) if log.exists()]), None)
+    meant = [log for log in logs if log.exists() and log.parent.name.rpartition("-")[0] in verdict.message]
+    return next(iter(meant or [log for log in reversed(logs) if log.exists()]), None)

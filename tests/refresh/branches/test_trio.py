@@ -77,6 +77,32 @@ def test_running_again_adds_no_commit(world: World) -> None:
     }
 
 
+# A reader has the verdict in two lines, and all that needs a person, before anything is unfolded.
+MOST_WORDS = 600
+
+
+@pytest.mark.parametrize("name", TRIO)
+def test_text_opens_with_the_verdict_and_is_short_before_its_fold(world: World, name: str) -> None:
+    world.run()
+    title, _, text = (world.out / f"{name}.md").read_text().partition("\n\n")
+    assert title.startswith("# ")
+    first, second, blank, issue = text.splitlines()[:4]
+    assert first.startswith("**PASS")
+    assert "likelihoods, PyAuto release" in first
+    assert "Speed: not measured: " in first
+    assert second.startswith("Largest drift from a recorded log evidence: ")
+    assert "Not run: " in second
+    assert blank == ""
+    assert "(https://github.com/PyAutoLabs/PyAutoArray/issues/307)" in issue
+    shown, _, folded = text.partition("<details>")
+    assert len(shown.split()) <= MOST_WORDS
+    for heading in ("## Merge order", "## What is in it", "## For a person to decide"):
+        assert heading in shown
+    for heading in ("## Why it is safe", "## How to reproduce", "| gate | verdict | what was found |"):
+        assert heading in folded
+    assert text.count("<details>") == text.count("</details>")
+
+
 @pytest.mark.parametrize("name", TRIO)
 def test_bundle_and_patches_apply_elsewhere_with_plain_git(world: World, name: str, tmp_path: Path) -> None:
     world.run()

@@ -1,0 +1,131 @@
+"""The run in five lines: what was validated, on what, what moved, how much faster, and what did not run."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from matrix.gates import CHANGE, TIME, Outcome, Verdict
+from matrix.records.cell import SIDES, Record
+from matrix.records.pair import BATCH
+from matrix.records.ratio import Ratio
+from matrix.report.pairs import Pairs
+from matrix.report.rows import OPEN, concerned, tried
+from matrix.run.plan import Plan
+
+_NO_RECORD = re.compile(r"^no record of [^:]+: ")
+NOTHING_MOVED_IN = "no recorded log evidence to compare with"
+
+
+@dataclass(frozen=True)
+class OpenGate:
+    """A gate that neither passed nor failed, for the same reason on one or several pipelines."""
+
+    gate: str
+    pipelines: tuple[str, ...]
+    outcome: Outcome
+    message: str
+
+    @property
+    def reason(self) -> str:
+        """Why, in one sentence: the first of the message, without what it is no record of."""
+        return _NO_RECORD.sub("", self.message.partition(". ")[0].rstrip("."))
+
+    def __str__(self) -> str:
+        of_pipelines = self.pipelines != (CHANGE,)
+        return self.gate + (f" on {named_or_counted(self.pipelines)}" if of_pipelines else "")
+
+
+def headlines(
+    plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict], pairs: Pairs
+) -> dict[str, str]:
+    """The five lines by their names; the last is missing where everything ran."""
+    left = said_of(open_gates(plan, records, verdicts))
+    return {
+        "Validated": validated(plan, records),
+        "On": f"release {plan.release}, {plan.heading}{_machines(records)}",
+        "Moved": moved(verdicts),
+        "Speed": speed(verdicts, pairs),
+        **({"Not run": left} if left else {}),
+    }
+
+
+def said_of(gates: Sequence[OpenGate]) -> str:
+    """Open gates by their reasons."""
+    by_reason: dict[str, list[str]] = {}
+    for gate in gates:
+        by_reason.setdefault(gate.reason, []).append(str(gate))
+    return "; ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
+
+
+def validated(plan: Plan, records: Mapping[str, Record]) -> str:
+    """The candidate, and on how many pipelines both sides left a record."""
+    shown = concerned(plan, records).pipelines
+    both = sum(all(plan.cell(name, side).name in records for side in SIDES) for name in shown)
+    library = next((checkout for checkout in plan.checkouts if checkout.role == "library"), None)
+    within = f" in {library.name} {library.commit[:12]}" if library else ""
+    return f"solver {plan.solver_tree[:12]}{within}, both sides of {both} of {len(shown)} pipelines"
+
+
+def moved(verdicts: Sequence[Verdict]) -> str:
+    """The largest drift of the candidate from a recorded constant, and its tolerance."""
+    drifts = [
+        (value, verdict)
+        for verdict in verdicts
+        if (verdict.gate, verdict.side) == ("constant", "candidate")
+        for name, value in verdict.numbers.items()
+        if name.startswith("drift_")
+    ]
+    if not drifts:
+        return NOTHING_MOVED_IN
+    largest, verdict = max(drifts, key=lambda drift: drift[0])
+    within = "within" if largest <= verdict.numbers["tolerance"] else "BEYOND"
+    return (
+        f"log evidence by {largest:.1e} at most, {verdict.pipeline}, "
+        f"{within} the tolerance of {verdict.numbers['tolerance']:.0e}"
+    )
+
+
+def speed(verdicts: Sequence[Verdict], pairs: Pairs) -> str:
+    """The slowest and the fastest ratio in a batch with their intervals, or why there is none."""
+    if not pairs:
+        reasons = dict.fromkeys(verdict.message for verdict in verdicts if verdict.gate == TIME)
+        return f"not measured: {next(iter(reasons), 'the sides were not timed in turn')}"
+    ratios = {
+        pipeline: found.ratio
+        for pipeline, pair in pairs.items()
+        if (found := pair.finding(BATCH)).ratio is not None and not found.reason
+    }
+    left = len(pairs) - len(ratios)
+    return f"{_range(ratios)}{f'; inconclusive on {left} of {len(pairs)} pipelines' if left else ''}"
+
+
+def _range(ratios: Mapping[str, Ratio]) -> str:
+    if not ratios:
+        return "inconclusive"
+    ordered = sorted(ratios, key=lambda pipeline: ratios[pipeline].value)
+    ends = [f"{ratios[name]} on {name}" for name in dict.fromkeys((ordered[0], ordered[-1]))]
+    return f"{' to '.join(ends)}, in a batch, above 1 the candidate is faster"
+
+
+def open_gates(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> list[OpenGate]:
+    """The gates that did not run or could not tell, equal ones of several pipelines as one."""
+    groups: dict[tuple[str, Outcome, str], list[str]] = {}
+    for verdict in tried(plan, records, verdicts):
+        if verdict.outcome in OPEN:
+            group = groups.setdefault((verdict.gate, verdict.outcome, verdict.message), [])
+            group.append(verdict.pipeline)
+    return [
+        OpenGate(gate, tuple(dict.fromkeys(pipelines)), outcome, message)
+        for (gate, outcome, message), pipelines in groups.items()
+    ]
+
+
+def named_or_counted(pipelines: Sequence[str]) -> str:
+    """One or two pipelines by name, more by their number."""
+    return " and ".join(pipelines) if len(pipelines) <= 2 else f"{len(pipelines)} pipelines"
+
+
+def _machines(records: Mapping[str, Record]) -> str:
+    facts = [record.provenance for record in records.values()]
+    found = dict.fromkeys(f"{each.cpu}, {len(each.affinity)} of {each.cores} cores" for each in facts)
+    return f"; {' and '.join(found)}" if found else ""
