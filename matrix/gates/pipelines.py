@@ -5,10 +5,11 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from matrix.gates.comparable import differences_beside_the_change, faults_within
+from matrix.gates.comparable import Moved, differences_beside_the_change, faults_within
 from matrix.gates.solves import KKT_ANSWERED, KKT_CERTIFIED, how_it_went, nan_last, not_optimal, what_is_said
 from matrix.gates.verdict import Blame, Outcome, Verdict, listed
 from matrix.records.cell import SIDES, VENDORED, Evaluation, Record, Side
+from matrix.run.change import VENDORING, Change, Expected
 from matrix.run.plan import Constant, Plan
 
 # What separates agreement from coincidence; relative unless said otherwise.
@@ -39,6 +40,9 @@ class Evidence:
     algorithm: str | None = None
     settings: Mapping[Side, Mapping[str, str]] = dataclasses.field(default_factory=dict)
     scale: str = "production"
+    change: Change = VENDORING
+    moved: Moved = dataclasses.field(default_factory=dict)
+    expected: Expected | None = None
 
 
 SideGate = Callable[[Evidence, Side, Record], Verdict]
@@ -113,6 +117,9 @@ def evidence_for(
         plan.algorithm,
         {side: environment.settings for side, environment in plan.environments.items()},
         plan.cell(pipeline, "candidate").scale,
+        plan.change,
+        plan.moved,
+        plan.expected.get(pipeline),
     )
 
 
@@ -196,12 +203,14 @@ def finite(evidence: Evidence, side: Side, record: Record) -> Verdict:
 
 
 def constant(evidence: Evidence, side: Side, record: Record) -> Verdict:
-    """Every path reproduces the recorded constant.
+    """Every path reproduces the recorded constant, or the evidence that the change is meant to give.
 
     Exists for a solve that moves every path alike, as a wrong sign of q.
     """
     recorded = evidence.constant
-    if recorded.value is None:
+    expected = evidence.expected if side == "candidate" else None
+    reference = expected.value if expected else recorded.value
+    if reference is None:
         outcome = Outcome.FAIL if recorded.required else Outcome.NOT_RUN
         reason = (
             f"{recorded.script} records no {recorded.name}: there is nothing to hold the evidence against"
@@ -210,19 +219,22 @@ def constant(evidence: Evidence, side: Side, record: Record) -> Verdict:
     at_medians = {
         "eager": record.evaluations.eager_recorded.values[0],
         "jit": record.evaluations.jit.values[0],
-        "vmap": furthest(record.evaluations.vmap_equal.values, recorded.value),
+        "vmap": furthest(record.evaluations.vmap_equal.values, reference),
     }
-    drifts = {path: relative(value, recorded.value) for path, value in at_medians.items()}
+    drifts = {path: relative(value, reference) for path, value in at_medians.items()}
     worst = max(drifts, key=lambda path: drifts[path])
     numbers = {
-        "constant": recorded.value,
+        "constant": reference,
         **at_medians,
         **{f"drift_{path}": drift for path, drift in drifts.items()},
         "tolerance": evidence.tolerance,
     }
     ok = drifts[worst] <= evidence.tolerance
+    held = f"{recorded.name} = {recorded.value}"
+    if expected:
+        held = f"the expected {expected.value} ({expected.because}; recorded is {held})"
     message = (
-        f"{worst} {at_medians[worst]:.9f} against {recorded.name} = {recorded.value}: "
+        f"{worst} {at_medians[worst]:.9f} against {held}: "
         f"drift {drifts[worst]:.1e} (tolerance {evidence.tolerance:.0e})"
     )
     return _verdict("constant", evidence, side, ok, message, numbers)
@@ -316,7 +328,9 @@ def solver(evidence: Evidence, side: Side, record: Record) -> Verdict:
 
 
 def _who_solved(evidence: Evidence, record: Record) -> Iterator[str]:
-    """What is wrong about who solved: with another side's solver a run proves nothing of the change."""
+    """What is wrong about who solved: with another side's solver a run proves nothing of the vendored one."""
+    if not evidence.change.vendor:
+        return
     side, used = record.cell.side, record.solver.name
     asked = _asked_for(evidence, side)
     if side == "candidate" and used != VENDORED and asked in (None, VENDORED_VALUE):
@@ -339,12 +353,14 @@ def comparable(evidence: Evidence, baseline: Record, candidate: Record) -> Verdi
 
     Exists for a ratio that something else than the change made, as another JAX or machine.
     """
-    complaints = differences_beside_the_change(baseline, candidate)
+    change, moved = evidence.change, evidence.moved
+    meant = evidence.expected is not None
+    complaints = differences_beside_the_change(baseline, candidate, change, moved, meant)
     for record in (baseline, candidate):
-        complaints += [*_who_solved(evidence, record), *faults_within(record)]
+        complaints += [*_who_solved(evidence, record), *faults_within(record, change)]
     message = listed(complaints) or (
-        f"software, data, lanes, settings and machine are alike; solved by {baseline.solver.said} and by "
-        f"{candidate.solver.said}"
+        f"software, data, lanes, settings and machine are alike but for the change; solved by "
+        f"{baseline.solver.said} and by {candidate.solver.said}"
     )
     numbers = {"differences": float(len(complaints))}
     return _verdict("comparable", evidence, None, not complaints, message, numbers)
@@ -357,6 +373,12 @@ def candidate_vs_baseline(evidence: Evidence, baseline: Record, candidate: Recor
     """
     apart = differences(candidate, baseline)
     worst = max(apart, key=lambda path: apart[path])
+    if evidence.expected is not None:
+        message = (
+            f"this change means to move the evidence ({evidence.expected.because}): largest relative "
+            f"difference {apart[worst]:.1e}, in {worst}"
+        )
+        return Verdict("candidate_vs_baseline", evidence.pipeline, None, Outcome.NOT_RUN, message, apart)
     system = _systems_apart(candidate, baseline)
     numbers = {**apart, "linear system": system, "tolerance": evidence.tolerance}
     message = f"largest relative difference {apart[worst]:.1e}, in {worst}"
