@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matrix.catalogue.checks import ALL_CHECKS, CHECKS
-from matrix.catalogue.pipelines import PIPELINES
+from matrix.catalogue.pipelines import LANES, PIPELINES
 from matrix.commands.change_options import add_change, change_from, expected_from, named_ref
 from matrix.commands.flow import run_matrix
 from matrix.commands.shards import Selection, shard_listing, shard_of
@@ -25,6 +25,7 @@ EPILOG = "What is not listed here goes to pytest, which runs the matrix: -k EXPR
 
 # Of the rounds of each pair of processes at production scale: six of the slowest pipeline's.
 PAIR_SECONDS = 180.0
+MOST_LANES = 10_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,6 +75,7 @@ def matrix_options(words: Sequence[str]) -> Options:
         algorithm=known.algorithm,
         change=change_from(known),
         expected=expected_from(known),
+        lanes=known.lanes,
         # Of a shard's checks these are some already.
         with_scripts=known.with_scripts and known.shard is None,
         fresh=known.fresh,
@@ -137,6 +139,13 @@ def _parser() -> argparse.ArgumentParser:
         help="what the candidate's configuration names as nnls_algorithm (default: the solver's own choice)",
     )
     add_change(parser)
+    add(
+        "--lanes",
+        type=_lanes,
+        default=(),
+        metavar="N,N,...",
+        help=f"batches of more sizes, as 16,50: each lane against itself alone and NumPy ({LANES} always is)",
+    )
     add("--fresh", action="store_true", help="start over instead of going on with an interrupted run")
     add("--base-python", type=Path, help="interpreter of a prepared environment; nothing is installed")
     add("--accelerator", choices=ACCELERATORS, default="cpu", help="which build of JAX to install")
@@ -178,6 +187,16 @@ def _seconds(text: str) -> float:
     if not 0.0 < seconds < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is no time to wait: give seconds above 0, as 3600")
     return seconds
+
+
+def _lanes(text: str) -> tuple[int, ...]:
+    """Sizes of batches, ascending, without the one that is evaluated anyway."""
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and 2 <= int(word) <= MOST_LANES for word in words):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} are no sizes of batches: whole numbers from 2 to {MOST_LANES}, as 16,50"
+        )
+    return tuple(sorted({int(word) for word in words} - {LANES}))
 
 
 def _ref(text: str) -> tuple[str, str]:

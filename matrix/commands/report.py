@@ -249,6 +249,7 @@ def _facts(plan: Plan) -> Mapping[str, object]:
         },
         "constants": {name: constant.value for name, constant in plan.constants.items()},
         "seed": plan.seed,
+        "lanes": plan.lanes,
         "cells": [cell.name for cell in plan.cells],
         "checks": [check.name for check in plan.checks],
     }

@@ -2,13 +2,14 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from matrix.gates.comparable import Moved, differences_beside_the_change, faults_within
 from matrix.gates.solves import KKT_ANSWERED, KKT_CERTIFIED, how_it_went, nan_last, not_optimal, what_is_said
 from matrix.gates.verdict import Blame, Outcome, Verdict, listed
-from matrix.records.cell import SIDES, VENDORED, Evaluation, Record, Side
+from matrix.ground.machine import GIB
+from matrix.records.cell import SIDES, VENDORED, Batch, Evaluation, Record, Side
 from matrix.run.change import VENDORING, Change, Expected
 from matrix.run.plan import Constant, Plan
 
@@ -43,6 +44,7 @@ class Evidence:
     change: Change = VENDORING
     moved: Moved = dataclasses.field(default_factory=dict)
     expected: Expected | None = None
+    lanes: tuple[int, ...] = ()
 
 
 SideGate = Callable[[Evidence, Side, Record], Verdict]
@@ -74,15 +76,24 @@ def judge(
 
 def _judge_pipeline(evidence: Evidence) -> list[Verdict]:
     """Judge every gate of one pipeline, and tell regressions from failures the baseline shares."""
-    verdicts = [apply(gate, side, evidence) for gate, side in judged_in(evidence.precision)]
+    gates = judged_in(evidence.precision, evidence.lanes)
+    verdicts = [apply(gate, side, evidence) for gate, side in gates]
     return [dataclasses.replace(verdict, blame=_blame(verdict, verdicts)) for verdict in verdicts]
 
 
-def judged_in(precision: str) -> list[tuple[str, Side | None]]:
-    """The gates of a matrix in that precision, each with its side; None for both together."""
-    left_out = "mixed_precision" if precision == "fp64" else "parity"
+def judged_in(precision: str, lanes: Sequence[int] = ()) -> list[tuple[str, Side | None]]:
+    """The gates of a matrix in that precision, each with its side; None for both together.
+
+    Parameters
+    ----------
+    precision
+        "fp64" or "mp".
+    lanes
+        Sizes of more batches, which have a gate of their own.
+    """
+    left_out = {"mixed_precision" if precision == "fp64" else "parity", *(() if lanes else ("batches",))}
     each: list[tuple[str, Side | None]] = [
-        (gate, side) for gate in SIDE_GATES if gate != left_out for side in SIDES
+        (gate, side) for gate in SIDE_GATES if gate not in left_out for side in SIDES
     ]
     return [*each, *((gate, None) for gate in PAIR_GATES)]
 
@@ -120,6 +131,7 @@ def evidence_for(
         plan.change,
         plan.moved,
         plan.expected.get(pipeline),
+        plan.lanes,
     )
 
 
@@ -271,6 +283,55 @@ def lanes_agree(evidence: Evidence, side: Side, record: Record) -> Verdict:
     return _agreement("lanes_agree", evidence, side, lanes, lanes[:1] * len(lanes), LANES_AGREE)
 
 
+def batches(evidence: Evidence, side: Side, record: Record) -> Verdict:
+    """Each lane of a batch of another size gives what it gives alone, and what NumPy gives.
+
+    Exists for a fault that only larger batches have, which a gate on a small one cannot see.
+    """
+    tolerance = evidence.parity if evidence.precision == "fp64" else evidence.tolerance
+    numbers = {"tolerance": tolerance}
+    found = {batch.lanes: batch for batch in record.evaluations.batches}
+    said: dict[Outcome, list[str]] = {outcome: [] for outcome in Outcome}
+    for size in evidence.lanes:
+        batch = found.get(size)
+        if batch is None:
+            said[Outcome.FAIL].append(f"its record has no batch of {size}")
+        elif batch.vmap is None or batch.jit is None or batch.eager is None:
+            needed, usable = (bytes / GIB for bytes in (batch.needed_bytes or 0, batch.usable_bytes))
+            said[Outcome.NOT_RUN].append(
+                f"a batch of {size} needs {needed:.1f} GiB of {usable:.1f} GiB, so it was not run"
+            )
+        else:
+            apart = _lanes_apart(batch.vmap.values, batch.jit.values, batch.eager.values)
+            numbers[f"{size} lanes"] = max(apart)
+            outcome, words = _of_batch(batch, apart, tolerance)
+            said[outcome].append(words)
+    worst = next(outcome for outcome in (Outcome.FAIL, Outcome.NOT_RUN, Outcome.PASS) if said[outcome])
+    message = listed(
+        [words for each in (Outcome.FAIL, Outcome.NOT_RUN, Outcome.PASS) for words in said[each]]
+    )
+    return Verdict("batches", evidence.pipeline, side, worst, message, numbers)
+
+
+def _of_batch(batch: Batch, apart: Sequence[float], tolerance: float) -> tuple[Outcome, str]:
+    """What one batch of another size comes to; `apart` is per lane."""
+    worst = max(range(batch.lanes), key=lambda lane: apart[lane])
+    wrong = sum(not one <= tolerance for one in apart)
+    if not wrong:
+        agree = f"{batch.lanes} lanes agree to {apart[worst]:.1e} (tolerance {tolerance:.0e})"
+        return Outcome.PASS, agree
+    batched, alone, exact = (path.values[worst] for path in (batch.vmap, batch.jit, batch.eager) if path)
+    return Outcome.FAIL, (
+        f"{wrong} of {batch.lanes} lanes are wrong, most lane {worst + 1}: {batched:.9f} in the batch, "
+        f"{alone:.9f} alone, {exact:.9f} by NumPy (relative {apart[worst]:.1e}, tolerance {tolerance:.0e})"
+    )
+
+
+def _lanes_apart(*paths: Sequence[float]) -> list[float]:
+    """Per lane the largest relative difference of the first path from one of the others."""
+    return [max(relative(first, other) for other in others) for first, *others in zip(*paths, strict=True)]
+
+
 def parity(evidence: Evidence, side: Side, record: Record) -> Verdict:
     """JIT and vmap reproduce the exact active set of the NumPy path, far below the constants' tolerance.
 
@@ -406,6 +467,7 @@ SIDE_GATES: dict[str, SideGate] = {
     "jit_vs_eager": jit_vs_eager,
     "vmap_vs_jit": vmap_vs_jit,
     "lanes_agree": lanes_agree,
+    "batches": batches,
     "parity": parity,
     "mixed_precision": mixed_precision,
     "solver": solver,

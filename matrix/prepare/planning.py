@@ -178,6 +178,7 @@ def make_plan(layout: Layout, prepared: Prepared, options: Options, threads: int
         difference=prepared.difference,
         moved=prepared.moved,
         expected=options.expected,
+        lanes=options.lanes,
         checkouts=tuple(_checked_out(checkout) for checkout in prepared.checkouts),
         solver_tree=prepared.solver_tree,
         code=program_code(),
@@ -219,7 +220,8 @@ def _constants(prepared: Prepared, scale: str) -> dict[str, Constant]:
 def _cells(prepared: Prepared, options: Options, precision: str) -> tuple[PlannedCell, ...]:
     codes = cell_codes()
     # The key is a hash of everything the numbers depend on: a kept record answers only for exactly that.
-    shared = (precision, options.scale, prepared.workspace.commit, str(SEED))
+    lanes = " ".join(map(str, options.lanes))
+    shared = (precision, options.scale, prepared.workspace.commit, str(SEED), lanes)
     return tuple(
         PlannedCell(
             pipeline=pipeline,

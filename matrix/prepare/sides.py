@@ -67,6 +67,7 @@ class Options:
     algorithm: str | None
     change: Change | None
     expected: Mapping[str, Expected]
+    lanes: tuple[int, ...]
     with_scripts: bool
     fresh: bool
     base_python: Path | None

@@ -160,6 +160,8 @@ class Plan(_Frozen):
         Of packages that the change moves the version that each side has; None where it has none.
     expected
         By pipeline the evidence that the change is meant to give in place of the recorded one.
+    lanes
+        Sizes of batches that are evaluated beside the one that is timed.
     libraries
         A copy of each side's whole library checkout, with its tests.
     pairs
@@ -188,6 +190,7 @@ class Plan(_Frozen):
     difference: str = ""
     moved: Mapping[str, Mapping[Side, str | None]] = {}
     expected: Mapping[str, Expected] = {}
+    lanes: tuple[PositiveInt, ...] = ()
     checkouts: tuple[CheckedOut, ...]
     solver_tree: str
     # Digest of this program's part in the numbers; empty in plans written before it was noted.

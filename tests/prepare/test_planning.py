@@ -38,7 +38,7 @@ def keys(monkeypatch: pytest.MonkeyPatch, pipelines: Mapping[str, Pipeline]) -> 
     prepared: Any = SimpleNamespace(
         workspace=SimpleNamespace(commit="0" * 40), environments=dict.fromkeys(SIDES, environment)
     )
-    options: Any = SimpleNamespace(scale="smoke")
+    options: Any = SimpleNamespace(scale="smoke", lanes=())
     return {cell.name: cell.key for cell in planning._cells(prepared, options, "fp64")}
 
 
