@@ -11,6 +11,9 @@ from matrix.ground.machine import GIB
 from matrix.ground.suggestions import known_names
 from matrix.records.cell import Quantity, Scale
 
+# In the batch that is timed; other sizes are evaluated on request.
+LANES = 3
+
 Data = Literal["imaging", "interferometer"]
 
 # The library's class that turns images into visibilities: the exact one, which the constants were made with.

@@ -11,6 +11,11 @@ LATEST = "latest"
 # The newest first. Vendoring knows each, and each reproduces its workspace's constants (docs/releases.md).
 KNOWN = ("2026.10.26.1", "2026.7.9.1", "2026.5.21.1", "2026.5.14.2", "2026.5.8.2")
 
+# The repositories of the packages around the library; a package is called as its repository, without Py.
+# PyAutoConf was renamed to PyAutoNerves in July 2026.
+STACK = ("PyAutoNerves", "PyAutoConf", "PyAutoFit", "PyAutoGalaxy", "PyAutoLens")
+STACK_FORMERLY = ("Jammy2211", "rhayes777")
+
 # From this release on, upstream asks for Python 3.12; upstream tests 3.12 and 3.13.
 _NEEDS_312 = "2026.7.29.2"
 # Before it, upstream's packages ask for one another by ==, from then on by >=.
@@ -25,6 +30,11 @@ class Choice:
 
     release: str
     reason: str
+
+
+def package_of(repository: str) -> str:
+    """The package that a repository of the stack is released as."""
+    return repository.removeprefix("Py").lower()
 
 
 def order_of(release: str) -> tuple[int, ...]:

@@ -50,6 +50,9 @@ def carry_out(console: Console, plan: Plan, pytest_arguments: tuple[str, ...] = 
             f" (goes on: {kept} of {len(plan.cells)} cells are kept, --fresh starts over)" if kept else ""
         )
         console.print(f"run         {plan.folder}{goes_on}")
+        console.print(f"change      {plan.difference}")
+        for name, expected in plan.expected.items():
+            console.print(f"expected    {name} {expected.value}, because: {expected.because}")
         try:
             progress = _run_suite(console, plan, pytest_arguments)
         except KeyboardInterrupt:

@@ -7,24 +7,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matrix.catalogue.checks import ALL_CHECKS, CHECKS
-from matrix.catalogue.pipelines import PIPELINES
+from matrix.catalogue.pipelines import LANES, PIPELINES
+from matrix.commands.change_options import add_change, change_from, expected_from, named_ref
 from matrix.commands.flow import run_matrix
 from matrix.commands.shards import Selection, shard_listing, shard_of
 from matrix.ground.errors import UsageError, exit_code_of
 from matrix.ground.layout import MANIFEST, SOLVER
 from matrix.ground.options import add_root
-from matrix.ground.settings import settings_from
 from matrix.prepare.change import algorithm_names
 from matrix.prepare.environments import ACCELERATORS
+from matrix.prepare.manifest import load_manifest
 from matrix.prepare.planning import selected_checks
 from matrix.prepare.sides import Options
-from matrix.records.cell import SIDES
 
 DESCRIPTION = "Run the six likelihood pipelines, baseline against candidate, and judge every gate."
 EPILOG = "What is not listed here goes to pytest, which runs the matrix: -k EXPR, -n WORKERS, -x, --lf, ..."
 
 # Of the rounds of each pair of processes at production scale: six of the slowest pipeline's.
 PAIR_SECONDS = 180.0
+MOST_LANES = 10_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,10 +73,9 @@ def matrix_options(words: Sequence[str]) -> Options:
         only=selected,
         checks=checks,
         algorithm=known.algorithm,
-        settings={
-            "baseline": settings_from("--baseline-setting", known.baseline_setting),
-            "candidate": settings_from("--candidate-setting", known.candidate_setting),
-        },
+        change=change_from(known),
+        expected=expected_from(known),
+        lanes=known.lanes,
         # Of a shard's checks these are some already.
         with_scripts=known.with_scripts and known.shard is None,
         fresh=known.fresh,
@@ -93,7 +93,9 @@ def matrix_options(words: Sequence[str]) -> Options:
 def _selection(known: argparse.Namespace) -> Selection:
     """What is to be run: what was named; where nothing was, all but what runs on demand."""
     pipelines = tuple(dict.fromkeys(known.only)) or (() if known.check else tuple(PIPELINES))
-    return Selection(pipelines, selected_checks(tuple(known.only), tuple(known.check), known.with_scripts))
+    change = change_from(known) or load_manifest(known.manifest).change
+    checks = selected_checks(tuple(known.only), tuple(known.check), known.with_scripts, vendors=change.vendor)
+    return Selection(pipelines, checks)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -136,14 +138,14 @@ def _parser() -> argparse.ArgumentParser:
         choices=algorithm_names(SOLVER),
         help="what the candidate's configuration names as nnls_algorithm (default: the solver's own choice)",
     )
-    for side in SIDES:
-        add(
-            f"--{side}-setting",
-            action="append",
-            default=[],
-            metavar="SECTION.KEY=VALUE",
-            help=f"of the {side}'s general.yaml, e.g. inversion.positive_only_solver=certified (repeatable)",
-        )
+    add_change(parser)
+    add(
+        "--lanes",
+        type=_lanes,
+        default=(),
+        metavar="N,N,...",
+        help=f"batches of more sizes, as 16,50: each lane against itself alone and NumPy ({LANES} always is)",
+    )
     add("--fresh", action="store_true", help="start over instead of going on with an interrupted run")
     add("--base-python", type=Path, help="interpreter of a prepared environment; nothing is installed")
     add("--accelerator", choices=ACCELERATORS, default="cpu", help="which build of JAX to install")
@@ -187,8 +189,15 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _lanes(text: str) -> tuple[int, ...]:
+    """Sizes of batches, ascending, without the one that is evaluated anyway."""
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and 2 <= int(word) <= MOST_LANES for word in words):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} are no sizes of batches: whole numbers from 2 to {MOST_LANES}, as 16,50"
+        )
+    return tuple(sorted({int(word) for word in words} - {LANES}))
+
+
 def _ref(text: str) -> tuple[str, str]:
-    name, separator, ref = text.partition("=")
-    if not separator or not name or not ref:
-        raise UsageError(f"--ref {text}: write NAME=REF, for example --ref PyAutoArray=main")
-    return name, ref
+    return named_ref("--ref", text)

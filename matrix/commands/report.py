@@ -243,7 +243,9 @@ def _facts(plan: Plan) -> Mapping[str, object]:
         "accelerator": plan.accelerator,
         "solver tree": plan.solver_tree,
         "algorithm asked for": plan.algorithm,
-        "settings asked for": plan.settings,
+        "change": plan.change.model_dump(),
+        "packages that differ": dict(plan.moved),
+        "evidences expected": {name: expected.model_dump() for name, expected in plan.expected.items()},
         "this program": plan.code,
         "commits": commits,
         "tolerances of the manifest": plan.tolerances.model_dump(),
@@ -253,6 +255,7 @@ def _facts(plan: Plan) -> Mapping[str, object]:
         },
         "constants": {name: constant.value for name, constant in plan.constants.items()},
         "seed": plan.seed,
+        "lanes": plan.lanes,
         "cells": [cell.name for cell in plan.cells],
         "checks": [check.name for check in plan.checks],
     }

@@ -54,7 +54,7 @@ def run_cell(plan: Plan, cell: PlannedCell) -> Record | CellFailure:
     def say(waiting: str) -> None:
         write_text(stage_path(plan, cell), f"{waiting}\n")
 
-    memory = peak_bytes(cell.pipeline, cell.scale)
+    memory = peak_bytes(cell.pipeline, cell.scale, plan.lanes)
     # What the machine refuses, a share or room on the disk, says nothing of the cell: it passes through.
     with own_share(memory, plan.threads, plan.platform, plan.cell_timeout, say) as share:
         outcome = _run(plan, cell, share, time.monotonic() - begin)
@@ -77,6 +77,7 @@ def cell_command(plan: Plan, cell: PlannedCell) -> list[str]:
         "--seed": plan.seed,
     }
     words = [str(word) for pair in options.items() for word in pair]
+    words += ["--lanes", *map(str, plan.lanes)] if plan.lanes else []
     return [*plan.environments[cell.side].command, "-m", "matrix.pipelines.cell", *words]
 
 

@@ -16,18 +16,16 @@ import psutil
 from filelock import FileLock
 from pydantic import BaseModel, Field, NonNegativeInt, TypeAdapter, ValidationError
 
-from matrix.catalogue.pipelines import PIPELINES, pipeline_named
+from matrix.catalogue.pipelines import LANES, PIPELINES, pipeline_named
 from matrix.ground.console import note
 from matrix.ground.errors import EnvironmentFailure
 from matrix.ground.files import inside, read_bytes, write_text
-from matrix.ground.machine import GIB, gpus, usable_cores
+from matrix.ground.machine import GIB, USABLE_FRACTION, gpus, usable_bytes, usable_cores
 
 LEDGER = "reservations.json"
 POLL_SECONDS = 0.5
 # The kernel counts a process's start in hundredths of a second, the clock it is told by may be set.
 SAME_START_SECONDS = 2.0
-USABLE_FRACTION = 0.9
-
 SMOKE_PEAK_BYTES = 3 * GIB // 2
 
 
@@ -50,9 +48,18 @@ class Share(BaseModel):
 _LEDGER = TypeAdapter(dict[Annotated[int, Field(gt=0, lt=2**31)], Share])
 
 
-def peak_bytes(pipeline: str, scale: str) -> int:
-    """How much memory a cell is expected to need at most, in bytes."""
-    return SMOKE_PEAK_BYTES if scale == "smoke" else pipeline_named(pipeline).cost.peak_bytes
+def peak_bytes(pipeline: str, scale: str, lanes: Sequence[int] = ()) -> int:
+    """How much memory a cell is expected to need at most, in bytes.
+
+    Parameters
+    ----------
+    pipeline, scale
+        Which cell.
+    lanes
+        Sizes of more batches: memory goes with the largest, up to all that there is.
+    """
+    usual = SMOKE_PEAK_BYTES if scale == "smoke" else pipeline_named(pipeline).cost.peak_bytes
+    return min(usual * max((LANES, *lanes)) // LANES, max(usual, usable_bytes()))
 
 
 def workers_that_fit(scale: str, platform: str) -> int:

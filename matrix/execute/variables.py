@@ -11,6 +11,7 @@ from matrix.ground.machine import machine_word
 from matrix.ground.settings import nested
 from matrix.ground.shell import inherited
 from matrix.pipelines.cell import SETTINGS_VARIABLE
+from matrix.pipelines.vendored import VENDORS_VARIABLE
 
 # What is started depends on the plan's values, and not on how a plan is written and read.
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def _own_variables(plan: "Plan", side: "Side", folder: Path, also_import: tuple[
     return {
         "PYTHONPATH": os.pathsep.join(str(path) for path in (*environment.pythonpath, *also_import)),
         SETTINGS_VARIABLE: json.dumps(nested(environment.settings)),
+        VENDORS_VARIABLE: "yes" if plan.change.vendor else "no",
         "PYTHONUNBUFFERED": "1",
         # Not beside the sources, which may be a checkout; kept, since compiling the stack takes seconds.
         "PYTHONPYCACHEPREFIX": str(plan.cache / "bytecode"),

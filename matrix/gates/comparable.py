@@ -3,46 +3,83 @@
 import itertools
 import math
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
-from matrix.records.cell import REPLACED, VENDORED, Record, Timing
+from matrix.catalogue.releases import package_of
+from matrix.records.cell import REPLACED, Record, Side, Timing
+from matrix.run.change import LIBRARY_PACKAGE, VENDORING, Change
 
-# What the change itself may move: the library that it is made in, and what it replaces.
-CHANGED_PACKAGES = (VENDORED.partition(".")[0], REPLACED)
 # Each side keeps its own compiled functions, and a process may be given another GPU of the same model.
 OWN_VARIABLES = ("CUDA_VISIBLE_DEVICES", "JAX_COMPILATION_CACHE_DIR", "NUMBA_CACHE_DIR")
 # Lanes closer than rounding are one lane measured several times.
 LANES_APART = 1e-12
 
 _Facts = Mapping[str, object]
+# Of a package the version that each side has, None for none.
+Moved = Mapping[str, Mapping[Side, str | None]]
+NOTHING_MOVED: Moved = MappingProxyType({})
 
 
-def differences_beside_the_change(baseline: Record, candidate: Record) -> list[str]:
-    """What is not equal on both sides though the change does not touch it, with both values."""
-    ours, theirs = _facts(candidate), _facts(baseline)
+def differences_beside_the_change(
+    baseline: Record,
+    candidate: Record,
+    change: Change = VENDORING,
+    moved: Moved = NOTHING_MOVED,
+    moves_evidence: bool = False,
+) -> list[str]:
+    """What is not equal on both sides though the change does not touch it, with both values.
+
+    Parameters
+    ----------
+    baseline, candidate
+        Of one pipeline.
+    change, moved
+        What the sides were asked to differ in, and the versions of packages that follow from it.
+    moves_evidence
+        Whether the change is meant to give another evidence, and so may have another number of unknowns.
+    """
+    may_differ = (*_packages_of(change), *moved)
+    ours, theirs = (_facts(record, may_differ, moves_evidence) for record in (candidate, baseline))
     apart = [name for name in dict.fromkeys((*theirs, *ours)) if ours.get(name) != theirs.get(name)]
     return [
         f"{name} is {_shown(theirs, name)} on the baseline, {_shown(ours, name)} on the candidate"
         for name in apart
-    ]
+    ] + [fault for record in (baseline, candidate) for fault in _not_as_planned(record, moved)]
 
 
-def faults_within(record: Record) -> list[str]:
+def _packages_of(change: Change) -> tuple[str, ...]:
+    """The packages whose code the change is made in, and the one that vendoring replaces."""
+    vendored = (LIBRARY_PACKAGE, REPLACED) if change.vendor else ()
+    return (*vendored, *map(package_of, change.repositories))
+
+
+def _not_as_planned(record: Record, moved: Moved) -> Iterator[str]:
+    """A package that the change moves has the very version that was planned, and no other."""
+    side, packages = record.cell.side, record.provenance.packages
+    for name, versions in moved.items():
+        if packages.get(name) != versions[side] and name != REPLACED:
+            planned = versions[side] or "none"
+            yield f"package {name} is {packages.get(name, 'none')} on the {side}, {planned} was planned"
+
+
+def faults_within(record: Record, change: Change = VENDORING) -> list[str]:
     """What makes a record no measurement of what it is said to measure, whatever the other side's holds."""
     side = record.cell.side
-    return [f"{side}: {fault}" for fault in (*_of_lanes(record), *_of_times(record), *_of_replaced(record))]
+    faults = (*_of_lanes(record), *_of_times(record), *_of_replaced(record, change))
+    return [f"{side}: {fault}" for fault in faults]
 
 
-def _facts(record: Record) -> _Facts:
+def _facts(record: Record, may_differ: tuple[str, ...], moves_evidence: bool) -> _Facts:
     """What both sides must have alike, by the name that people read."""
     facts = record.provenance
     return {
-        **_named("package", facts.packages, CHANGED_PACKAGES),
+        **_named("package", facts.packages, may_differ),
         "Python": facts.python,
         **_named("dataset", facts.datasets),
         "seed": facts.seed,
         "number of lanes": record.timings.batch,
         "lanes": facts.lanes_unit,
-        "K": tuple(lane.size for lane in record.nnls),
+        **({} if moves_evidence else {"K": tuple(lane.size for lane in record.nnls)}),
         "scale": record.cell.scale,
         "precision": record.cell.precision,
         **_named("likelihood", record.configuration),
@@ -108,12 +145,13 @@ def _seconds(timing: Timing) -> tuple[float, ...]:
     return (timing.lower_s, timing.compile_s, timing.first_call_s, *timing.steady_s)
 
 
-def _of_replaced(record: Record) -> Iterator[str]:
-    """The package that the change replaces can be imported where it belongs, and nowhere else."""
+def _of_replaced(record: Record, change: Change) -> Iterator[str]:
+    """The package that vendoring replaces can be imported where it belongs, and nowhere else."""
     facts = record.provenance
     installed = REPLACED in facts.packages
-    if record.cell.side == "candidate" and facts.jaxnnls_importable:
+    replaced = change.vendor and record.cell.side == "candidate"
+    if replaced and facts.jaxnnls_importable:
         yield f"{REPLACED} can be imported, which the change replaces"
-    if record.cell.side == "baseline" and facts.jaxnnls_importable != installed:
+    if not replaced and facts.jaxnnls_importable != installed:
         words = ("installed", "cannot be imported") if installed else ("not installed", "can be imported")
         yield f"{REPLACED} is {words[0]} and {words[1]}"

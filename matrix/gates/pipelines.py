@@ -2,13 +2,15 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from matrix.gates.comparable import differences_beside_the_change, faults_within
+from matrix.gates.comparable import Moved, differences_beside_the_change, faults_within
 from matrix.gates.solves import KKT_ANSWERED, KKT_CERTIFIED, how_it_went, nan_last, not_optimal, what_is_said
 from matrix.gates.verdict import Blame, Outcome, Verdict, listed
-from matrix.records.cell import SIDES, VENDORED, Evaluation, Record, Side
+from matrix.ground.machine import GIB
+from matrix.records.cell import SIDES, VENDORED, Batch, Evaluation, Record, Side
+from matrix.run.change import VENDORING, Change, Expected
 from matrix.run.plan import Constant, Plan
 
 # What separates agreement from coincidence; relative unless said otherwise.
@@ -39,6 +41,10 @@ class Evidence:
     algorithm: str | None = None
     settings: Mapping[Side, Mapping[str, str]] = dataclasses.field(default_factory=dict)
     scale: str = "production"
+    change: Change = VENDORING
+    moved: Moved = dataclasses.field(default_factory=dict)
+    expected: Expected | None = None
+    lanes: tuple[int, ...] = ()
 
 
 SideGate = Callable[[Evidence, Side, Record], Verdict]
@@ -70,15 +76,24 @@ def judge(
 
 def _judge_pipeline(evidence: Evidence) -> list[Verdict]:
     """Judge every gate of one pipeline, and tell regressions from failures the baseline shares."""
-    verdicts = [apply(gate, side, evidence) for gate, side in judged_in(evidence.precision)]
+    gates = judged_in(evidence.precision, evidence.lanes)
+    verdicts = [apply(gate, side, evidence) for gate, side in gates]
     return [dataclasses.replace(verdict, blame=_blame(verdict, verdicts)) for verdict in verdicts]
 
 
-def judged_in(precision: str) -> list[tuple[str, Side | None]]:
-    """The gates of a matrix in that precision, each with its side; None for both together."""
-    left_out = "mixed_precision" if precision == "fp64" else "parity"
+def judged_in(precision: str, lanes: Sequence[int] = ()) -> list[tuple[str, Side | None]]:
+    """The gates of a matrix in that precision, each with its side; None for both together.
+
+    Parameters
+    ----------
+    precision
+        "fp64" or "mp".
+    lanes
+        Sizes of more batches, which have a gate of their own.
+    """
+    left_out = {"mixed_precision" if precision == "fp64" else "parity", *(() if lanes else ("batches",))}
     each: list[tuple[str, Side | None]] = [
-        (gate, side) for gate in SIDE_GATES if gate != left_out for side in SIDES
+        (gate, side) for gate in SIDE_GATES if gate not in left_out for side in SIDES
     ]
     return [*each, *((gate, None) for gate in PAIR_GATES)]
 
@@ -113,6 +128,10 @@ def evidence_for(
         plan.algorithm,
         {side: environment.settings for side, environment in plan.environments.items()},
         plan.cell(pipeline, "candidate").scale,
+        plan.change,
+        plan.moved,
+        plan.expected.get(pipeline),
+        plan.lanes,
     )
 
 
@@ -196,12 +215,14 @@ def finite(evidence: Evidence, side: Side, record: Record) -> Verdict:
 
 
 def constant(evidence: Evidence, side: Side, record: Record) -> Verdict:
-    """Every path reproduces the recorded constant.
+    """Every path reproduces the recorded constant, or the evidence that the change is meant to give.
 
     Exists for a solve that moves every path alike, as a wrong sign of q.
     """
     recorded = evidence.constant
-    if recorded.value is None:
+    expected = evidence.expected if side == "candidate" else None
+    reference = expected.value if expected else recorded.value
+    if reference is None:
         outcome = Outcome.FAIL if recorded.required else Outcome.NOT_RUN
         reason = (
             f"{recorded.script} records no {recorded.name}: there is nothing to hold the evidence against"
@@ -210,19 +231,22 @@ def constant(evidence: Evidence, side: Side, record: Record) -> Verdict:
     at_medians = {
         "eager": record.evaluations.eager_recorded.values[0],
         "jit": record.evaluations.jit.values[0],
-        "vmap": furthest(record.evaluations.vmap_equal.values, recorded.value),
+        "vmap": furthest(record.evaluations.vmap_equal.values, reference),
     }
-    drifts = {path: relative(value, recorded.value) for path, value in at_medians.items()}
+    drifts = {path: relative(value, reference) for path, value in at_medians.items()}
     worst = max(drifts, key=lambda path: drifts[path])
     numbers = {
-        "constant": recorded.value,
+        "constant": reference,
         **at_medians,
         **{f"drift_{path}": drift for path, drift in drifts.items()},
         "tolerance": evidence.tolerance,
     }
     ok = drifts[worst] <= evidence.tolerance
+    held = f"{recorded.name} = {recorded.value}"
+    if expected:
+        held = f"the expected {expected.value} ({expected.because}; recorded is {held})"
     message = (
-        f"{worst} {at_medians[worst]:.9f} against {recorded.name} = {recorded.value}: "
+        f"{worst} {at_medians[worst]:.9f} against {held}: "
         f"drift {drifts[worst]:.1e} (tolerance {evidence.tolerance:.0e})"
     )
     return _verdict("constant", evidence, side, ok, message, numbers)
@@ -257,6 +281,55 @@ def lanes_agree(evidence: Evidence, side: Side, record: Record) -> Verdict:
     """
     lanes = record.evaluations.vmap_equal.values
     return _agreement("lanes_agree", evidence, side, lanes, lanes[:1] * len(lanes), LANES_AGREE)
+
+
+def batches(evidence: Evidence, side: Side, record: Record) -> Verdict:
+    """Each lane of a batch of another size gives what it gives alone, and what NumPy gives.
+
+    Exists for a fault that only larger batches have, which a gate on a small one cannot see.
+    """
+    tolerance = evidence.parity if evidence.precision == "fp64" else evidence.tolerance
+    numbers = {"tolerance": tolerance}
+    found = {batch.lanes: batch for batch in record.evaluations.batches}
+    said: dict[Outcome, list[str]] = {outcome: [] for outcome in Outcome}
+    for size in evidence.lanes:
+        batch = found.get(size)
+        if batch is None:
+            said[Outcome.FAIL].append(f"its record has no batch of {size}")
+        elif batch.vmap is None or batch.jit is None or batch.eager is None:
+            needed, usable = (bytes / GIB for bytes in (batch.needed_bytes or 0, batch.usable_bytes))
+            said[Outcome.NOT_RUN].append(
+                f"a batch of {size} needs {needed:.1f} GiB of {usable:.1f} GiB, so it was not run"
+            )
+        else:
+            apart = _lanes_apart(batch.vmap.values, batch.jit.values, batch.eager.values)
+            numbers[f"{size} lanes"] = max(apart)
+            outcome, words = _of_batch(batch, apart, tolerance)
+            said[outcome].append(words)
+    worst = next(outcome for outcome in (Outcome.FAIL, Outcome.NOT_RUN, Outcome.PASS) if said[outcome])
+    message = listed(
+        [words for each in (Outcome.FAIL, Outcome.NOT_RUN, Outcome.PASS) for words in said[each]]
+    )
+    return Verdict("batches", evidence.pipeline, side, worst, message, numbers)
+
+
+def _of_batch(batch: Batch, apart: Sequence[float], tolerance: float) -> tuple[Outcome, str]:
+    """What one batch of another size comes to; `apart` is per lane."""
+    worst = max(range(batch.lanes), key=lambda lane: apart[lane])
+    wrong = sum(not one <= tolerance for one in apart)
+    if not wrong:
+        agree = f"{batch.lanes} lanes agree to {apart[worst]:.1e} (tolerance {tolerance:.0e})"
+        return Outcome.PASS, agree
+    batched, alone, exact = (path.values[worst] for path in (batch.vmap, batch.jit, batch.eager) if path)
+    return Outcome.FAIL, (
+        f"{wrong} of {batch.lanes} lanes are wrong, most lane {worst + 1}: {batched:.9f} in the batch, "
+        f"{alone:.9f} alone, {exact:.9f} by NumPy (relative {apart[worst]:.1e}, tolerance {tolerance:.0e})"
+    )
+
+
+def _lanes_apart(*paths: Sequence[float]) -> list[float]:
+    """Per lane the largest relative difference of the first path from one of the others."""
+    return [max(relative(first, other) for other in others) for first, *others in zip(*paths, strict=True)]
 
 
 def parity(evidence: Evidence, side: Side, record: Record) -> Verdict:
@@ -316,7 +389,9 @@ def solver(evidence: Evidence, side: Side, record: Record) -> Verdict:
 
 
 def _who_solved(evidence: Evidence, record: Record) -> Iterator[str]:
-    """What is wrong about who solved: with another side's solver a run proves nothing of the change."""
+    """What is wrong about who solved: with another side's solver a run proves nothing of the vendored one."""
+    if not evidence.change.vendor:
+        return
     side, used = record.cell.side, record.solver.name
     asked = _asked_for(evidence, side)
     if side == "candidate" and used != VENDORED and asked in (None, VENDORED_VALUE):
@@ -339,12 +414,14 @@ def comparable(evidence: Evidence, baseline: Record, candidate: Record) -> Verdi
 
     Exists for a ratio that something else than the change made, as another JAX or machine.
     """
-    complaints = differences_beside_the_change(baseline, candidate)
+    change, moved = evidence.change, evidence.moved
+    meant = evidence.expected is not None
+    complaints = differences_beside_the_change(baseline, candidate, change, moved, meant)
     for record in (baseline, candidate):
-        complaints += [*_who_solved(evidence, record), *faults_within(record)]
+        complaints += [*_who_solved(evidence, record), *faults_within(record, change)]
     message = listed(complaints) or (
-        f"software, data, lanes, settings and machine are alike; solved by {baseline.solver.said} and by "
-        f"{candidate.solver.said}"
+        f"software, data, lanes, settings and machine are alike but for the change; solved by "
+        f"{baseline.solver.said} and by {candidate.solver.said}"
     )
     numbers = {"differences": float(len(complaints))}
     return _verdict("comparable", evidence, None, not complaints, message, numbers)
@@ -357,6 +434,12 @@ def candidate_vs_baseline(evidence: Evidence, baseline: Record, candidate: Recor
     """
     apart = differences(candidate, baseline)
     worst = max(apart, key=lambda path: apart[path])
+    if evidence.expected is not None:
+        message = (
+            f"this change means to move the evidence ({evidence.expected.because}): largest relative "
+            f"difference {apart[worst]:.1e}, in {worst}"
+        )
+        return Verdict("candidate_vs_baseline", evidence.pipeline, None, Outcome.NOT_RUN, message, apart)
     system = _systems_apart(candidate, baseline)
     numbers = {**apart, "linear system": system, "tolerance": evidence.tolerance}
     message = f"largest relative difference {apart[worst]:.1e}, in {worst}"
@@ -384,6 +467,7 @@ SIDE_GATES: dict[str, SideGate] = {
     "jit_vs_eager": jit_vs_eager,
     "vmap_vs_jit": vmap_vs_jit,
     "lanes_agree": lanes_agree,
+    "batches": batches,
     "parity": parity,
     "mixed_precision": mixed_precision,
     "solver": solver,

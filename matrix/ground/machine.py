@@ -14,6 +14,8 @@ from matrix.ground.errors import EnvironmentFailure
 from matrix.ground.process import run
 
 GIB = 1024**3
+USABLE_FRACTION = 0.9
+_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 SMI_SECONDS = 30.0
 _UUID = re.compile(r"(GPU|MIG)-[\w-]+")
 _NUMERICAL = (
@@ -56,6 +58,17 @@ def gpus() -> tuple[str, ...]:
     if allowed is not None:
         return tuple(word.strip() for word in allowed.split(",") if word.strip())
     return tuple(line.strip() for line in gpu_lines("uuid") if _UUID.fullmatch(line.strip()))
+
+
+def usable_bytes() -> int:
+    """What processes of this machine may hold of its memory together: nine tenths of it, or of our share."""
+    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        limit = int(_CGROUP_LIMIT.read_text())
+    except (OSError, ValueError):
+        # No such file, or "max".
+        limit = physical
+    return int(USABLE_FRACTION * min(physical, limit))
 
 
 def numerical_variables() -> dict[str, str]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from matrix.ground.errors import MatrixError, UsageError
 from matrix.pipelines.kkt import kkt_residuals, scaled_norms
+from matrix.pipelines.vendored import vendors
 from matrix.records.cell import REPLACED, VENDORED, LaneSolve, Side, Solver
 
 CALL_SITE = "reconstruction_positive_only_from"
@@ -181,14 +182,14 @@ def _set(settings: Any, name: str, value: Any) -> None:
 
 
 def need_vendored(side: Side) -> None:
-    """Refuse a candidate's environment without the vendored package.
+    """Refuse a candidate's environment without the vendored package, where the change vendors one.
 
     Raises
     ------
     UsageError
         It cannot be imported: the environment belongs to the other side, or was not prepared.
     """
-    if side == "candidate":
+    if side == "candidate" and vendors():
         try:
             importlib.import_module(VENDORED)
         except ImportError as error:

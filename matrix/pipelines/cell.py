@@ -54,7 +54,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         cell = Cell(options.pipeline, options.precision, options.side, options.scale)
         measured = measure(
-            cell, options.workspace.resolve(), driver, seed=options.seed, repeats=options.repeats, stage=stage
+            cell,
+            options.workspace.resolve(),
+            driver,
+            seed=options.seed,
+            repeats=options.repeats,
+            stage=stage,
+            more_lanes=options.lanes,
         )
         write_record(options.record, measured.record)
         stage("write the arrays of the pictures")
@@ -154,6 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--record", required=True, type=Path, help="where to write the record")
     parser.add_argument("--provenance", required=True, type=Path, help="JSON notes of the driver, with a key")
     parser.add_argument("--seed", type=int, default=1, help="of the different lanes")
+    parser.add_argument("--lanes", type=int, nargs="+", default=(), help="sizes of more batches")
     parser.add_argument("--repeats", type=int, default=3, help="timed calls per program, at least")
     return parser
 

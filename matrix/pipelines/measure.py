@@ -3,7 +3,7 @@
 import datetime
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ import jax
 import numpy as np
 from autoarray.inversion.inversion import inversion_util
 
-from matrix.catalogue.pipelines import pipeline_named
+from matrix.catalogue.pipelines import LANES, pipeline_named
 from matrix.ground.machine import peak_rss_bytes
 from matrix.pipelines.audit import lane_solves, need_vendored, solver_facts, tapped
+from matrix.pipelines.batches import batches_of, lanes_from
 from matrix.pipelines.convergence import Curve, convergence
 from matrix.pipelines.likelihood import Likelihood, likelihood_from, values_of
 from matrix.pipelines.programs import STEADY_SECONDS, compiled, compiled_anew, evaluation_of, timed
@@ -31,10 +32,6 @@ from matrix.records.cell import (
     Solver,
     Timings,
 )
-
-LANES = 3
-# Half the side of the box about the prior medians that the different lanes are drawn from, in the unit cube.
-_HALF_WIDTH = 0.05
 
 
 @dataclass(frozen=True)
@@ -68,6 +65,7 @@ def measure(
     seed: int,
     repeats: int,
     stage: Callable[[str], None],
+    more_lanes: Sequence[int] = (),
 ) -> Measurement:
     """Evaluate one pipeline along every path.
 
@@ -85,6 +83,8 @@ def measure(
         Timed calls per program, at least.
     stage
         Told what is being done.
+    more_lanes
+        Sizes of more batches, which are evaluated and not timed.
 
     Raises
     ------
@@ -129,6 +129,8 @@ def measure(
     stage("audit the solver")
     audit = _audit(likelihood, batch)
 
+    batches = batches_of(likelihood, single, seed, more_lanes, stage)
+
     stage("write the record")
     record = Record(
         cell=cell,
@@ -143,6 +145,7 @@ def measure(
             lanes_eager=evaluation_of(*(values.figure_of_merit for values in lanes_eager)),
             lanes_jit=evaluation_of(*lanes_jit),
             audit=evaluation_of(audit.values),
+            batches=batches,
         ),
         timings=Timings(eager_s, jit_timing, vmap_timing, LANES),
         memory=Memory(peak_rss_bytes(), single.memory(), batched.memory()),
@@ -167,28 +170,6 @@ def measure(
         convergence_note=audit.curve.note,
     )
     return Measurement(record, frame, audit.Q, audit.x)
-
-
-def lanes_from(seed: int, parameters: int, lanes: int = LANES) -> tuple[tuple[float, ...], ...]:
-    """Draw the different lanes as points of the priors' unit cube.
-
-    Parameters
-    ----------
-    seed
-        Of NumPy's default generator.
-    parameters
-        Dimension of the cube.
-    lanes
-        How many; a smaller number gives the first of a larger one's.
-
-    Returns
-    -------
-    tuple
-        `lanes` points: the medians first, then uniform draws from a box of side 0.1 about them.
-    """
-    generator = np.random.default_rng(seed)
-    draws = generator.uniform(0.5 - _HALF_WIDTH, 0.5 + _HALF_WIDTH, size=(lanes - 1, parameters))
-    return ((0.5,) * parameters, *(tuple(map(float, draw)) for draw in draws))
 
 
 def _audit(likelihood: Likelihood, batch: Any) -> _Audit:

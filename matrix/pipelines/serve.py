@@ -46,10 +46,10 @@ def programs(options: argparse.Namespace) -> tuple[dict[str, Call], dict[str, An
     import jax
     from autoarray.inversion.inversion import inversion_util
 
-    from matrix.catalogue.pipelines import pipeline_named
+    from matrix.catalogue.pipelines import LANES, pipeline_named
     from matrix.pipelines.audit import need_vendored, solver_facts, tapped
+    from matrix.pipelines.batches import lanes_from
     from matrix.pipelines.likelihood import likelihood_from
-    from matrix.pipelines.measure import LANES, lanes_from
     from matrix.pipelines.programs import Program, compiled
 
     need_vendored(options.side)

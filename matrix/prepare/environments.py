@@ -5,14 +5,17 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from filelock import FileLock
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
-from matrix.catalogue.releases import newest_known, pythons_for, stack_of
+from matrix.catalogue.releases import STACK, newest_known, package_of, pythons_for, stack_of
 from matrix.ground import installed
 from matrix.ground.errors import EnvironmentFailure, UsageError
 from matrix.ground.files import read_text, write_json, write_text
@@ -20,14 +23,16 @@ from matrix.ground.hashing import code_hash, digest, tree_hash
 from matrix.ground.layout import Layout
 from matrix.ground.process import run
 from matrix.ground.shell import inherited
+from matrix.ground.suggestions import did_you_mean
 from matrix.prepare.interpreters import Interpreter, interpreter_for, interpreters
-from matrix.prepare.locking import resolve
-from matrix.prepare.locks import NO_LOCK, SOURCES, WHEELS, Lock, committed, written
+from matrix.prepare.locking import resolve, resolve_with
+from matrix.prepare.locks import NO_LOCK, SOURCES, WHEELS, Lock, committed, versions_in, written
 from matrix.prepare.packages import build_wheel, install_locked, install_wheels, run_uv
 from matrix.records.cell import REPLACED
+from matrix.run.change import LIBRARY_PACKAGE
 
 ACCELERATORS = ("cpu", "cuda12", "cuda13")
-LIBRARY_PACKAGE = "autoarray"
+NO_OTHERS: Mapping[str, Path] = MappingProxyType({})
 
 _MADE_BY = ("matrix/prepare/environments.py", "matrix/prepare/packages.py")
 _BLOCKER = (
@@ -121,6 +126,52 @@ def _resolved(layout: Layout, release: str, accelerator: str, newest: bool) -> L
         return Lock(wheels.read_text(encoding="utf-8"), sources.read_text(encoding="utf-8"), meaning)
 
 
+def with_packages(layout: Layout, recipe: Recipe, packages: Sequence[str]) -> Recipe:
+    """The recipe with other packages, and all the rest as it was where these admit it.
+
+    Parameters
+    ----------
+    layout
+        Where the answer is kept, so that a run that goes on finds the same.
+    recipe
+        Of the stack as it would be.
+    packages
+        Requirements, as ``jax==0.11.2``. They may be such as the stack itself does not admit.
+
+    Raises
+    ------
+    UsageError
+        A name is a near miss of one of the stack, or no set of packages meets the requirements.
+    EnvironmentFailure
+        The package index could not be asked.
+    """
+    if not packages:
+        return recipe
+    interpreter = interpreter_of(recipe.release)
+    before = versions_in(recipe.lock, interpreter.minor)
+    _check_names(packages, before)
+    key = digest((recipe.lock.key, interpreter.version, *packages))[:16]
+    folder = layout.cache / "locks" / f"{recipe.release}-packages-{key}"
+    wheels, sources = folder / WHEELS, folder / SOURCES
+    with FileLock(layout.locks / f"lock-{folder.name}.lock"):
+        if not (wheels.is_file() and sources.is_file()):
+            found = resolve_with(recipe.requirements, packages, before, interpreter)
+            write_text(sources, written(found.sources))
+            write_text(wheels, written(found.wheels))
+        meaning = f"{recipe.lock.meaning}, but for {', '.join(packages)}"
+        lock = Lock(wheels.read_text(encoding="utf-8"), sources.read_text(encoding="utf-8"), meaning)
+    return replace(recipe, lock=lock)
+
+
+def _check_names(packages: Sequence[str], known: Collection[str]) -> None:
+    """Refuse what is almost a package of the stack: it would be installed beside it and change nothing."""
+    for text in packages:
+        name = canonicalize_name(Requirement(text).name)
+        hint = "" if name in known else did_you_mean(name, sorted(known))
+        if hint:
+            raise UsageError(f"the package {text}: the stack has none of that name.{hint}")
+
+
 def interpreter_of(release: str) -> Interpreter:
     """The interpreter of this machine that environments of a release are built with.
 
@@ -157,13 +208,33 @@ def stock_environment(layout: Layout, recipe: Recipe) -> SideEnvironment:
 
 
 def side_environment(
-    layout: Layout, recipe: Recipe, side: str, library: Path, base_python: Path | None
+    layout: Layout,
+    recipe: Recipe,
+    side: str,
+    library: Path,
+    base_python: Path | None,
+    *,
+    others: Mapping[str, Path] = NO_OTHERS,
+    vendored: bool = True,
 ) -> SideEnvironment:
     """The environment of `side` with the library of the working tree `library`.
 
-    Built with uv: the release's stack as locked, then the library over it; on the candidate side
+    Built with uv: the release's stack as locked, then the library over it; on a vendored candidate
     without jaxnnls. With `base_python` nothing is installed: a copy of the library is put in
-    front of that environment's packages, and jaxnnls is hidden from the candidate.
+    front of that environment's packages, and jaxnnls is hidden from that candidate.
+
+    Parameters
+    ----------
+    layout, recipe, side
+        Where it is kept, and what it is made of.
+    library
+        Working tree of the library.
+    base_python
+        Interpreter of a prepared environment, or None.
+    others
+        Working trees of other packages of the stack that this side has, by the package's name.
+    vendored
+        Whether the candidate has the solver vendored, so that it must do without jaxnnls.
 
     Raises
     ------
@@ -172,19 +243,24 @@ def side_environment(
     EnvironmentFailure
         Packages could not be had or installed.
     """
-    library_hash = tree_hash(library)
+    without = vendored and side == "candidate"
+    trees = {LIBRARY_PACKAGE: library, **others}
+    content = digest(
+        (*(word for name, tree in trees.items() for word in (name, tree_hash(tree))), str(without))
+    )
     if base_python is not None:
-        return _prepared(layout, recipe, side, library, library_hash, base_python)
+        return _prepared(layout, recipe, side, trees, content, base_python, without)
 
     def finish(python: Path) -> None:
-        if side == "candidate":
+        if without:
             run_uv("pip", "uninstall", "--python", python, REPLACED)
-        _install_library(layout, python, library, recipe.release)
+        for tree in trees.values():
+            _install_tree(layout, python, tree, recipe.release)
         _check_fit(python, library, recipe.release)
-        if side == "candidate":
+        if without:
             _check_absent(python)
 
-    return _built(layout, side, recipe, library_hash, finish)
+    return _built(layout, side, recipe, content, finish)
 
 
 def packages_of(python: Path) -> dict[str, str]:
@@ -257,27 +333,34 @@ def _is_as_made(ready: Path, python: Path) -> bool:
 def _fingerprint(folder: Path) -> str:
     """Of an environment as it lies there: what differs between the sides, and the versions of all others."""
     packages = next(folder.glob("lib/python*/site-packages"), folder)
-    names = (LIBRARY_PACKAGE, REPLACED)
+    names = (LIBRARY_PACKAGE, REPLACED, *map(package_of, STACK))
     found = [packages / name for name in names if (packages / name).is_dir()]
     versions = sorted(path.name for path in packages.glob("*.dist-info"))
     return digest((*versions, *(word for package in found for word in (package.name, tree_hash(package)))))
 
 
 def _prepared(
-    layout: Layout, recipe: Recipe, side: str, library: Path, library_hash: str, base_python: Path
+    layout: Layout,
+    recipe: Recipe,
+    side: str,
+    trees: Mapping[str, Path],
+    content: str,
+    base_python: Path,
+    without: bool,
 ) -> SideEnvironment:
     if not os.access(base_python, os.X_OK):
         raise UsageError(f"--base-python {base_python}: no such interpreter, or it may not be executed.")
     # What is installed there is the person's to change: records of before then answer for neither side.
     description = _description(base_python)
-    key = _key(side, recipe, f"{base_python} {json.dumps(description, sort_keys=True)}", library_hash)
+    key = _key(side, recipe, f"{base_python} {json.dumps(description, sort_keys=True)}", content)
     folder = layout.environments / f"{side}-{key}"
     with FileLock(layout.locks / f"environment-{side}-{key}.lock"):
         if not _is_as_made(folder / "ready.json", base_python):
             shutil.rmtree(folder, ignore_errors=True)
             # A copy: the working tree is edited by whichever run comes next.
-            shutil.copytree(library / LIBRARY_PACKAGE, folder / LIBRARY_PACKAGE, symlinks=True)
-            if side == "candidate":
+            for name, tree in trees.items():
+                shutil.copytree(tree / name, folder / name, symlinks=True)
+            if without:
                 write_blocker(folder)
             made = {"base_python": str(base_python), "key": key, "packages": _fingerprint(folder)}
             write_json(folder / "ready.json", made)
@@ -316,11 +399,11 @@ def write_blocker(folder: Path) -> None:
     (package / "__init__.py").write_text(_BLOCKER)
 
 
-def _install_library(layout: Layout, python: Path, library: Path, release: str) -> None:
+def _install_tree(layout: Layout, python: Path, tree: Path, release: str) -> None:
     # Built from a copy: setuptools leaves build folders behind, and a checkout stays clean.
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "library"
-        shutil.copytree(library, copy, ignore=shutil.ignore_patterns(".git"), symlinks=True)
+        shutil.copytree(tree, copy, ignore=shutil.ignore_patterns(".git"), symlinks=True)
         versions = {"VERSION": release, "SETUPTOOLS_SCM_PRETEND_VERSION": release}
         built = build_wheel(layout, interpreter_of(release), copy, Path(scratch) / "built", versions)
         install_wheels(python, [built])

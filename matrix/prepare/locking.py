@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from packaging.markers import Marker, default_environment
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from matrix.catalogue.releases import pythons_for, stack_of
@@ -105,6 +106,75 @@ def resolve(requirements: Iterable[str], interpreter: Interpreter) -> Resolved:
     options = ("--refresh", "--python", interpreter.path)
     here = Machine(interpreter.minor, sys.platform, platform.machine())
     return _pins(_compiled(requirements, options, (), ()), [here])
+
+
+def resolve_with(
+    requirements: Sequence[str],
+    packages: Sequence[str],
+    before: Mapping[str, str],
+    interpreter: Interpreter,
+) -> Resolved:
+    """Requirements with some packages in other versions; of all the rest as much as can be stays as it was.
+
+    Parameters
+    ----------
+    requirements
+        Of the stack.
+    packages
+        What is wanted in its place. Where the stack does not admit it, its own word on these is passed over.
+    before
+        Version of each package as it was, by name.
+    interpreter
+        What the environment is made with.
+
+    Raises
+    ------
+    UsageError
+        There is no answer; with what uv says of it.
+    """
+    options = ("--refresh", "--python", interpreter.path)
+    here = Machine(interpreter.minor, sys.platform, platform.machine())
+    kept = [f"{name}=={version}" for name, version in before.items()]
+    wanted = (*requirements, *packages)
+    try:
+        found = _moved(wanted, options, kept, ())
+    except EnvironmentFailure as error:
+        if not _has_no_answer(error):
+            raise
+        try:
+            found = _moved(wanted, options, kept, packages)
+        except EnvironmentFailure as refused:
+            if not _has_no_answer(refused):
+                raise
+            raise UsageError(
+                f"{', '.join(packages)}: no set of packages has them. Name also what must move along, "
+                f"as jax and jaxlib.\n{refused}"
+            ) from refused
+    overrides = [requirement for requirement in found if Requirement(requirement).name in _names(packages)]
+    return _pins(_answer(wanted, options, (), found, overrides), [here])
+
+
+def _has_no_answer(error: EnvironmentFailure) -> bool:
+    return any(sign in str(error) for sign in ("No solution found", "was not found in the package registry"))
+
+
+def _names(packages: Iterable[str]) -> set[str]:
+    return {canonicalize_name(Requirement(text).name) for text in packages}
+
+
+def _moved(
+    wanted: Sequence[str], options: Sequence[str | Path], kept: Sequence[str], overrides: Sequence[str]
+) -> list[str]:
+    """The versions that meet requirements, each as it was wherever that is one of them."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        _write_project(folder, wanted, (), overrides)
+        out = folder / "before.txt"
+        # What stands in the file that is to be written is what uv prefers.
+        out.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        words = ("pip", "compile", "--quiet", "--no-header", "--no-annotate", "--no-strip-extras")
+        run_uv(*words, *options, *_WITHOUT_BUILDS, "--output-file", out, "pyproject.toml", cwd=folder)
+        return [line for line in out.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def machines(pythons: Sequence[str] = _PYTHONS) -> list[Machine]:
@@ -220,20 +290,32 @@ def _compiled(
     return _answer(wanted, options, where, [_exactly(package) for package in found])
 
 
+def _write_project(
+    folder: Path, requirements: Sequence[str], where: Sequence[str], overrides: Sequence[str]
+) -> None:
+    """Write the project that uv is asked about."""
+    lines = ", ".join(map(json.dumps, requirements))
+    needs = ", ".join(f'{{ name = "{name}", requires-dist = [] }}' for name in _NEED_NOTHING)
+    (folder / "pyproject.toml").write_text(
+        f'[project]\nname = "wanted"\nversion = "0"\ndependencies = [{lines}]\n'
+        f"[tool.uv]\ndependency-metadata = [{needs}]\n"
+        + (f"environments = {json.dumps(list(where))}\n" if where else "")
+        + (f"override-dependencies = {json.dumps(list(overrides))}\n" if overrides else ""),
+        encoding="utf-8",
+    )
+
+
 def _answer(
-    requirements: Sequence[str], options: Sequence[str | Path], where: Sequence[str], bounds: Sequence[str]
+    requirements: Sequence[str],
+    options: Sequence[str | Path],
+    where: Sequence[str],
+    bounds: Sequence[str],
+    overrides: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """What uv answers, asked once."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        lines = ", ".join(map(json.dumps, requirements))
-        needs = ", ".join(f'{{ name = "{name}", requires-dist = [] }}' for name in _NEED_NOTHING)
-        (folder / "pyproject.toml").write_text(
-            f'[project]\nname = "wanted"\nversion = "0"\ndependencies = [{lines}]\n'
-            f"[tool.uv]\ndependency-metadata = [{needs}]\n"
-            + (f"environments = {json.dumps(list(where))}\n" if where else ""),
-            encoding="utf-8",
-        )
+        _write_project(folder, requirements, where, overrides)
         (folder / "constraints.txt").write_text("".join(f"{bound}\n" for bound in bounds))
         out = folder / "pylock.toml"
         words = ("pip", "compile", "--quiet", "--format", "pylock.toml", "--output-file", out)

@@ -117,6 +117,13 @@ def written(found: Iterable[Pin]) -> str:
     return "".join(f"{pin}\n" for pin in found)
 
 
+def versions_in(lock: Lock, python: str) -> dict[str, str]:
+    """Version of each package that a lock has for this machine and a minor version of Python, by name."""
+    facts = {"python_version": python, "python_full_version": f"{python}.0"}
+    found = (pin for text in (lock.wheels, lock.sources) for pin in pins(text) if pin.is_for(facts))
+    return {pin.name: pin.version for pin in found}
+
+
 def lacking(text: str, wanted: Iterable[str], machine: Mapping[str, str]) -> list[str]:
     """Which requirements a lock does not meet on a machine.
 

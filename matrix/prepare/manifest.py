@@ -1,6 +1,7 @@
 """The manifest `repos.yaml` as typed, validated objects."""
 
 import datetime
+import json
 import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -16,10 +17,12 @@ from pydantic import (
 )
 
 from matrix.catalogue.pipelines import PIPELINES
-from matrix.catalogue.releases import AUTO, order_of
+from matrix.catalogue.releases import AUTO, STACK, STACK_FORMERLY, order_of, package_of
 from matrix.ground.errors import ManifestError, UsageError
 from matrix.ground.suggestions import known_names
 from matrix.ground.yaml_text import load_yaml
+from matrix.records.cell import SIDES
+from matrix.run.change import VENDORING, Change, is_folder
 from matrix.run.plan import Target
 
 RELEASE_PLACEHOLDER = "{release}"
@@ -163,6 +166,11 @@ class Repository(_Model):
         (), description="list of former names, owner/name, under which a mirror may hold the repository"
     )
 
+    @property
+    def package(self) -> str:
+        """The package that it is released as."""
+        return package_of(self.name)
+
 
 def _one_of_each(repositories: tuple[Repository, ...]) -> tuple[Repository, ...]:
     for role in (Role.LIBRARY, Role.DEVELOPER, Role.TEST):
@@ -178,6 +186,36 @@ def _one_of_each(repositories: tuple[Repository, ...]) -> tuple[Repository, ...]
     if twice:
         raise ValueError(f"the name {twice[0]!r} is used twice, give each its own")
     return repositories
+
+
+VENDOR = "vendor"
+
+
+def _change(value: object) -> object:
+    """A word or a mapping as `Change` has it: what names its own change vendors nothing unless it says so."""
+    if value == VENDOR:
+        return {}
+    if isinstance(value, str):
+        raise ValueError(f"{value!r} is no kind of change: write {VENDOR}, or a mapping with candidate")
+    if not isinstance(value, Mapping):
+        return value
+    return {"vendor": False, **{key: _given(part) for key, part in value.items()}}
+
+
+def _given(part: object) -> object:
+    """A side's part with its settings as text, which is what the command line has."""
+    if not isinstance(part, Mapping) or not isinstance(part.get("settings"), Mapping):
+        return part
+    return {
+        **part,
+        "settings": {name: json.dumps(value, default=str) for name, value in part["settings"].items()},
+    }
+
+
+def _not_nothing(change: Change) -> Change:
+    if not (change.vendor or change.baseline.anything or change.candidate.anything):
+        raise ValueError("no side is given anything, so there is nothing to compare")
+    return change
 
 
 class Manifest(_Model):
@@ -199,6 +237,9 @@ class Manifest(_Model):
     git_timeout: float = Field(
         5.0, strict=True, gt=0.0, le=86400.0, description="seconds the network has to answer, as 5"
     )
+    change: Annotated[Change, BeforeValidator(_change), AfterValidator(_not_nothing)] = Field(
+        VENDORING, description="vendor, or a mapping with baseline, candidate and vendor"
+    )
     tolerances: Tolerances = Field(Tolerances.model_validate({}), description="mapping with fp64, mp, parity")
     targets: Mapping[
         Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$")],
@@ -213,6 +254,20 @@ class Manifest(_Model):
     def of_role(self, role: Role) -> Repository:
         """Return the repository of a role that every manifest has: the library, a workspace."""
         return next(repository for repository in self.repositories if repository.role is role)
+
+    @property
+    def changed(self) -> tuple[Repository, ...]:
+        """The repositories of which the change names a ref; those of the stack need not be listed."""
+        listed = {repository.name: repository for repository in self.repositories}
+        library = self.of_role(Role.LIBRARY)
+        return tuple(
+            listed[name] if name in listed else _of_stack(name, library) for name in self.change.repositories
+        )
+
+    def needs_clone(self, repository: Repository) -> bool:
+        """Whether a side is given a ref of it that is no folder."""
+        refs = (self.change.given(side).refs.get(repository.name) for side in SIDES)
+        return any(ref is not None and not is_folder(ref) for ref in refs)
 
     def refs(self, repository: Repository) -> tuple[str, ...]:
         """Return the refs to try for a repository, in order, with the release filled in."""
@@ -241,6 +296,10 @@ def load_manifest(path: Path) -> Manifest:
     """
     absent = "Give the path of a manifest with --manifest, or restore repos.yaml."
     manifest, document = load_yaml(path, Manifest, absent=absent, failure=ManifestError)
+    where = f"{path}:{document.line(('change',))}: change"
+    manifest = manifest.model_copy(
+        update={"change": _checked_change(manifest, path.parent, where, ManifestError)}
+    )
     if manifest.mirror is None:
         return manifest
     where = f"{path}:{document.line(('mirror',))}: mirror"
@@ -255,6 +314,7 @@ def override(
     source: str | None = None,
     mirror: Path | None = None,
     refs: Mapping[str, str] | None = None,
+    change: Change | None = None,
 ) -> Manifest:
     """Apply what was given on the command line.
 
@@ -266,6 +326,8 @@ def override(
         Replace the manifest's values when given. A `mirror` without a `source` chooses the mirror.
     refs
         Repository name to the one ref that replaces its list.
+    change
+        Replaces the manifest's as a whole.
 
     Raises
     ------
@@ -285,7 +347,48 @@ def override(
         changes["source"] = SourceKind(source)
     if refs:
         changes["repositories"] = _with_refs(manifest.repositories, refs)
+    if change is not None:
+        asked = manifest.model_copy(update={"change": change})
+        changes["change"] = _checked_change(asked, Path(), "--{side}", UsageError)
     return manifest.model_copy(update=changes)
+
+
+def _checked_change(manifest: Manifest, beside: Path, where: str, kind: type[UsageError]) -> Change:
+    """The change with its folders absolute, and its repositories such that can differ between the sides."""
+    update: dict[str, Any] = {}
+    for side in SIDES:
+        given = manifest.change.given(side)
+        option = where.format(side=side)
+        refs = {name: _ref_of(manifest, name, ref, beside, option, kind) for name, ref in given.refs.items()}
+        update[side] = given.model_copy(update={"refs": refs})
+    return manifest.change.model_copy(update=update)
+
+
+def _ref_of(manifest: Manifest, name: str, ref: str, beside: Path, where: str, kind: type[UsageError]) -> str:
+    """A repository's ref, or the absolute path of its folder."""
+    roles = {repository.name: repository.role for repository in manifest.repositories}
+    packages = [known for known, role in roles.items() if role in (Role.LIBRARY, Role.DEPENDENCY)]
+    if name not in (*packages, *STACK):
+        if name in roles:
+            raise kind(
+                f"{where} {name}={ref}: both sides are held against the same {name}, so it cannot differ "
+                f"between them. --ref {name}=REF chooses it for both."
+            )
+        raise kind(f"{where} {name}={ref}: no such repository.{known_names(name, (*packages, *STACK))}")
+    if not is_folder(ref):
+        return _checked(f"{where} {name}", _ref_name, ref, kind)
+    folder = Path(_checked(f"{where} {name}", lambda text: _folder(beside, text), ref, kind))
+    if not folder.is_dir():
+        raise kind(f"{where} {name}={ref}: {folder} is not a folder.")
+    return str(folder)
+
+
+def _of_stack(name: str, library: Repository) -> Repository:
+    """A repository that lies beside the library's, where the manifest does not say otherwise."""
+    url = f"{library.url.removesuffix('/').rpartition('/')[0]}/{name}"
+    formerly = tuple(f"{owner}/{name}" for owner in STACK_FORMERLY)
+    found = {"name": name, "role": Role.DEPENDENCY, "url": url, "formerly": formerly}
+    return Repository.model_validate(found)
 
 
 def _with_refs(repositories: Sequence[Repository], refs: Mapping[str, str]) -> tuple[Repository, ...]:

@@ -6,8 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from matrix.catalogue import pipelines as catalogue
-from matrix.catalogue.checks import ALL_CHECKS, CHECKS, ON_DEMAND
+from matrix.catalogue.checks import ALL_CHECKS, ON_DEMAND, checks_of
 from matrix.catalogue.pipelines import PIPELINES
+from matrix.ground.errors import UsageError
 from matrix.ground.hashing import digest, file_hash
 from matrix.ground.imports import definitions_in, files_behind
 from matrix.ground.layout import REPOSITORY_ROOT, Layout
@@ -85,8 +86,10 @@ def planned_checks(
     libraries: Mapping[Side, Path],
     commits: Iterable[str],
     scale: str,
+    *,
+    vendors: bool = True,
 ) -> tuple[PlannedCheck, ...]:
-    """Every check on each of its sides, with the key of all that its items depend on.
+    """Every check of the change on each of its sides, with the key of all that its items depend on.
 
     Parameters
     ----------
@@ -96,6 +99,8 @@ def planned_checks(
         Of the workspaces.
     scale
         Which grid of assertions, and which size of our stand-in scripts.
+    vendors
+        Whether the change vendors the solver: any other has fewer checks.
     """
     shared = (scale, *commits, file_hash(files_behind(_CHECKS)))
     return tuple(
@@ -105,16 +110,31 @@ def planned_checks(
             scale=scale,
             key=digest((name, side, environments[side].key, libraries[side].name, *shared)),
         )
-        for name, check in CHECKS.items()
+        for name, check in checks_of(vendors).items()
         for side in check.sides
     )
 
 
-def selected_checks(only: tuple[str, ...], checks: tuple[str, ...], with_scripts: bool) -> tuple[str, ...]:
-    """The checks to run: those named; else, unless pipelines are named, all but those that run on demand."""
+def selected_checks(
+    only: tuple[str, ...], checks: tuple[str, ...], with_scripts: bool, *, vendors: bool = True
+) -> tuple[str, ...]:
+    """The checks to run: those named; else, unless pipelines are named, all but those that run on demand.
+
+    Raises
+    ------
+    UsageError
+        One is named that asks something of the vendored solver, and the change does not vendor it.
+    """
+    there = checks_of(vendors)
     if (checks or only) and ALL_CHECKS not in checks:
+        foreign = [name for name in checks if name not in there]
+        if foreign:
+            raise UsageError(
+                f"--check {foreign[0]} is of the vendored solver, and this change vendors nothing. "
+                f"Its checks: {', '.join(there)}."
+            )
         return tuple(dict.fromkeys((*checks, *(ON_DEMAND if with_scripts else ()))))
-    return tuple(name for name in CHECKS if with_scripts or name not in ON_DEMAND)
+    return tuple(name for name in there if with_scripts or name not in ON_DEMAND)
 
 
 def make_plan(layout: Layout, prepared: Prepared, options: Options, threads: int) -> Plan:
@@ -130,11 +150,15 @@ def make_plan(layout: Layout, prepared: Prepared, options: Options, threads: int
     test_workspace = prepared.of_role(Role.TEST)
     environments = {
         side: PlannedEnvironment(
-            python=made.python, pythonpath=made.pythonpath, key=made.key, settings=options.settings[side]
+            python=made.python,
+            pythonpath=made.pythonpath,
+            key=made.key,
+            settings=manifest.change.given(side).settings,
         )
         for side, made in prepared.environments.items()
     }
     commits = (prepared.workspace.commit, test_workspace.commit)
+    vendors = manifest.change.vendor
     cells = _cells(prepared, options, options.precision)
     folder = (None if options.fresh else kept_run(layout, cells)) or new_run(layout, cells)
     mixed = options.precision == "mp"
@@ -150,6 +174,11 @@ def make_plan(layout: Layout, prepared: Prepared, options: Options, threads: int
         precision=options.precision,
         accelerator=options.accelerator,
         algorithm=options.algorithm,
+        change=manifest.change,
+        difference=prepared.difference,
+        moved=prepared.moved,
+        expected=options.expected,
+        lanes=options.lanes,
         checkouts=tuple(_checked_out(checkout) for checkout in prepared.checkouts),
         solver_tree=prepared.solver_tree,
         code=program_code(),
@@ -164,12 +193,12 @@ def make_plan(layout: Layout, prepared: Prepared, options: Options, threads: int
         residual_dependencies=prepared.residual_dependencies,
         cells=cells,
         pairs=planned_pairs(cells, options.pair_seconds),
-        checks=planned_checks(environments, prepared.libraries, commits, options.scale),
+        checks=planned_checks(environments, prepared.libraries, commits, options.scale, vendors=vendors),
         libraries=prepared.libraries,
         test_workspace=test_workspace.path,
         float64_run=fullest_run(layout, _cells(prepared, options, "fp64")) if mixed else None,
         selected=options.only or (() if options.checks else tuple(PIPELINES)),
-        selected_checks=selected_checks(options.only, options.checks, options.with_scripts),
+        selected_checks=selected_checks(options.only, options.checks, options.with_scripts, vendors=vendors),
         whole=options.whole,
         whole_checks=options.whole_checks,
         cell_timeout=options.cell_timeout,
@@ -191,7 +220,8 @@ def _constants(prepared: Prepared, scale: str) -> dict[str, Constant]:
 def _cells(prepared: Prepared, options: Options, precision: str) -> tuple[PlannedCell, ...]:
     codes = cell_codes()
     # The key is a hash of everything the numbers depend on: a kept record answers only for exactly that.
-    shared = (precision, options.scale, prepared.workspace.commit, str(SEED))
+    lanes = " ".join(map(str, options.lanes))
+    shared = (precision, options.scale, prepared.workspace.commit, str(SEED), lanes)
     return tuple(
         PlannedCell(
             pipeline=pipeline,

@@ -2,14 +2,16 @@
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock
 from rich.console import Console
 
-from matrix.catalogue.releases import AUTO, LATEST, Choice, newest_known
+from matrix.catalogue.releases import AUTO, LATEST, Choice, newest_known, package_of
+from matrix.ground.errors import UsageError
 from matrix.ground.hashing import digest, tree_hash
 from matrix.ground.layout import REPOSITORY_ROOT, SOLVER, Layout
 from matrix.ground.process import run
@@ -25,9 +27,9 @@ from matrix.prepare.checkout import (
     prepare,
     resolve_source,
 )
+from matrix.prepare.difference import difference_of, moved_packages, trees_of
 from matrix.prepare.embedded.generations import Generation, generation_of, write_generation
 from matrix.prepare.environments import (
-    LIBRARY_PACKAGE,
     Recipe,
     SideEnvironment,
     interpreter_of,
@@ -36,10 +38,13 @@ from matrix.prepare.environments import (
     recipe_for,
     side_environment,
     stock_environment,
+    with_packages,
 )
 from matrix.prepare.interpreters import interpreters
 from matrix.prepare.manifest import Manifest, Role, SourceKind, load_manifest, override
-from matrix.records.cell import Side
+from matrix.records.cell import SIDES, Side
+from matrix.run.change import LIBRARY_PACKAGE, Change, Expected
+from matrix.run.plan import NOTHING_VENDORED
 
 EMBEDDED = REPOSITORY_ROOT / "matrix" / "prepare" / "embedded"
 DEVELOPER = "autolens_workspace_developer"
@@ -60,7 +65,9 @@ class Options:
     only: tuple[str, ...]
     checks: tuple[str, ...]
     algorithm: str | None
-    settings: Mapping[Side, Mapping[str, str]]
+    change: Change | None
+    expected: Mapping[str, Expected]
+    lanes: tuple[int, ...]
     with_scripts: bool
     fresh: bool
     base_python: Path | None
@@ -85,6 +92,8 @@ class Prepared:
     libraries: Mapping[Side, Path]
     solver_tree: str
     residual_dependencies: tuple[str, ...]
+    difference: str
+    moved: Mapping[str, Mapping[Side, str | None]]
 
     @property
     def workspace(self) -> Checkout:
@@ -130,7 +139,13 @@ def manifest_for(options: Options) -> Manifest:
         source=options.source,
         mirror=options.mirror,
         refs=options.refs,
+        change=options.change,
     )
+    if options.algorithm is not None and not manifest.change.vendor:
+        raise UsageError(
+            f"--algorithm {options.algorithm} is of the vendored solver, and this change vendors nothing: "
+            "leave it out, or add --vendor."
+        )
     if options.release == LATEST:
         return override(manifest, release=newest_release())
     if AUTO in (options.release, manifest.release):
@@ -158,37 +173,89 @@ def _chosen_release(options: Options) -> Choice:
 def prepare_sides(
     console: Console, layout: Layout, manifest: Manifest, source: Source, options: Options
 ) -> Prepared:
-    """Check out, vendor and build both sides, and say what was made."""
+    """Check out, change and build both sides, and say what was made."""
+    change = manifest.change
     recipe = announced_recipe(console, layout, manifest, options)
+    recipes = {side: _recipe_of(console, layout, recipe, side, change, options) for side in SIDES}
+    moved = moved_packages(recipes) if recipes["baseline"] != recipes["candidate"] else {}
     source, checkouts = obtain(console, layout, manifest, source, recipe, options)
-    baseline = checkouts[manifest.of_role(Role.LIBRARY).name]
+    library = manifest.of_role(Role.LIBRARY).name
+    trees = trees_of(manifest, source, checkouts[library], layout.root)
+    difference = difference_of(change, trees, moved, manifest.release)
     environments: dict[Side, SideEnvironment] = {}
     libraries: dict[Side, Path] = {}
-    with candidate_of(baseline) as tree:
-        solver_tree = tree_hash(SOLVER)
-        vendor_library(tree.path, SOLVER, options.algorithm)
-        candidate = commit_candidate(tree, manifest.branch, "Vendor the NNLS solver")
-        sides: dict[Side, Checkout] = {"baseline": baseline, "candidate": candidate}
-        for side, checkout in sides.items():
-            check_settings(f"--{side}-setting", options.settings[side], checkout.path)
-        for side, checkout in sides.items():
-            _say(console, checkout)
+    with _changed(manifest, trees["candidate"][library], options) as candidate:
+        sides: dict[Side, Mapping[str, Checkout]] = {
+            "baseline": trees["baseline"],
+            "candidate": {**trees["candidate"], library: candidate},
+        }
+        for side in SIDES:
+            check_settings(f"--{side}-setting", change.given(side).settings, sides[side][library].path)
+        for side in SIDES:
+            for checkout in sides[side].values():
+                _say(console, checkout)
+            paths = {package_of(name): checkout.path for name, checkout in sides[side].items()}
             with console.status(f"building the {side} environment (about a minute the first time)"):
-                made = side_environment(layout, recipe, side, checkout.path, options.base_python)
+                made = side_environment(
+                    layout,
+                    recipes[side],
+                    side,
+                    paths.pop(package_of(library)),
+                    options.base_python,
+                    others=paths,
+                    vendored=change.vendor,
+                )
             console.print(f"environment {side}: {made.python}")
-            environments[side] = _with_settings(console, side, made, options.settings[side])
-            libraries[side] = kept_library(layout, checkout.path)
+            environments[side] = _with_settings(console, side, made, change.given(side).settings)
+            libraries[side] = kept_library(layout, sides[side][library].path)
     workspaces = [checkout for checkout in checkouts.values() if checkout.role is not Role.LIBRARY]
     for checkout in workspaces:
         _say(console, checkout)
-    residual = tuple(
-        f"{found.requirement} ({found.where})"
-        for found in residual_dependencies(environments["candidate"].python)
+    residual = _residual(console, environments["candidate"].python) if change.vendor else ()
+    return Prepared(
+        manifest=manifest,
+        source=source,
+        checkouts=(*sides["baseline"].values(), *sides["candidate"].values(), *workspaces),
+        environments=environments,
+        libraries=libraries,
+        solver_tree=tree_hash(SOLVER) if change.vendor else NOTHING_VENDORED,
+        residual_dependencies=residual,
+        difference=difference,
+        moved=moved,
     )
-    for line in residual:
+
+
+def _recipe_of(
+    console: Console, layout: Layout, recipe: Recipe, side: Side, change: Change, options: Options
+) -> Recipe:
+    """What a side's environment is made of."""
+    packages = change.given(side).packages
+    if packages and options.base_python is not None:
+        raise UsageError(
+            f"--{side}-package {packages[0]}: with --base-python nothing is installed, so no package can be "
+            "another. Leave --base-python out."
+        )
+    with console.status(f"resolving the {side}'s packages"):
+        return with_packages(layout, recipe, packages)
+
+
+@contextmanager
+def _changed(manifest: Manifest, library: Checkout, options: Options) -> Iterator[Checkout]:
+    """The candidate's library, with the solver vendored into it where that is the change."""
+    if not manifest.change.vendor:
+        yield library
+        return
+    with candidate_of(library) as tree:
+        vendor_library(tree.path, SOLVER, options.algorithm)
+        yield commit_candidate(tree, manifest.branch, "Vendor the NNLS solver")
+
+
+def _residual(console: Console, python: Path) -> tuple[str, ...]:
+    """Who in the stack still declares what the library no longer uses."""
+    found = tuple(f"{one.requirement} ({one.where})" for one in residual_dependencies(python))
+    for line in found:
         console.print(f"note        declared elsewhere in the stack, no longer used by the library: {line}")
-    checkouts_made = (baseline, candidate, *workspaces)
-    return Prepared(manifest, source, checkouts_made, environments, libraries, solver_tree, residual)
+    return found
 
 
 def _with_settings(

@@ -67,6 +67,31 @@ class EagerEvaluation:
 
 
 @closed
+class Batch:
+    """Different lanes in one call, of another number than the batch that is timed.
+
+    Attributes
+    ----------
+    lanes
+        How many; the first ones are those of smaller batches.
+    needed_bytes
+        What the process would hold while it runs, by XLA's analysis; None where there is none.
+    usable_bytes
+        What the machine, or the device, lets it hold.
+    vmap, jit, eager
+        Each lane in the batch, alone by the compiled likelihood, and by NumPy. None where the batch does not
+        fit and was not run.
+    """
+
+    lanes: int
+    needed_bytes: int | None
+    usable_bytes: int
+    vmap: Evaluation | None = None
+    jit: Evaluation | None = None
+    eager: Evaluation | None = None
+
+
+@closed
 class Evaluations:
     """Every path's answer.
 
@@ -87,6 +112,8 @@ class Evaluations:
     audit
         The different lanes again, from the program that also hands out the linear systems it solved.
         Equal to `vmap_lanes` unless the tap changed the answer.
+    batches
+        Those of other sizes, where they were asked for.
     """
 
     quantity: Quantity
@@ -97,6 +124,7 @@ class Evaluations:
     lanes_eager: Evaluation
     lanes_jit: Evaluation
     audit: Evaluation
+    batches: tuple[Batch, ...] = ()
 
     @property
     def eager_recorded(self) -> Evaluation:
@@ -392,4 +420,13 @@ def _parts_that_belong_together(record: Record) -> dict[str, bool]:
         "a program was not timed": bool(record.timings.jit.steady_s and record.timings.vmap.steady_s),
         "a time is not a positive number": all(0.0 < time < math.inf for time in times),
         "a batch has no lane": record.timings.batch > 0,
+        "a batch of another size has not one value per lane and path": all(
+            evaluation is None or len(evaluation.values) == len(evaluation.float32_exact) == batch.lanes
+            for batch in found.batches
+            for evaluation in (batch.vmap, batch.jit, batch.eager)
+        ),
+        "a batch of another size lacks a path": all(
+            len({evaluation is None for evaluation in (batch.vmap, batch.jit, batch.eager)}) == 1
+            for batch in found.batches
+        ),
     }

@@ -18,8 +18,11 @@ from matrix.ground.errors import UsageError
 from matrix.ground.files import LARGEST_DOCUMENT, inside, read_bytes, write_text
 from matrix.ground.settings import said
 from matrix.records.cell import SIDES, Side
+from matrix.run.change import VENDORING, Change, Expected
 
 ELSEWHERE = "elsewhere"
+# The hash of the solver's tree in a run whose change vendors none.
+NOTHING_VENDORED = ""
 # Of what becomes the name of a file: nothing that leads out of the run's folder.
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Tolerance = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -151,6 +154,14 @@ class Plan(_Frozen):
     ----------
     algorithm
         What the candidate's configuration was made to name; None where nothing was asked for.
+    change, difference
+        What the sides were asked to differ in, and in words what that came out as.
+    moved
+        Of packages that the change moves the version that each side has; None where it has none.
+    expected
+        By pipeline the evidence that the change is meant to give in place of the recorded one.
+    lanes
+        Sizes of batches that are evaluated beside the one that is timed.
     libraries
         A copy of each side's whole library checkout, with its tests.
     pairs
@@ -175,6 +186,11 @@ class Plan(_Frozen):
     precision: str
     accelerator: str
     algorithm: str | None = None
+    change: Change = VENDORING
+    difference: str = ""
+    moved: Mapping[str, Mapping[Side, str | None]] = {}
+    expected: Mapping[str, Expected] = {}
+    lanes: tuple[PositiveInt, ...] = ()
     checkouts: tuple[CheckedOut, ...]
     solver_tree: str
     # Digest of this program's part in the numbers; empty in plans written before it was noted.
@@ -218,7 +234,7 @@ class Plan(_Frozen):
             raise ValueError("a pipeline has no word on its constant")
         if set(SIDES) != self.environments.keys():
             raise ValueError("a side has no environment")
-        if not {*self.selected, *self.whole} <= {name for name, _ in cells}:
+        if not {*self.selected, *self.whole, *self.expected} <= {name for name, _ in cells}:
             raise ValueError("it selects a pipeline that it does not plan")
         if not {*self.selected_checks, *self.whole_checks} <= {name for name, _ in checks}:
             raise ValueError("it selects a check that it does not plan")

@@ -82,7 +82,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             cells = [cell for cell in plan.cells if cell.pipeline in plan.selected]
             metafunc.parametrize("cell", cells, ids=[cell.name for cell in cells])
         case "test_gate":
-            cases = [(name, gate, side) for name in plan.selected for gate, side in judged_in(plan.precision)]
+            judged = judged_in(plan.precision, plan.lanes)
+            cases = [(name, gate, side) for name in plan.selected for gate, side in judged]
             names = ["-".join(filter(None, (name, plan.precision, side, gate))) for name, gate, side in cases]
             metafunc.parametrize(("pipeline", "gate", "side"), cases, ids=names)
         case "test_pair" | "test_time":

@@ -168,11 +168,10 @@ SHOWN_BY_TESTS = (
                 GATES,
                 "    verdicts = [\n"
                 "        apply(gate, side, evidence)\n"
-                "        for gate, side in judged_in(evidence.precision)\n"
+                "        for gate, side in gates\n"
                 '        if (gate, evidence.pipeline) != ("constant", "imaging-delaunay")\n'
                 "    ]\n",
-                "    verdicts = [apply(gate, side, evidence) "
-                "for gate, side in judged_in(evidence.precision)]\n",
+                "    verdicts = [apply(gate, side, evidence) for gate, side in gates]\n",
             ),
         ),
         ("tests/gates/test_pipelines.py",),

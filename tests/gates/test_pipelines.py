@@ -144,8 +144,8 @@ def test_a_record_that_is_not_what_it_claims_is_comparable_to_none(verdicts: Jud
 
 
 def test_every_gate_has_its_defect_here() -> None:
-    # What mixed precision moves is told from an fp64 run: below.
-    assert {*SPOILT, "mixed_precision"} == {*SIDE_GATES, *PAIR_GATES}
+    # What mixed precision moves is told from an fp64 run: below. Batches are measured in their own tests.
+    assert {*SPOILT, "mixed_precision", "batches"} == {*SIDE_GATES, *PAIR_GATES}
 
 
 def test_float32_run_passes_the_tolerance_but_not_the_precision_gate(verdicts: Judge) -> None:

@@ -22,6 +22,7 @@ from matrix.prepare.sides import _with_settings
 from matrix.records.cell import Side, Solver
 from matrix.refresh.artifacts.runs import _unfit
 from matrix.report.html.problems import session_command
+from matrix.run.change import Change, Given
 from matrix.run.plan import Plan, read_plan
 from tests.factory import make_plan, make_record
 
@@ -31,18 +32,20 @@ CERTIFIED = {"inversion.positive_only_solver": "certified"}
 def plan_with(folder: Path, side: str = "baseline", settings: dict[str, str] = CERTIFIED) -> Plan:
     plan = make_plan(folder)
     changed = plan.environments[side].model_copy(update={"settings": settings})  # type: ignore[index]
-    return plan.model_copy(update={"environments": {**plan.environments, side: changed}})
+    change = Change(**{side: Given(settings=settings)})  # type: ignore[arg-type]
+    return plan.model_copy(update={"environments": {**plan.environments, side: changed}, "change": change})
 
 
 def test_each_side_has_its_own_option_any_number_of_times() -> None:
     words = ["--baseline-setting", "inversion.positive_only_solver=certified"]
     more = ["--baseline-setting", "inversion.certified_pass_budget=40"]
     options = matrix_options(["fp64", *words, *more, "--candidate-setting", "a.b=1=2"])
-    assert options.settings == {
-        "baseline": {**CERTIFIED, "inversion.certified_pass_budget": "40"},
-        "candidate": {"a.b": "1=2"},
-    }
-    assert matrix_options(["fp64"]).settings == {"baseline": {}, "candidate": {}}
+    assert options.change == Change(
+        vendor=False,
+        baseline=Given(settings={**CERTIFIED, "inversion.certified_pass_budget": "40"}),
+        candidate=Given(settings={"a.b": "1=2"}),
+    )
+    assert matrix_options(["fp64"]).change is None
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from matrix.catalogue import pipelines as catalogue
 from matrix.catalogue.pipelines import PIPELINES, Pipeline
 from matrix.ground.layout import open_layout
 from matrix.prepare import planning
@@ -31,12 +32,13 @@ def test_a_run_goes_on_with_the_newest_and_is_held_against_the_fullest(tmp_path:
 
 
 def keys(monkeypatch: pytest.MonkeyPatch, pipelines: Mapping[str, Pipeline]) -> dict[str, str]:
-    monkeypatch.setattr(planning, "PIPELINES", pipelines)
+    for module in (planning, catalogue):
+        monkeypatch.setattr(module, "PIPELINES", pipelines)
     environment = SimpleNamespace(key="e")
     prepared: Any = SimpleNamespace(
         workspace=SimpleNamespace(commit="0" * 40), environments=dict.fromkeys(SIDES, environment)
     )
-    options: Any = SimpleNamespace(scale="smoke")
+    options: Any = SimpleNamespace(scale="smoke", lanes=())
     return {cell.name: cell.key for cell in planning._cells(prepared, options, "fp64")}
 
 

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matrix.checks.inside.watch import ImportWatch
+from matrix.ground.errors import UsageError
 from matrix.pipelines.cell import prepare_library
+from matrix.pipelines.vendored import vendors
 from matrix.records.cell import REPLACED, VENDORED
 from matrix.records.check import CheckRecord, Item, write_check
 
@@ -43,14 +45,16 @@ def _items(check: str, scale: str, watch: ImportWatch) -> tuple[Item, ...]:
     # Late, since they import JAX.
     from matrix.checks.inside import assertions, call_site, gradients, independence
 
-    nnls = importlib.import_module(VENDORED)
-    if check == "assertions":
+    nnls = importlib.import_module(VENDORED) if vendors() else None
+    if check == "assertions" and nnls is not None:
         return assertions.measure(nnls, scale, lambda text: print(text, flush=True))
     module = importlib.import_module("autoarray.inversion.inversion.inversion_util")
     settings = importlib.import_module("autoarray").Settings()
     reconstruction, chosen = call_site.as_set(module, settings)
     if check == "gradients":
         return gradients.measure(nnls, reconstruction)
+    if nnls is None:
+        raise UsageError(f"{check} is a check of the vendored solver, and this change vendors nothing")
     return independence.measure(nnls, reconstruction, chosen, watch)
 
 

@@ -22,18 +22,18 @@ def ill_conditioned_system() -> tuple[np.ndarray, np.ndarray]:
     return 0.5 * (Q + Q.T), generator.standard_normal(10)
 
 
-def measure(nnls: ModuleType, reconstruction: Callable[..., Any]) -> tuple[Item, ...]:
+def measure(nnls: ModuleType | None, reconstruction: Callable[..., Any]) -> tuple[Item, ...]:
     """Differentiate the sum of the solution, compiled, alone and in a batch.
 
     Parameters
     ----------
     nnls
-        The solver's module.
+        The vendored solver's module; None where the library has none.
     reconstruction
         The library's `reconstruction_positive_only_from`.
     """
     ways: dict[str, Callable[[Any, Any], Any]] = {
-        "solve_nnls_primal": nnls.solve_nnls_primal,
+        **({} if nnls is None else {"solve_nnls_primal": nnls.solve_nnls_primal}),
         "reconstruction_positive_only_from": lambda Q, q: reconstruction(
             data_vector=q, curvature_reg_matrix=Q, xp=jnp
         ),

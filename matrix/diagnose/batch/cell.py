@@ -25,8 +25,8 @@ def measure(request: Request, stage: Callable[[str], None]) -> None:
     from matrix.diagnose.batch.record import BatchPoint, BatchRecord
     from matrix.diagnose.sides.record import write_diagnosis
     from matrix.ground.machine import peak_rss_bytes
+    from matrix.pipelines.batches import lanes_from
     from matrix.pipelines.likelihood import likelihood_from
-    from matrix.pipelines.measure import lanes_from
     from matrix.pipelines.programs import compiled
 
     started = now()

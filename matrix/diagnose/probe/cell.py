@@ -21,8 +21,8 @@ def probe(request: Request, stage: Callable[[str], None]) -> None:
     from matrix.diagnose.probe.record import ProbeRecord
     from matrix.diagnose.probe.steps import step_scopes
     from matrix.diagnose.sides.record import write_diagnosis
+    from matrix.pipelines.batches import lanes_from
     from matrix.pipelines.likelihood import likelihood_from
-    from matrix.pipelines.measure import lanes_from
 
     started = now()
     cell = request.cell

@@ -69,11 +69,25 @@ def build_origins(
         }
 
 
+def origin_of_release(repository: Repository, release: str, root: Path) -> Path:
+    """The origin that one release of a package is, whatever release the rest is of; its tag is the release.
+
+    Raises
+    ------
+    NetworkError
+        The package index did not answer.
+    EnvironmentFailure
+        It has no such release.
+    """
+    root = root.resolve()
+    with disk_failures(root):
+        return _from_index(repository, release, root, {})
+
+
 def _from_index(
     repository: Repository, release: str, root: Path, hashes: Mapping[str, Sequence[str]]
 ) -> Path:
-    # PyAutoArray is released as autoarray, and so are its siblings.
-    distribution = repository.name.removeprefix("Py").lower()
+    distribution = repository.package
     cache = root / "cache" / "sdist"
     archive = fetch_sdist(distribution, release, cache, hashes=hashes.get(distribution, ()))
     key = hashlib.sha256(archive.read_bytes()).hexdigest()

@@ -72,7 +72,7 @@ def resolve_source(manifest: Manifest) -> Source:
     return Source(
         SourceKind.GIT,
         f"source: git. The repositories themselves, read from their urls ({redact(library.url)} answered).",
-        {repository.name: repository.url for repository in manifest.repositories},
+        {repository.name: repository.url for repository in (*manifest.changed, *manifest.repositories)},
     )
 
 
@@ -94,7 +94,8 @@ def _mirror(manifest: Manifest) -> Source:
         raise UsageError(
             f"the mirror {folder} is not a folder: correct --mirror or `mirror:` in the manifest"
         )
-    clones = {repository.name: find_clone(folder, repository) for repository in manifest.repositories}
+    wanted = (*manifest.repositories, *(one for one in manifest.changed if manifest.needs_clone(one)))
+    clones = {repository.name: find_clone(folder, repository) for repository in wanted}
     dirty = frozenset(name for name, clone in clones.items() if _is_dirty(clone))
     note = f" Uncommitted changes in {', '.join(sorted(dirty))} are not part of it." if dirty else ""
     return Source(

@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -30,6 +31,9 @@ _Result = TypeVar("_Result")
 
 BASELINE = "baseline"
 CANDIDATE = "candidate"
+
+_UNCOMMITTED = "What lies in a folder, with what is not committed there"
+_LONG_AGO = "2000-01-01T00:00:00+00:00"
 
 _AUTHOR = {"NAME": "NNLS validation matrix", "EMAIL": "nnls-validation-matrix@localhost"}
 
@@ -113,6 +117,105 @@ def prepare(manifest: Manifest, source: Source, root: Path) -> dict[str, Checkou
             for repository in manifest.repositories
             if repository.role is not Role.PROFILING or repository.name in source.locations
         }
+
+
+def prepare_ref(repository: Repository, ref: str, location: str, dirty: bool, root: Path) -> Checkout:
+    """Make the working tree of one ref, which is not edited.
+
+    Parameters
+    ----------
+    repository
+        Whose ref it is.
+    ref
+        A branch, tag, commit or full name of a ref.
+    location
+        Address or absolute path of the source.
+    dirty
+        Whether that is a clone with uncommitted changes.
+    root
+        Our folder, `.matrix`.
+
+    Raises
+    ------
+    UsageError
+        There is no such ref.
+    NetworkError
+        The source did not answer or broke off.
+    """
+    root = root.resolve()
+    with disk_failures(root):
+        return _baseline(repository, (ref,), location, dirty, root)
+
+
+def prepare_folder(repository: Repository, folder: Path, root: Path) -> Checkout:
+    """Make a working tree of what lies in a person's folder, committed or not; the folder is only read.
+
+    What its `.gitignore` names is left out. The commit of the tree is ours: on top of the one that is
+    checked out in the folder, or on none where that is no clone.
+
+    Parameters
+    ----------
+    repository
+        Whose code it is.
+    folder
+        A clone with or without uncommitted changes, or any folder.
+    root
+        Our folder, `.matrix`.
+
+    Raises
+    ------
+    UsageError
+        The folder belongs to another user, and the person has not said that they trust it.
+    EnvironmentFailure
+        The disk or Git failed.
+    """
+    root, name = root.resolve(), repository.name
+    with disk_failures(root):
+        commit, dirty = _mended(name, root, lambda: _committed_folder(name, folder, root))
+        path = _tree_path(root, name, commit, BASELINE)
+        with _tree_locked(root, name, path):
+            if not _is_exact(path, store_path(root, name), commit):
+                _make_exact(path, name, commit, root)
+    ref = f"{folder}, with uncommitted work" if dirty else str(folder)
+    return Checkout(name, repository.role, BASELINE, path, commit, commit, ref)
+
+
+def _committed_folder(name: str, folder: Path, root: Path) -> tuple[str, bool]:
+    """The commit in our store that holds what lies in `folder`; and whether the folder's own does not."""
+    store = store_path(root, name)
+    with _store_locked(root, name):
+        open_store(store)
+        head = _head_of(folder)
+        if head is not None:
+            obtain(store, name, (head,), str(folder))
+        with tempfile.TemporaryDirectory(dir=root) as scratch:
+            # Our store and an index of ours over the person's files: nothing of theirs is written.
+            ours = {
+                "GIT_DIR": str(store),
+                "GIT_WORK_TREE": str(folder),
+                "GIT_INDEX_FILE": str(Path(scratch) / "index"),
+            }
+            git("add", "--all", at=folder, env=ours)
+            content = git("write-tree", at=folder, env=ours).stdout.strip()
+        parent: tuple[str, ...] = ()
+        date = _LONG_AGO
+        if head is not None:
+            with reading(store) as repository:
+                committed = repository.commit(head)
+                date, before = committed.committed_datetime.isoformat(), committed.tree.hexsha
+            if content == before:
+                return head, False
+            parent = ("-p", head)
+        words = ("commit-tree", content, *parent, "-m", _UNCOMMITTED)
+        commit = git(*words, at=store, env=fixed_identity(date)).stdout.strip()
+        git("update-ref", f"refs/folders/{commit}", commit, at=store)
+        return commit, True
+
+
+def _head_of(folder: Path) -> str | None:
+    """The commit that is checked out in a folder; None where it is no clone, or has no commit yet."""
+    done = git("rev-parse", "--verify", "--quiet", "HEAD^{commit}", at=folder, check=False)
+    return done.stdout.strip() if done.exit_code == 0 else None
 
 
 @contextlib.contextmanager

@@ -133,13 +133,17 @@ def session_command(plan: Plan, *more: str) -> str:
         words += ["--mirror", "FOLDER-OF-CLONES"]
     if plan.source != "embedded":
         for checkout in plan.checkouts:
-            if checkout.purpose != "candidate":
+            if checkout.purpose != "candidate" and checkout.name not in plan.change.repositories:
                 words += ["--ref", f"{checkout.name}={checkout.commit[:12]}"]
     if plan.algorithm is not None:
         words += ["--algorithm", plan.algorithm]
-    for side, environment in plan.environments.items():
-        for name, text in environment.settings.items():
-            words += [f"--{side}-setting", f"{name}={text}"]
+    words += plan.change.words
+    for name, expected in plan.expected.items():
+        words += ["--expect-drift", f"{name}={expected.value!r}"]
+    if plan.lanes:
+        words += ["--lanes", ",".join(map(str, plan.lanes))]
+    for because in dict.fromkeys(expected.because for expected in plan.expected.values()):
+        words += ["--because", because]
     return f"nox -s matrix-{plan.precision} -- {shlex.join(words)}"
 
 
