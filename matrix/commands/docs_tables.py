@@ -13,8 +13,8 @@ from matrix.ground.errors import exit_code_of
 from matrix.ground.files import write_text
 from matrix.ground.layout import REPOSITORY_ROOT, open_layout
 from matrix.ground.options import add_root
-from matrix.refresh.branches.markdown import markdown_table
 from matrix.report.main_run import MainRun, main_run_of, read_main_run, write_main_run
+from matrix.report.markdown import markdown_table
 from matrix.report.runs import find_run, load_run
 
 RESULTS = REPOSITORY_ROOT / "docs" / "results"
@@ -75,9 +75,10 @@ def _main_run_in_full() -> str:
         ("gate of the change", "verdict", "what was found"),
         [(gate.name, gate.outcome, gate.message) for gate in run.change],
     )
+    packages = dict.fromkeys(name for found in run.versions.values() for name in found)
     versions = markdown_table(
-        ("side", *next(iter(run.versions.values()))),
-        [(side, *found.values()) for side, found in run.versions.items()],
+        ("side", *packages),
+        [(side, *(found.get(name, "none") for name in packages)) for side, found in run.versions.items()],
     )
     commits = ", ".join(f"{name} `{commit[:12]}`" for name, commit in run.commits.items())
     parts = (_pipelines(run), _judged(run), gates, _conditions(run), versions)

@@ -18,7 +18,7 @@ from matrix.ground.layout import REPOSITORY_ROOT, SOLVER, Layout, open_layout
 from matrix.ground.options import add_root
 from matrix.prepare.change import UnrecognisedError, vendor_library
 from matrix.prepare.checkout.sdist import fetch_sdist, unpack_sdist
-from matrix.refresh.branches.markdown import markdown_table
+from matrix.report.markdown import markdown_table
 from matrix.run.plan import Plan, PlanError, read_plan, run_folders
 
 RECORD = REPOSITORY_ROOT / "docs" / "results" / "releases.json"

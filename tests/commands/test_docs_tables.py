@@ -97,3 +97,13 @@ def test_command_makes_the_record_and_the_tables(tmp_path: Path, monkeypatch: py
     assert "imaging-pixelization" in made
     assert "old" not in made
     assert main([*root, "--check"]) == 0
+
+
+def test_package_of_one_side_leaves_no_hole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(tmp_path / "run", pipelines=PIPELINES)
+    versions = {"baseline": {"Python": "3.12.1", "jaxnnls": "1.0.1", "scipy": "1.17.1"}}
+    versions["candidate"] = {"Python": "3.12.1", "scipy": "1.17.1"}
+    kept = main_run_of(load_run(tmp_path / "run")).model_copy(update={"versions": versions})
+    write_main_run(tmp_path / "matrix-fp64.json", kept)
+    monkeypatch.setattr(docs_tables, "RESULTS", tmp_path)
+    assert "| candidate | 3.12.1 | none | 1.17.1 |" in TABLES["main-run-in-full"]()

@@ -10,7 +10,7 @@ from matrix.diagnose.corpus.rule import revisited
 from matrix.diagnose.corpus.table import table
 from matrix.diagnose.sides.record import read_diagnosis
 from matrix.ground.layout import REPOSITORY_ROOT
-from matrix.refresh.branches.markdown import markdown_table
+from matrix.report.markdown import markdown_table
 
 RESULTS = REPOSITORY_ROOT / "docs" / "results"
 RECORDS = "corpus*.json"

@@ -10,12 +10,12 @@ from matrix.prepare.manifest import Repository, Role, SourceKind
 from matrix.refresh.artifacts.drift import Drift
 from matrix.refresh.artifacts.runs import Run
 from matrix.refresh.branches.hosting import hosted
-from matrix.refresh.branches.markdown import markdown_table
 from matrix.refresh.branches.repository import BranchRepository
 from matrix.refresh.branches.state import State
 from matrix.refresh.branches.steps import Notes
 from matrix.refresh.branches.trio import Branch
 from matrix.report.headlines import open_gates, said_of, speed
+from matrix.report.markdown import markdown_table
 from matrix.report.rows import CAPTION, HEADINGS, overall, table_rows
 from matrix.run.plan import Plan
 
