@@ -8,17 +8,23 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from matrix.gates import Outcome
 from matrix.ground.console import open_console
 from matrix.ground.errors import exit_code_of
 from matrix.ground.files import write_text
 from matrix.ground.layout import REPOSITORY_ROOT, open_layout
 from matrix.ground.options import add_root
+from matrix.records.null import NullRecord, read_null
 from matrix.report.main_run import MainRun, main_run_of, read_main_run, write_main_run
 from matrix.report.markdown import markdown_table
 from matrix.report.runs import find_run, load_run
 
 RESULTS = REPOSITORY_ROOT / "docs" / "results"
-PAGES = (REPOSITORY_ROOT / "README.md", REPOSITORY_ROOT / "docs" / "benchmarks.md")
+PAGES = (
+    REPOSITORY_ROOT / "README.md",
+    REPOSITORY_ROOT / "docs" / "benchmarks.md",
+    REPOSITORY_ROOT / "docs" / "pairs.md",
+)
 _MARKED = re.compile(r"(<!-- (?P<name>[\w-]+): begin -->\n).*?(<!-- (?P=name): end -->)", re.DOTALL)
 Rows = list[dict[str, Any]]
 
@@ -240,6 +246,39 @@ def _pairs(rows: Rows, part: str) -> list[tuple[dict[str, Any], dict[str, Any]]]
     return [(by["ours"], by["jaxnnls"]) for by in systems if {"ours", "jaxnnls"} <= by.keys()]
 
 
+# The method of times
+
+
+def _trials() -> str:
+    """A side against itself: how often the interval held what is true, and what the gate said."""
+    records = [read_null(path) for path in sorted(RESULTS.glob("null-*.json"))]
+    table = markdown_table(
+        ("pipeline", "candidate slowed by", "trials", "true ratio inside", *Outcome, "load"),
+        [
+            (
+                record.pipeline,
+                f"{record.slower - 1:.0%}",
+                str(len(record.trials)),
+                f"{len(record.trials) - record.wrong()} of {len(record.trials)}",
+                *(str(sum(trial.outcome == outcome for trial in record.trials)) for outcome in Outcome),
+                _load(record),
+            )
+            for record in sorted(records, key=lambda record: (record.pipeline, record.slower))
+        ],
+    )
+    taken = dict.fromkeys(
+        f"{record.cpu}, {record.cores} cores, release {record.release}, {record.scale} scale, "
+        f"{record.seconds:.0f} s a pair of processes, {record.taken[:10]}."
+        for record in records
+    )
+    return "\n\n".join((table, *taken))
+
+
+def _load(record: NullRecord) -> str:
+    loads = [end for trial in record.trials for end in trial.load]
+    return f"{min(loads):.1f}–{max(loads):.1f}"
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "main-run": _main_run,
     "main-run-in-full": _main_run_in_full,
@@ -247,6 +286,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "gradients": _gradients,
     "families": _families,
     "compiling": _compiling,
+    "trials": _trials,
 }
 
 

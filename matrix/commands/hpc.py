@@ -324,8 +324,14 @@ def _pull(step: Step) -> int:
     here = step.layout.runs / run
     step.remote.fetch(step.places.run(run), here, RUN_EXCLUDED)
     sessions = read_sessions(here)
-    for session in sessions:
-        there, target = session.output(Path(step.places.root)), session.output(step.layout.root)
+    places = {
+        there: here_too
+        for session in sessions
+        for there, here_too in zip(
+            session.outputs(Path(step.places.root)), session.outputs(step.layout.root), strict=True
+        )
+    }
+    for there, target in places.items():
         if step.remote.run(["test", "-d", there], check=False).exit_code == 0:
             step.remote.fetch(str(there), target, RUN_EXCLUDED)
             step.console.print(Text(f"fetched     {target}"))

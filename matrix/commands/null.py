@@ -10,8 +10,10 @@ from matrix.execute.pairs import PairFailure, Player, run_pair
 from matrix.gates import time
 from matrix.ground.console import open_console
 from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
+from matrix.ground.hashing import digest
 from matrix.ground.machine import usable_cores
 from matrix.ground.suggestions import known_names
+from matrix.prepare.planning import planned_pairs
 from matrix.records.cell import SIDES, Side
 from matrix.records.null import NullRecord, Trial, write_null
 from matrix.records.pair import BATCH, SINGLE, SOLVE, PairRecord
@@ -32,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=float,
         default=1.0,
         metavar="FACTOR",
-        help="let every call of the candidate but the control's take so many times as long, as 1.1",
+        help="let the candidate's likelihoods compute so many times as much, as 1.1",
     )
     add("--record", type=Path, help="default: null-SIDE-FACTOR.json in the run's folder")
     options = parser.parse_args(arguments)
@@ -64,13 +66,12 @@ def _null(options: argparse.Namespace) -> int:
         "candidate": Player(options.side, options.slower),
     }
     path = options.record or plan.folder / f"null-{options.side}-{options.slower:g}.json"
+    planned = planned_pairs(plan.cells, options.pair_seconds)
+    (same,) = (pair for pair in planned if pair.pipeline == options.pipeline)
     for number in range(1, options.times + 1):
         pair = _Trial(
-            pipeline=options.pipeline,
-            precision=plan.precision,
-            scale=plan.scale,
-            key=f"{plan.key} {options.side} against itself {options.slower:g} {number}",
-            seconds=options.pair_seconds,
+            **same.model_dump(exclude={"key"}),
+            key=digest((same.key, options.side, str(options.slower), str(number))),
             suffix=f"{options.side}-{options.slower:g}-null-{number}".replace(".", "_"),
         )
         timed = run_pair(plan, pair, players)
@@ -83,7 +84,7 @@ def _null(options: argparse.Namespace) -> int:
         write_null(path, record)
     inconclusive = sum(any(trial.reasons.values()) for trial in trials)
     console.print(
-        f"{record.truth:.3g} was outside an interval, or there was none, in {record.wrong()} of "
+        f"{record.truth(SINGLE):.3g} was outside an interval, or there was none, in {record.wrong()} of "
         f"{len(trials)} runs; {inconclusive} had an inconclusive one\nwritten     {path}"
     )
     return 0 if record.wrong() * 20 <= len(trials) else 1

@@ -28,7 +28,10 @@ from matrix.ground.machine import usable_cores
 from matrix.ground.process import serving
 from matrix.records.cell import SIDES, Precision, Scale, Side
 from matrix.records.pair import (
+    BATCH,
     CONTROL,
+    SINGLE,
+    SOLVE,
     TIMED,
     FreshPair,
     PairRecord,
@@ -50,7 +53,7 @@ _GPU_VARIABLES = {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.45"}
 
 @dataclass(frozen=True)
 class Player:
-    """Whose software plays a side; whatever it computes but the control takes it `slower` times as long."""
+    """Whose software plays a side; its likelihoods compute `slower` times as much."""
 
     side: Side
     slower: float = 1.0
@@ -250,7 +253,7 @@ def timed_in_turn(
     lot: random.Random,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, tuple[Round, ...]]:
-    """Time both sides in turn until each ratio is known well enough, or the time is spent.
+    """Time both sides in turn until both likelihoods' ratios are known well enough, or the time is spent.
 
     Parameters
     ----------
@@ -266,7 +269,7 @@ def timed_in_turn(
     Returns
     -------
     dict
-        The rounds of whatever is timed. The control is in every round.
+        The rounds of whatever is timed. The solve and the control are in every round.
     """
     sides: dict[Side, Timed] = {"baseline": baseline, "candidate": candidate}
     calls = {timed: _calls(timed, sides) for timed in TIMED}
@@ -274,11 +277,12 @@ def timed_in_turn(
     deadline = clock() + limit
     order = list(SIDES)
     number = 0
-    while open_ones := [timed for timed in TIMED if timed != CONTROL and not _known(rounds[timed])]:
+    # The solve alone may be so short that it is never known: it goes along, and nothing waits for it.
+    while open_ones := [timed for timed in (SINGLE, BATCH) if not _known(rounds[timed])]:
         if number and clock() >= deadline:
             break
         order = lot.sample(SIDES, 2) if number % 2 == 0 else order[::-1]
-        for timed in (*open_ones, CONTROL):
+        for timed in (*open_ones, SOLVE, CONTROL):
             rounds[timed].append(_round(timed, calls[timed], order, sides))
         number += 1
     return {timed: tuple(found) for timed, found in rounds.items()}

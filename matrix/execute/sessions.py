@@ -14,6 +14,7 @@ from matrix.ground.files import inside, read_bytes, write_text
 from matrix.run.plan import Plan, Word
 
 SESSIONS = "sessions"
+_PROBES = "probes"
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Kind:
         Where under `.matrix` its folders are expected.
     per_pipeline
         Whether it is told pipelines, each of which is a job of its own.
+    also
+        Another folder under `.matrix` in which it leaves something; empty where there is none.
     in_stack
         Whether it computes itself, with the stack's Python, and starts no process in a side's environment.
     """
@@ -33,16 +36,17 @@ class Kind:
     module: str
     folder: str
     per_pipeline: bool = True
+    also: str = ""
     in_stack: bool = False
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        "probe": Kind("matrix.diagnose.probe.session", "probes"),
+        "probe": Kind("matrix.diagnose.probe.session", _PROBES),
         "batch": Kind("matrix.diagnose.batch.session", "batches"),
         "sweep": Kind("matrix.diagnose.sweep.session", "sweeps"),
         "systems": Kind("matrix.diagnose.systems.session", "systems"),
-        "profile": Kind("matrix.commands.profile", "profiles"),
+        "profile": Kind("matrix.commands.profile", "profiles", also=_PROBES),
         "bench": Kind("matrix.diagnose.bench.session", "benches", per_pipeline=False, in_stack=True),
     }
 )
@@ -66,6 +70,11 @@ class Session(BaseModel):
     def output(self, root: Path) -> Path:
         """Where it leaves what it makes, under our working folder `root`."""
         return inside(root, KINDS[self.kind].folder, self.name)
+
+    def outputs(self, root: Path) -> tuple[Path, ...]:
+        """That, and what else is filled by such sessions together."""
+        also = KINDS[self.kind].also
+        return (self.output(root), *((inside(root, also),) if also else ()))
 
 
 class Ended(BaseModel):

@@ -86,19 +86,18 @@ def programs(options: argparse.Namespace) -> tuple[dict[str, Call], dict[str, An
     }
     calls: dict[str, Call] = {name: functools.partial(program, on) for name, (program, on) in timed.items()}
     if options.slower > 1.0:
-        slowed = {name: slower(call, options.slower) for name, call in calls.items() if name != CONTROL}
-        return {**calls, **slowed}, facts
+        calls |= {name: slower(calls[name], options.slower) for name in (SINGLE, BATCH)}
     return calls, facts
 
 
 def slower(call: Call, factor: float) -> Call:
-    """The same call, which computes on until it has taken `factor` times as long."""
+    """The same call, which computes on until the processor has done `factor` times as much."""
 
     def slowed() -> None:
-        started = time.perf_counter()
+        started = time.process_time()
         call()
-        end = started + factor * (time.perf_counter() - started)
-        while time.perf_counter() < end:
+        end = started + factor * (time.process_time() - started)
+        while time.process_time() < end:
             pass
 
     return slowed

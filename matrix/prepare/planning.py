@@ -35,8 +35,8 @@ SEED = 20260511
 
 # What runs a cell, and what its process is started with; besides solver/ itself, which a side's key knows.
 _CELL = ("matrix.pipelines.cell", "matrix.execute.variables")
-# What a pair's times depend on beside what its cells do: the statistic, and who asks for the times.
-_PAIR = ("matrix.records.pair",)
+# What a pair's times depend on beside what its cells do: the statistic, and who takes and asks for the times.
+_PAIR = ("matrix.records.pair", "matrix.pipelines.serve")
 _ASKING = REPOSITORY_ROOT / "matrix" / "execute" / "pairs.py"
 # What makes the checks.
 _CHECKS = ("matrix.checks.run",)

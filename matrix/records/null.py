@@ -5,6 +5,7 @@ from pathlib import Path
 from matrix.ground.files import write_text
 from matrix.records import typed_json
 from matrix.records.cell import Precision, Scale, Side
+from matrix.records.pair import BATCH, SINGLE
 from matrix.records.ratio import Ratio
 from matrix.records.typed_json import closed
 
@@ -46,7 +47,8 @@ class NullRecord:
     side
         Whose software played both sides.
     slower
-        By what factor the candidate's calls were slowed; 1 where it was the same as the baseline.
+        How many times as much the candidate's likelihoods computed, alone and in a batch; its solve alone
+        was the same.
     seconds
         That the rounds of each pair of processes were given.
     cores
@@ -68,15 +70,14 @@ class NullRecord:
     taken: str
     trials: tuple[Trial, ...]
 
-    @property
-    def truth(self) -> float:
-        """What every ratio should hold."""
-        return 1.0 / self.slower
+    def truth(self, timed: str) -> float:
+        """What the interval of a ratio should hold."""
+        return 1.0 / self.slower if timed in (SINGLE, BATCH) else 1.0
 
     def wrong(self) -> int:
         """How many trials have an interval without the truth in it, believed or not, or lack one."""
         return sum(
-            any(ratio is None or not ratio.holds(self.truth) for ratio in trial.ratios.values())
+            any(ratio is None or not ratio.holds(self.truth(timed)) for timed, ratio in trial.ratios.items())
             for trial in self.trials
         )
 

@@ -141,6 +141,17 @@ def test_a_measurement_is_a_job_per_pipeline() -> None:
     assert (bench.name, bench.words) == ("bench-now", ("--part", "conditions"))
 
 
+def test_the_probe_that_a_profile_made_comes_back_with_it() -> None:
+    """To where the refresh of result files looks for probes."""
+    session, *_ = cli.sessions_from(["profile", "imaging-mge"], "now")
+    assert session.outputs(Path("/root")) == (
+        Path("/root/profiles/profile-imaging-mge-now"),
+        Path("/root/probes"),
+    )
+    session, *_ = cli.sessions_from(["sweep", "imaging-mge"], "now")
+    assert session.outputs(Path("/root")) == (Path("/root/sweeps/sweep-imaging-mge-now"),)
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

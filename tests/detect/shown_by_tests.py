@@ -313,4 +313,68 @@ SHOWN_BY_TESTS = (
         ),
         ("tests/hpc/test_outcomes.py",),
     ),
+    Defect(
+        "starts a cell with what an earlier one compiled, so that compiling costs nothing",
+        "harness",
+        "tests",
+        (
+            Edit(
+                "matrix/execute/local.py",
+                "",
+                "    shutil.rmtree(compiled_folder(plan, cell), ignore_errors=True)\n",
+            ),
+        ),
+        ("tests/execute/test_local.py", "-k", "starts_with_nothing"),
+    ),
+    Defect(
+        "takes loading a compiled program for compiling it",
+        "harness",
+        "tests",
+        (
+            Edit(
+                "matrix/pipelines/programs.py", "    if program.found and False:\n", "    if program.found:\n"
+            ),
+        ),
+        ("tests/pipelines/test_programs.py", "-k", "another_process_compiled"),
+    ),
+    Defect(
+        "runs in a pair what another machine compiled",
+        "harness",
+        "tests",
+        (
+            Edit(
+                "matrix/execute/variables.py",
+                '"compiled", cell.key)',
+                '"compiled", machine_word(), cell.key)',
+            ),
+        ),
+        ("tests/execute/test_local.py", "-k", "another_machine"),
+    ),
+    Defect(
+        "believes a pair of which one side found its programs compiled",
+        "harness",
+        "tests",
+        (
+            Edit(
+                "matrix/records/pair.py",
+                "            if not pair.baseline.found and pair.candidate.found:\n",
+                "            if set(pair.baseline.found) != set(pair.candidate.found):\n",
+            ),
+        ),
+        ("tests/report/test_pairs.py",),
+    ),
+    Defect(
+        "counts a trial as right whose interval lacks what is true",
+        "harness",
+        "tests",
+        (Edit("matrix/records/null.py", "ratio.holds(1.0)", "ratio.holds(self.truth(timed))"),),
+        ("tests/execute/test_pair_processes.py", "-k", "lacks_the_truth"),
+    ),
+    Defect(
+        "merges a run as old as what it is made of",
+        "merge",
+        "tests",
+        (Edit("matrix/commands/report.py", "timedelta(seconds=0)", "timedelta(seconds=1)"),),
+        ("tests/commands/test_report.py", "-k", "newer_than"),
+    ),
 )

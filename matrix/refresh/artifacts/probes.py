@@ -1,5 +1,6 @@
 """The probe that belongs to a record: the newest of the same work on the same machine, or a new one."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from matrix.records.cell import Provenance, Record, RecordError
 from matrix.run.plan import Plan
 
 PROBES = "probes"
+# Of one side, of both, and of both as a cluster's job leaves them.
+_PLACES = ("*/record.json", "*/candidate/record.json", "*/*/candidate/record.json")
 _TIMEOUT = 3600.0
 
 
@@ -59,8 +62,8 @@ def new_probe(console: Console, plan: Plan, record: Record, root: Path) -> Probe
 
 
 def _probes(folders: Iterable[Path]) -> Iterator[ProbeRecord]:
-    for folder in folders:
-        for path in sorted([*folder.glob("*/record.json"), *folder.glob("*/candidate/record.json")]):
+    for folder, place in itertools.product(folders, _PLACES):
+        for path in sorted(folder.glob(place)):
             # What another version of this program wrote, or a killed one, measured nothing for us.
             try:
                 yield read_diagnosis(path, ProbeRecord)

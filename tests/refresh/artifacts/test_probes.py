@@ -50,6 +50,11 @@ def test_newest_of_the_same_work(tmp_path: Path) -> None:
     found = kept_probe(measured(), folders)
     assert found is not None
     assert found.provenance.finished == "2026-01-03"
+    pulled = tmp_path / "probes" / "probe-of-a-job" / PIPELINE / "candidate" / "record.json"
+    write_diagnosis(pulled, probe(finished="2026-01-04"))
+    found = kept_probe(measured(), folders)
+    assert found is not None
+    assert found.provenance.finished == "2026-01-04"
     found = kept_probe(measured(), folders[1:])
     assert found is not None
     assert found.provenance.finished == "2026-01-01"
