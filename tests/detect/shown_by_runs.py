@@ -344,8 +344,8 @@ SHOWN_BY_RUNS = (
         (
             Edit(
                 "matrix/prepare/sides.py",
-                "recipe, side, baseline.path, options.base_python",
-                "recipe, side, checkout.path, options.base_python",
+                "recipes[side], side, sides[SIDES[0]], manifest, options)",
+                "recipes[side], side, sides[side], manifest, options)",
             ),
         ),
     ),
@@ -375,7 +375,7 @@ SHOWN_BY_RUNS = (
         "comparable",
         (
             Edit(
-                MEASURE,
+                "matrix/pipelines/batches.py",
                 "return ((0.5,) * parameters,) * lanes\n",
                 "return ((0.5,) * parameters, *(tuple(map(float, draw)) for draw in draws))\n",
             ),
