@@ -48,7 +48,7 @@ def add_change(parser: argparse.ArgumentParser) -> None:
         metavar="PIPELINE=VALUE",
         help="the evidence that the change is meant to give there (repeatable); needs --because",
     )
-    add("--because", metavar="TEXT", help="why the evidences of --expect-drift move")
+    add("--because", action="append", default=[], metavar="TEXT", help="why, one per --expect-drift")
 
 
 def change_from(known: argparse.Namespace) -> Change | None:
@@ -73,16 +73,10 @@ def expected_from(known: argparse.Namespace) -> dict[str, Expected]:
     UsageError
         A value is no number, a pipeline is not known, or nobody says why.
     """
-    because = (known.because or "").strip()
-    if known.expect_drift and not because:
-        raise UsageError(
-            f"--expect-drift {known.expect_drift[0]}: say why it moves, as --because \"the mapper's "
-            'row weights were mirrored"'
-        )
-    if known.because is not None and not known.expect_drift:
-        raise UsageError("--because says why an evidence moves: name it with --expect-drift PIPELINE=VALUE")
+    if len(known.expect_drift) != len(known.because) or not all(map(str.strip, known.because)):
+        raise UsageError('every --expect-drift PIPELINE=VALUE needs its own --because "REASON"')
     found: dict[str, Expected] = {}
-    for text in known.expect_drift:
+    for text, because in zip(known.expect_drift, known.because, strict=True):
         name, _, value = text.partition("=")
         if name not in PIPELINES:
             raise UsageError(f"--expect-drift {text}: no such pipeline.{known_names(name, PIPELINES)}")

@@ -132,7 +132,10 @@ def _made(
     run: Run, manifest: Manifest, layout: Layout, options: RefreshOptions, state: State
 ) -> Texts | None:
     """Make a run's branches, or bring them up to date; return their texts, None if a drift is refused."""
-    drifts = [measure_drift(run.plan, name, run.records, options.accepted) for name in run.plan.pipelines]
+    # A person's word on why an evidence moves counts, whether it was given before the run or after it.
+    meant = {name: expected.because for name, expected in run.plan.expected.items()}
+    accepted = {**meant, **options.accepted}
+    drifts = [measure_drift(run.plan, name, run.records, accepted) for name in run.plan.pipelines]
     print(f"\n{drift_table(drifts)}\n")
     if _refused(drifts):
         return None
@@ -141,8 +144,9 @@ def _made(
     content = Content(run.plan, results, steps, drifts, SOLVER)
     # Dated like the run, the same records give the same commits wherever they are made.
     identity = replace(read_identity(REPOSITORY_ROOT), date=run.plan.created)
-    branches, notes = build_branches(manifest, content, layout.root, _trees(layout), identity, state)
-    choice = chooses_solver(branches[0].at.worktree)
+    trees = _trees(layout, run.plan)
+    branches, notes = build_branches(manifest, content, layout.root, trees, identity, state)
+    choice = run.plan.change.vendor and chooses_solver(branches[0].at.worktree)
     measured = measured_paragraphs() if choice else ()
     return Texts(run, branches, state, drifts, notes, without, choice, measured)
 
@@ -183,7 +187,8 @@ def _run_what_is_missing(layout: Layout, options: RefreshOptions, error: NoRunEr
     unfinished = unfinished_run(layout.runs, options.run, SOLVER)
     if unfinished is not None:
         print(f"finishing   {unfinished.run}: what is missing is run now")
-        whole = {"selected": unfinished.pipelines, "selected_checks": selected_checks((), (), False)}
+        checks = selected_checks((), (), False, vendors=unfinished.change.vendor)
+        whole = {"selected": unfinished.pipelines, "selected_checks": checks}
         return carry_out(open_console(), unfinished.model_copy(update=whole))
     if options.run is None:
         print("running     the matrix as the manifest says (nox -s matrix-fp64 takes options, this does not)")
@@ -266,10 +271,13 @@ def _results(run: Run, manifest: Manifest, options: RefreshOptions) -> dict[str,
     return results
 
 
-def _trees(layout: Layout) -> Path:
-    """Where the working trees go: the folder PYAUTO_ROOT names, or ours."""
+def _trees(layout: Layout, plan: Plan) -> Path:
+    """Where the working trees go: the folder PYAUTO_ROOT names, or ours, of each change of refs its own."""
     named = os.environ.get("PYAUTO_ROOT")
-    return Path(named).expanduser().resolve() if named else layout.root / "trio" / "worktrees"
+    ours = layout.root / "trio" / "worktrees"
+    if plan.change.has_refs_alone:
+        ours = layout.root / "trio" / f"worktrees-of-{plan.run}"
+    return Path(named).expanduser().resolve() if named else ours
 
 
 def _address(branch: Branch, layout: Layout, run: Run) -> str:

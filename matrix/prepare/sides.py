@@ -194,17 +194,7 @@ def prepare_sides(
         for side in SIDES:
             for checkout in sides[side].values():
                 _say(console, checkout)
-            paths = {package_of(name): checkout.path for name, checkout in sides[side].items()}
-            with console.status(f"building the {side} environment (about a minute the first time)"):
-                made = side_environment(
-                    layout,
-                    recipes[side],
-                    side,
-                    paths.pop(package_of(library)),
-                    options.base_python,
-                    others=paths,
-                    vendored=change.vendor,
-                )
+            made = _environment(console, layout, recipes[side], side, sides[side], manifest, options)
             console.print(f"environment {side}: {made.python}")
             environments[side] = _with_settings(console, side, made, change.given(side).settings)
             libraries[side] = kept_library(layout, sides[side][library].path)
@@ -237,6 +227,30 @@ def _recipe_of(
         )
     with console.status(f"resolving the {side}'s packages"):
         return with_packages(layout, recipe, packages)
+
+
+def _environment(
+    console: Console,
+    layout: Layout,
+    recipe: Recipe,
+    side: Side,
+    checkouts: Mapping[str, Checkout],
+    manifest: Manifest,
+    options: Options,
+) -> SideEnvironment:
+    """A side's environment, with what its packages' checkouts hold."""
+    trees = {package_of(name): checkout.path for name, checkout in checkouts.items()}
+    library = trees.pop(manifest.of_role(Role.LIBRARY).package)
+    with console.status(f"building the {side} environment (about a minute the first time)"):
+        return side_environment(
+            layout,
+            recipe,
+            side,
+            library,
+            options.base_python,
+            others=trees,
+            vendored=manifest.change.vendor,
+        )
 
 
 @contextmanager

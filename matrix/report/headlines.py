@@ -61,9 +61,15 @@ def validated(plan: Plan, records: Mapping[str, Record]) -> str:
     """The candidate, and on how many pipelines both sides left a record."""
     shown = concerned(plan, records).pipelines
     both = sum(all(plan.cell(name, side).name in records for side in SIDES) for name in shown)
+    return f"{_change(plan)}, both sides of {both} of {len(shown)} pipelines"
+
+
+def _change(plan: Plan) -> str:
+    if not plan.change.vendor:
+        return plan.difference.rstrip(".")
     library = next((checkout for checkout in plan.checkouts if checkout.role == "library"), None)
     within = f" in {library.name} {library.commit[:12]}" if library else ""
-    return f"solver {plan.solver_tree[:12]}{within}, both sides of {both} of {len(shown)} pipelines"
+    return f"solver {plan.solver_tree[:12]}{within}"
 
 
 def moved(verdicts: Sequence[Verdict]) -> str:

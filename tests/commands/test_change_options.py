@@ -51,8 +51,9 @@ def test_each_kind_has_its_option_and_vendors_nothing() -> None:
         (["--candidate-package", "jax @ https://example.org/a.whl"], "is no package with a version"),
         (["--baseline-package", "AutoArray==2026.7.9.1"], "name a ref of it instead"),
         (["--candidate-setting", "pdip"], "write SECTION.KEY=VALUE"),
-        (["--expect-drift", "imaging-mge=1"], "say why it moves"),
-        (["--because", "it does"], "name it with --expect-drift"),
+        (["--expect-drift", "imaging-mge=1"], "needs its own --because"),
+        (["--expect-drift", "imaging-mge=1", "--because", " "], "needs its own --because"),
+        (["--because", "it does"], "every --expect-drift PIPELINE=VALUE"),
         (["--expect-drift", "imaging-mgee=1", "--because", "b"], "Did you mean 'imaging-mge'"),
         (["--expect-drift", "imaging-mge=high", "--because", "b"], "write PIPELINE=VALUE"),
         (["--expect-drift", "imaging-mge=nan", "--because", "b"], "write PIPELINE=VALUE"),
@@ -140,9 +141,9 @@ def test_shards_of_a_change_without_vendoring_leave_its_checks_out(
 
 
 def test_expected_evidences_carry_the_reason() -> None:
-    words = ["--expect-drift", "imaging-mge=12.5", "--expect-drift", "imaging-delaunay=-1e3"]
-    expected = matrix_options(["fp64", *words, "--because", "row weights were mirrored"]).expected
-    assert expected == {
+    words = ["--expect-drift", "imaging-mge=12.5", "--because", "row weights were mirrored"]
+    more = ["--expect-drift", "imaging-delaunay=-1e3", "--because", "so was this"]
+    assert matrix_options(["fp64", *words, *more]).expected == {
         "imaging-mge": Expected(value=12.5, because="row weights were mirrored"),
-        "imaging-delaunay": Expected(value=-1000.0, because="row weights were mirrored"),
+        "imaging-delaunay": Expected(value=-1000.0, because="so was this"),
     }

@@ -344,8 +344,8 @@ SHOWN_BY_RUNS = (
         (
             Edit(
                 "matrix/prepare/sides.py",
-                "recipe, side, baseline.path, options.base_python",
-                "recipe, side, checkout.path, options.base_python",
+                "recipes[side], side, sides[SIDES[0]], manifest, options)",
+                "recipes[side], side, sides[side], manifest, options)",
             ),
         ),
     ),
@@ -375,7 +375,7 @@ SHOWN_BY_RUNS = (
         "comparable",
         (
             Edit(
-                MEASURE,
+                "matrix/pipelines/batches.py",
                 "return ((0.5,) * parameters,) * lanes\n",
                 "return ((0.5,) * parameters, *(tuple(map(float, draw)) for draw in draws))\n",
             ),
@@ -427,7 +427,7 @@ SHOWN_BY_RUNS = (
                 API,
                 "\n\n@jax.custom_batching.custom_vmap\ndef _of_lanes(x):\n    return x\n\n\n"
                 "@_of_lanes.def_vmap\ndef _wrong_from_16(lanes, batched, x):\n"
-                "    return (x.at[-1].multiply(1.1) if lanes >= 16 else x), batched[0]\n\n\n"
+                "    return (x.at[-1].multiply(1.5) if lanes >= 16 else x), batched[0]\n\n\n"
                 "_right_solve = _solve\n\n\ndef _solve(options, limits, Q, q):\n"
                 "    result = _right_solve(options, limits, Q, q)\n"
                 "    return result._replace(primal=_of_lanes(result.primal))\n",

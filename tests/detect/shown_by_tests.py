@@ -126,9 +126,9 @@ SHOWN_BY_TESTS = (
         (
             Edit(
                 ENVIRONMENTS,
-                "    key = _key(side, recipe, str(base_python), library_hash)\n",
+                "    key = _key(side, recipe, str(base_python), content)\n",
                 '    key = _key(side, recipe, f"{base_python} {json.dumps(description, sort_keys=True)}", '
-                "library_hash)\n",
+                "content)\n",
             ),
         ),
         ("tests/prepare/test_environments.py",),

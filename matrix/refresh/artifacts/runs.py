@@ -11,7 +11,8 @@ from matrix.gates import CHANGE, TIME, Outcome, Verdict, change_gate_name, judgi
 from matrix.ground.errors import UsageError
 from matrix.ground.hashing import tree_hash
 from matrix.prepare.planning import program_code
-from matrix.run.plan import Plan, PlanError, read_plan, run_folders
+from matrix.run.change import VENDORING, is_folder
+from matrix.run.plan import NOTHING_VENDORED, Plan, PlanError, read_plan, run_folders
 
 
 class NoRunError(UsageError):
@@ -76,7 +77,7 @@ def unfinished_run(runs: Path, wanted: str | None, solver: Path) -> Plan | None:
     plans = [plan for plan in _plans(runs, []) if wanted in (None, plan.run) and _can_go_on(plan, solver)]
     for plan in sorted(plans, key=lambda plan: (plan.created, plan.run), reverse=True):
         found = judging.judge_run(plan)
-        if _missing(found) and not any(_is_red(verdict) for verdict in found.verdicts):
+        if _missing(found) and not any(_is_red(plan, verdict) for verdict in found.verdicts):
             return plan
     return None
 
@@ -84,7 +85,8 @@ def unfinished_run(runs: Path, wanted: str | None, solver: Path) -> Plan | None:
 def _can_go_on(plan: Plan, solver: Path) -> bool:
     """Whether what the run was begun with is still there: kept and new records must belong together."""
     needed = [plan.workspace, *plan.libraries.values(), *(made.python for made in plan.environments.values())]
-    unchanged = plan.solver_tree == tree_hash(solver) and plan.code == program_code()
+    vendored = plan.solver_tree in (NOTHING_VENDORED, tree_hash(solver))
+    unchanged = vendored and plan.code == program_code()
     return _is_of_the_right_kind(plan) and unchanged and all(path.exists() for path in needed)
 
 
@@ -106,10 +108,15 @@ def _unfit(run: judging.Run) -> str:
         return f"with --algorithm {plan.algorithm}, where the solver's own choice is needed"
     if plan.settings:
         return f"{'; '.join(plan.settings)}, where both sides need their own"
+    if plan.change != VENDORING and not plan.change.has_refs_alone:
+        return f"its change is neither vendoring nor refs alone, so no branch follows. {plan.difference}"
+    folders = [ref for ref in plan.change.candidate.refs.values() if is_folder(ref)]
+    if folders:
+        return f"its candidate is the folder {folders[0]}: commit that, and run the matrix on the commit"
     missing = _missing(run)
     if missing:
         return f"not complete, no record of {', '.join(missing)}"
-    bad = [verdict for verdict in run.verdicts if not _acceptable(verdict)]
+    bad = [verdict for verdict in run.verdicts if not _acceptable(plan, verdict)]
     if bad:
         names = dict.fromkeys(f"{verdict.pipeline} {verdict.gate} ({verdict.outcome})" for verdict in bad)
         return f"not green: {', '.join(names)}"
@@ -124,17 +131,20 @@ def _missing(run: judging.Run) -> list[str]:
     return [cell.name for cell in run.plan.cells if cell.name not in run.records]
 
 
-def _is_red(verdict: Verdict) -> bool:
+def _is_red(plan: Plan, verdict: Verdict) -> bool:
     """Whether running again cannot mend it; a cell that broke off left no record, and is run again."""
-    return verdict.outcome is Outcome.FAIL and verdict.gate != "finished" and not _acceptable(verdict)
+    return verdict.outcome is Outcome.FAIL and verdict.gate != "finished" and not _acceptable(plan, verdict)
 
 
-def _acceptable(verdict: Verdict) -> bool:
+def _acceptable(plan: Plan, verdict: Verdict) -> bool:
     if verdict.pipeline == CHANGE:
         # Gate 1 repeats the constants. What was not run here is said in the pull requests, not refused.
         return verdict.outcome is not Outcome.FAIL or verdict.gate == change_gate_name("1")
     if verdict.gate == TIME:
         # What cannot be told, or was not asked for, moves no constant; a slower candidate is refused.
+        return verdict.outcome is not Outcome.FAIL
+    if verdict.gate == "candidate_vs_baseline" and verdict.pipeline in plan.expected:
+        # The sides are not meant to agree, and the plan has a person's word on why.
         return verdict.outcome is not Outcome.FAIL
     ruled_later = verdict.gate == "constant" and bool(verdict.numbers)
     return verdict.outcome is Outcome.PASS or (verdict.outcome is Outcome.FAIL and ruled_later)

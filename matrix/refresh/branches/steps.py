@@ -121,7 +121,9 @@ def profiling_edit(content: Content, notes: Notes) -> Edit:
 
     def edit(tree: Path) -> Iterator[Commit]:
         registry, readme = inside(tree, study.REGISTRY), inside(tree, study.README)
-        if registry.is_file():
+        if not content.plan.change.vendor:
+            notes.left_out.append("the candidate of the solver study: this change vendors no solver")
+        elif registry.is_file():
             candidate = study.with_candidate(_text(registry))
             row = study.with_row(_text(readme))
             write_text(registry, candidate)
@@ -199,8 +201,9 @@ def _results_message(plan: Plan, results: Mapping[str, Mapping[str, Record]]) ->
 
 
 def _runtime_message(plan: Plan, results: Mapping[str, Record]) -> str:
+    solver = " with the library's own solver" if plan.change.vendor else ""
     return (
-        f"Run-time results of imaging/mge with the library's own solver: {', '.join(sorted(results))}\n\n"
+        f"Run-time results of imaging/mge{solver}: {', '.join(sorted(results))}\n\n"
         f"From validation run {plan.run}: PyAuto release {plan.release}, {_commit(plan)}.\n"
         "The other likelihoods of the two repositories differ. Comparisons and tables are left to the\n"
         "repository's own programs."
@@ -225,5 +228,7 @@ def _constants_message(plan: Plan, moved: Sequence[Drift]) -> str:
 
 
 def _commit(plan: Plan) -> str:
+    if not plan.change.vendor:
+        return plan.difference.removesuffix(".")
     library = next(checkout for checkout in plan.checkouts if checkout.role == "library")
     return f"{library.name} {library.commit[:12]} with the solver of its own"

@@ -1,6 +1,7 @@
 """The pull requests' texts, from the numbers of one run and the state of the branches."""
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,12 @@ CHOICE_TITLES: Mapping[Role, str] = {
 ISSUE = "[PyAutoArray#307](https://github.com/PyAutoLabs/PyAutoArray/issues/307)"
 FOLD = "<details><summary>What was measured and judged, and how to reproduce it</summary>"
 _OF_THE_SOLVER = (Role.LIBRARY, Role.PROFILING)
+
+# Of a change of refs, which vendors nothing.
+REFS_TITLES: Mapping[Role, str] = {
+    Role.DEVELOPER: "Recorded log evidences and result files, refreshed for {refs}",
+    Role.PROFILING: "Run-time results, refreshed for {refs}",
+}
 
 CONSTANTS_TITLE = "Recorded log evidences of the NNLS pipelines, refreshed"
 
@@ -127,16 +134,21 @@ class Texts:
     def title(self, branch: Branch) -> str:
         """Title of a branch's pull request."""
         role = branch.repository.role
+        plan = self.run.plan
+        if not plan.change.vendor:
+            refs = ", ".join(f"{name} {ref}" for name, ref in _refs(plan))
+            return REFS_TITLES[role].format(refs=refs)
         if self._has_constants_alone(role):
             return CONSTANTS_TITLE
         return (CHOICE_TITLES if self.choice else TITLES)[role]
 
     def body(self, branch: Branch) -> str:
         """Text of a branch's pull request, in Markdown."""
-        role = branch.repository.role
+        role, plan = branch.repository.role, self.run.plan
+        purpose = f"For {ISSUE}: production speed, and science that has not moved."
         shown = [
             self._verdict(),
-            f"For {ISSUE}: production speed, and science that has not moved.",
+            purpose if plan.change.vendor else plan.difference,
             self._wording(role),
             _merge_order(branch, self._there, self.state),
             _commits(branch.at),
@@ -155,7 +167,7 @@ class Texts:
             *since,
             *(self._result_files() if role is Role.DEVELOPER else ()),
             *(_programs(branch.at.worktree) if role is Role.PROFILING else ()),
-            f"## Why it is safe\n\n{_wording('why_safe')}",
+            f"## Why it is safe\n\n{_wording('why_safe' if plan.change.vendor else 'why_safe_refs')}",
             _all_verdicts(self.run),
             *(_residual(plan) if role in (Role.LIBRARY, Role.DEPENDENCY) else ()),
             _reproduce(plan, branch.at),
@@ -189,6 +201,8 @@ class Texts:
         return role is Role.DEVELOPER and bool(self.notes[role].left_out)
 
     def _wording(self, role: Role) -> str:
+        if not self.run.plan.change.vendor:
+            return _wording(f"{role.value}_refs")
         if self._has_constants_alone(role):
             return _wording("developer_constants")
         of_choice = self.choice and role in (Role.LIBRARY, Role.DEPENDENCY)
@@ -237,6 +251,14 @@ class Texts:
         items += [f"Measure again, or remove: {note}." for note in self.notes[role].to_look_at]
         items.append("The gates above have been read, and those that did not run may stay so.")
         return "\n".join(["## For a person to decide", "", *(f"- [ ] {item}" for item in items)])
+
+
+def _refs(plan: Plan) -> Iterator[tuple[str, str]]:
+    """What a change of refs is about: the candidate's, or where it has none of its own the baseline's."""
+    names = plan.change.candidate.refs or plan.change.baseline.refs
+    for checkout in plan.checkouts:
+        if checkout.purpose == "candidate" and checkout.name in names:
+            yield checkout.name, checkout.ref
 
 
 def drift_table(drifts: Sequence[Drift]) -> str:
@@ -347,7 +369,11 @@ def _all_verdicts(run: Run) -> str:
 
 def _reproduce(plan: Plan, at: BranchRepository) -> str:
     commits = "\n".join(f"- {c.name}, {c.purpose}: `{c.commit}` ({c.ref})" for c in plan.checkouts)
-    refs = " ".join(f"--ref {c.name}={c.commit}" for c in plan.checkouts if c.purpose == "baseline")
+    refs = " ".join(
+        f"--ref {c.name}={c.commit}"
+        for c in plan.checkouts
+        if c.purpose == "baseline" and c.name not in plan.change.baseline.refs
+    )
     # Of a mirror it names a folder of this machine, which is nobody else's business.
     meaning = "" if plan.source == SourceKind.MIRROR else f"{plan.source_meaning}\n\n"
     source = "--source embedded" if plan.source == SourceKind.EMBEDDED else f"--release {plan.release} {refs}"
@@ -355,6 +381,6 @@ def _reproduce(plan: Plan, at: BranchRepository) -> str:
         f"## How to reproduce\n\n{meaning}"
         f"PyAuto release {plan.release}, run `{plan.run}`, commits:\n\n"
         f"{commits}\n\nIn a clone of the validation matrix:\n\n"
-        f"```\nnox -s matrix-fp64 -- {source}\n```\n\n"
+        f"```\nnox -s matrix-fp64 -- {shlex.join([*shlex.split(source), *plan.change.words])}\n```\n\n"
         f"This branch grows from `{at.start}`, which was validated."
     )

@@ -1,5 +1,6 @@
 """The branches that belong together, built or brought up to date in merge order."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from matrix.ground.errors import UsageError
 from matrix.ground.hashing import tree_hash
 from matrix.prepare.manifest import Manifest, Repository, Role, SourceKind
 from matrix.refresh.branches.identity import Identity
+from matrix.refresh.branches.push import check_branch
 from matrix.refresh.branches.repository import BranchRepository, Edit, branch_repository
 from matrix.refresh.branches.state import State
 from matrix.refresh.branches.steps import (
@@ -20,6 +22,9 @@ from matrix.refresh.branches.steps import (
     profiling_edit,
 )
 from matrix.run.plan import Plan
+
+# Names of commits, releases and refs that are no branches.
+_IS_NO_BRANCH = re.compile(r"[0-9a-f]{4,64}$|refs/(?!heads/)|\d{4}(\.\d+){3}$|main$|master$")
 
 MERGE_ORDER = (Role.LIBRARY, Role.DEVELOPER, Role.TEST, Role.PROFILING, Role.DEPENDENCY)
 
@@ -62,11 +67,14 @@ def build_branches(
     UsageError
         The solver is not the one that was validated, or a working tree has a person's changes in it.
     """
-    if tree_hash(content.solver) != content.plan.solver_tree:
+    plan = content.plan
+    vendors = plan.change.vendor
+    if vendors and tree_hash(content.solver) != plan.solver_tree:
         raise UsageError(
             f"{content.solver} has changed since run {content.plan.run}: run nox -s matrix-fp64 again"
         )
     notes = {role: Notes() for role in Role}
+    name = branch_of(manifest, plan)
     library = trees / manifest.of_role(Role.LIBRARY).name
     edits: Mapping[Role, Edit] = {
         Role.LIBRARY: library_edit(content.solver),
@@ -78,18 +86,40 @@ def build_branches(
     branches = []
     concerned = _concerned(manifest, content.plan, notes)
     for repository in sorted(concerned, key=lambda one: MERGE_ORDER.index(one.role)):
-        start = _validated_commit(content.plan, repository)
-        at = branch_repository(root, repository.name, manifest.branch, start, trees)
-        at.open(pushed=state.pushed(repository.name, manifest.branch) is not None)
+        check_branch(name, repository.base)
+        start = _validated_commit(plan, repository)
+        at = branch_repository(root, repository.name, name, start, trees)
+        at.open(pushed=state.pushed(repository.name, name) is not None)
         at.build(edits[repository.role], identity)
         branches.append(Branch(repository, at))
-    _check_library(content.plan, branches[0].at)
+    if vendors:
+        _check_library(plan, branches[0].at)
     return branches, notes
 
 
+def branch_of(manifest: Manifest, plan: Plan) -> str:
+    """The name of the branches: the manifest's, or that of the one branch which the candidate is.
+
+    Upstream's coordinated branches have one name in all repositories. A candidate that has none, as a commit
+    or a pull request's ref, gets one by its repository and commit.
+    """
+    if plan.change.vendor:
+        return manifest.branch
+    found = [one for one in plan.checkouts if one.purpose == "candidate"]
+    named = [one for one in found if one.name in plan.change.candidate.refs] or found
+    if len(named) == 1 and not _IS_NO_BRANCH.match(named[0].ref):
+        return named[0].ref.removeprefix("refs/heads/")
+    return f"refresh/{named[0].name}-{named[0].commit[:12]}"
+
+
 def _concerned(manifest: Manifest, plan: Plan, notes: Mapping[Role, Notes]) -> Iterator[Repository]:
-    """The repositories that get a branch; the embedded source has none for profiling, which is noted."""
+    """The repositories that get a branch; the embedded source has none for profiling, which is noted.
+
+    A change of refs has its own branches of code: it owes the workspaces' numbers alone.
+    """
     for repository in manifest.repositories:
+        if not plan.change.vendor and repository.role not in (Role.DEVELOPER, Role.PROFILING):
+            continue
         if repository.role is Role.PROFILING and plan.source == SourceKind.EMBEDDED:
             notes[Role.PROFILING].left_out.append(
                 f"the branch of {repository.name}: the embedded source has no such repository"

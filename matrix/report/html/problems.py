@@ -139,11 +139,9 @@ def session_command(plan: Plan, *more: str) -> str:
         words += ["--algorithm", plan.algorithm]
     words += plan.change.words
     for name, expected in plan.expected.items():
-        words += ["--expect-drift", f"{name}={expected.value!r}"]
+        words += ["--expect-drift", f"{name}={expected.value!r}", "--because", expected.because]
     if plan.lanes:
         words += ["--lanes", ",".join(map(str, plan.lanes))]
-    for because in dict.fromkeys(expected.because for expected in plan.expected.values()):
-        words += ["--because", because]
     return f"nox -s matrix-{plan.precision} -- {shlex.join(words)}"
 
 
