@@ -9,6 +9,7 @@ from matrix.execute.pairs import PairFailure, run_pair
 from matrix.ground.console import open_console
 from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
 from matrix.ground.files import inside
+from matrix.ground.options import SessionParser
 from matrix.ground.suggestions import known_names
 from matrix.records.cell import SIDES
 from matrix.records.pair import BATCH, SINGLE, SOLVE
@@ -17,7 +18,11 @@ from matrix.run.plan import PlannedPair, read_plan
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Time it so many times; 0, or 1 where 1 was outside more often than once in twenty times."""
-    parser = argparse.ArgumentParser(prog="null", description=__doc__, allow_abbrev=False)
+    parser = SessionParser(
+        "null",
+        "Time a side against itself, again and again: 1 should be inside the interval.",
+        ".matrix/runs/RUN imaging-mge",
+    )
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, whose environments are used")
     parser.add_argument("pipeline")
     parser.add_argument("--side", choices=SIDES, default="baseline")

@@ -173,7 +173,8 @@ def prepare_sides(
             check_settings(f"--{side}-setting", options.settings[side], checkout.path)
         for side, checkout in sides.items():
             _say(console, checkout)
-            with console.status(f"building the {side} environment (about a minute the first time)"):
+            console.print(f"building    {side}: 1–3 min and up to 1.3 GB the first time, then seconds")
+            with console.status(f"building the {side} environment"):
                 made = side_environment(layout, recipe, side, checkout.path, options.base_python)
             console.print(f"environment {side}: {made.python}")
             environments[side] = _with_settings(console, side, made, options.settings[side])
@@ -208,7 +209,8 @@ def _embedded_origins(
 
     def complete(workspace: Path) -> None:
         write_generation(workspace, generation)
-        with console.status("simulating the embedded datasets (once, about a minute)"):
+        console.print("simulating  the embedded datasets: once, about a minute")
+        with console.status("simulating the embedded datasets"):
             python = options.base_python or stock_environment(layout, recipe).python
             variables = {
                 **inherited(),
