@@ -44,6 +44,9 @@ from matrix.records.cell import Side
 EMBEDDED = REPOSITORY_ROOT / "matrix" / "prepare" / "embedded"
 DEVELOPER = "autolens_workspace_developer"
 
+# Of this Python the library warns in a frame, in every process.
+WARNED_OF = "3.11"
+
 
 @dataclass(frozen=True)
 class Options:
@@ -147,6 +150,11 @@ def announced_release(console: Console, manifest: Manifest, options: Options) ->
     }.get(asked, "as asked for")
     python = options.base_python or f"{(made := interpreter_of(manifest.release)).version} at {made.path}"
     console.print(f"release     {manifest.release} ({reason}), Python {python}")
+    if options.base_python is None and made.minor == WARNED_OF:
+        console.print(
+            "note        upstream recommends Python 3.12 or newer and warns of this one in each process; "
+            "it is said here once"
+        )
 
 
 def _chosen_release(options: Options) -> Choice:
