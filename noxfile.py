@@ -1,4 +1,4 @@
-"""Sessions, thin: make the environment, hand over."""
+"""Sessions, thin: make the environment, hand over. What is for the same purpose stands together."""
 
 import os
 import subprocess
@@ -82,23 +82,52 @@ def canary(session: nox.Session) -> None:
     _run(session, "matrix.commands.canary", failed="a gate failed")
 
 
-@nox.session(tags=["change"])
-def audit(session: nox.Session) -> None:
-    """Result files that are float32 under a float64 label, found by their digits: nox -s audit -- PATH..."""
-    _hand_over(session, "matrix.diagnose.audit.session", failed="float32 under a float64 label")
-
-
 @nox.session(tags=["main"])
 def scripts(session: nox.Session) -> None:
     """The workspaces' own JAX scripts as they are, baseline against candidate."""
     _hand_over(session, "matrix", "fp64", "--check", "scripts")
 
 
-@nox.session(tags=["solver"])
-def assertions(session: nox.Session) -> None:
-    """The solver on systems with a known optimum: answers and gradients, alone and in a batch."""
-    _install_solver(session, "solver")
-    _run(session, "matrix.commands.assertions", failed="a system was not solved", JAX_ENABLE_X64="True")
+@nox.session(tags=["runs"])
+def report(session: nox.Session) -> None:
+    """The runs of several machines as one, judged anew: nox -s report -- DIR..."""
+    _hand_over(session, "matrix.commands.report", failed="a gate failed")
+
+
+@nox.session(tags=["runs"])
+def compare(session: nox.Session) -> None:
+    """Two runs side by side: nox -s compare -- RUN_A RUN_B"""
+    _hand_over(session, "matrix.commands.compare", failed=JUDGES_NOTHING)
+
+
+@nox.session(tags=["runs"])
+def trend(session: nox.Session) -> None:
+    """Evidence and time of all kept runs, one class of machine at a time."""
+    _hand_over(session, "matrix.commands.trend", failed=JUDGES_NOTHING)
+
+
+@nox.session(tags=["runs"])
+def releases(session: nox.Session) -> None:
+    """Which releases vendoring knows, and which reproduced their constants in the kept runs."""
+    _hand_over(session, "matrix.commands.releases", failed=JUDGES_NOTHING)
+
+
+@nox.session(name="docs-tables", tags=["runs"])
+def docs_tables(session: nox.Session) -> None:
+    """The tables of README and docs from the records of docs/results: nox -s docs-tables -- --run latest."""
+    _hand_over(session, "matrix.commands.docs_tables", failed="a table is not up to date")
+
+
+@nox.session(tags=["runs"])
+def doctor(session: nox.Session) -> None:
+    """What would stop a run on this machine, and the remedy."""
+    _hand_over(session, "matrix.commands.doctor", failed=JUDGES_NOTHING)
+
+
+@nox.session(tags=["change"])
+def audit(session: nox.Session) -> None:
+    """Result files that are float32 under a float64 label, found by their digits: nox -s audit -- PATH..."""
+    _hand_over(session, "matrix.diagnose.audit.session", failed="float32 under a float64 label")
 
 
 @nox.session(name="hlo-audit", tags=["change"])
@@ -125,12 +154,6 @@ def refresh_artifacts(session: nox.Session) -> None:
     _hand_over(session, "matrix.commands.refresh_artifacts", failed="a constant drifted beyond its tolerance")
 
 
-@nox.session(tags=["runs"])
-def report(session: nox.Session) -> None:
-    """The runs of several machines as one, judged anew: nox -s report -- DIR..."""
-    _hand_over(session, "matrix.commands.report", failed="a gate failed")
-
-
 @nox.session(tags=["machines"])
 def hpc(session: nox.Session) -> None:
     """The matrix on a Slurm cluster: nox -s hpc -- check | install | push | submit | jobs | wait | pull."""
@@ -147,6 +170,37 @@ def pack(session: nox.Session) -> None:
 def null(session: nox.Session) -> None:
     """How often a side timed against itself comes out faster or slower: nox -s null -- RUN PIPELINE."""
     _hand_over(session, "matrix.commands.null")
+
+
+@nox.session(tags=["measure"])
+def probe(session: nox.Session) -> None:
+    """Where a likelihood's time goes, step by step, alone and under vmap: nox -s probe -- PIPELINE..."""
+    _hand_over(session, "matrix.diagnose.probe.session", failed=JUDGES_NOTHING)
+
+
+@nox.session(tags=["measure"])
+def profile(session: nox.Session) -> None:
+    """One config's result file and picture, with step timings: nox -s profile -- PIPELINE."""
+    _hand_over(session, "matrix.commands.profile", failed=JUDGES_NOTHING)
+
+
+@nox.session(tags=["measure"])
+def batch(session: nox.Session) -> None:
+    """Time and memory against the batch size, baseline against candidate: nox -s batch -- PIPELINE..."""
+    _hand_over(session, "matrix.diagnose.batch.session", failed=JUDGES_NOTHING)
+
+
+@nox.session(tags=["measure"])
+def sweep(session: nox.Session) -> None:
+    """Solver settings through the likelihood; would a config change alone do: nox -s sweep -- PIPELINE..."""
+    _hand_over(session, "matrix.diagnose.sweep.session", failed=JUDGES_NOTHING)
+
+
+@nox.session(tags=["solver"])
+def assertions(session: nox.Session) -> None:
+    """The solver on systems with a known optimum: answers and gradients, alone and in a batch."""
+    _install_solver(session, "solver")
+    _run(session, "matrix.commands.assertions", failed="a system was not solved", JAX_ENABLE_X64="True")
 
 
 @nox.session(tags=["solver"])
@@ -175,65 +229,11 @@ def corpus(session: nox.Session) -> None:
     _hand_over(session, "matrix.diagnose.corpus.session", failed=JUDGES_NOTHING)
 
 
-@nox.session(tags=["measure"])
-def probe(session: nox.Session) -> None:
-    """Where a likelihood's time goes, step by step, alone and under vmap: nox -s probe -- PIPELINE..."""
-    _hand_over(session, "matrix.diagnose.probe.session", failed=JUDGES_NOTHING)
-
-
-@nox.session(tags=["measure"])
-def profile(session: nox.Session) -> None:
-    """One config's result file and picture, with step timings: nox -s profile -- PIPELINE."""
-    _hand_over(session, "matrix.commands.profile", failed=JUDGES_NOTHING)
-
-
-@nox.session(tags=["measure"])
-def batch(session: nox.Session) -> None:
-    """Time and memory against the batch size, baseline against candidate: nox -s batch -- PIPELINE..."""
-    _hand_over(session, "matrix.diagnose.batch.session", failed=JUDGES_NOTHING)
-
-
-@nox.session(tags=["measure"])
-def sweep(session: nox.Session) -> None:
-    """Solver settings through the likelihood; would a config change alone do: nox -s sweep -- PIPELINE..."""
-    _hand_over(session, "matrix.diagnose.sweep.session", failed=JUDGES_NOTHING)
-
-
-@nox.session(tags=["runs"])
-def compare(session: nox.Session) -> None:
-    """Two runs side by side: nox -s compare -- RUN_A RUN_B"""
-    _hand_over(session, "matrix.commands.compare", failed=JUDGES_NOTHING)
-
-
-@nox.session(tags=["runs"])
-def trend(session: nox.Session) -> None:
-    """Evidence and time of all kept runs, one class of machine at a time."""
-    _hand_over(session, "matrix.commands.trend", failed=JUDGES_NOTHING)
-
-
-@nox.session(tags=["runs"])
-def releases(session: nox.Session) -> None:
-    """Which releases vendoring knows, and which reproduced their constants in the kept runs."""
-    _hand_over(session, "matrix.commands.releases", failed=JUDGES_NOTHING)
-
-
-@nox.session(name="docs-tables", tags=["runs"])
-def docs_tables(session: nox.Session) -> None:
-    """The tables of README and docs from the records of docs/results: nox -s docs-tables -- --run latest."""
-    _hand_over(session, "matrix.commands.docs_tables", failed="a table is not up to date")
-
-
 @nox.session(name="docs-picture", tags=["upkeep"])
 def docs_picture(session: nox.Session) -> None:
     """The picture in the README from a run's report, by a browser: nox -s docs-picture -- latest."""
     _install(session, "tests")
     _run(session, "matrix.commands.docs_picture", failed=JUDGES_NOTHING)
-
-
-@nox.session(tags=["runs"])
-def doctor(session: nox.Session) -> None:
-    """What would stop a run on this machine, and the remedy."""
-    _hand_over(session, "matrix.commands.doctor", failed=JUDGES_NOTHING)
 
 
 @nox.session(tags=["upkeep"])

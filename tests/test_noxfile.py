@@ -1,5 +1,6 @@
 """What the sessions do with nox's own options, by nox itself."""
 
+import itertools
 import re
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.prepare.locks import LOCKS
-from tests.docs.commands import handed_over, load_noxfile
+from tests.docs.commands import handed_over, load_noxfile, main_of
 
 SESSION = """
 import runpy
@@ -100,9 +101,24 @@ def test_sessions_install_what_is_locked_and_canary_alone_what_is_newest(name: s
 OF_THE_MATRIX = {"matrix-fp64", "matrix-mp", "scripts"}
 
 
-@pytest.mark.parametrize("name", sorted(SESSIONS.keys() - OF_THE_MATRIX - {"tests", "lint"}))
+@pytest.mark.parametrize("name", sorted(SESSIONS.keys() - OF_THE_MATRIX - {"tests", "lint", "docs"}))
 def test_every_session_has_a_file_or_a_folder_of_its_name(name: str) -> None:
     (call,) = handed_over(NOXFILE, SESSIONS[name], [])
     module = name.replace("-", "_")
     homes = (f"matrix.commands.{module}", f"matrix.diagnose.{module}.session", f"tests.{module}")
     assert call[0] in homes
+
+
+def test_sessions_of_one_group_stand_together() -> None:
+    groups = [session.tags[0] for session in SESSIONS.values()]
+    assert len(list(itertools.groupby(groups))) == len(set(groups))
+
+
+@pytest.mark.parametrize("name", sorted(SESSIONS.keys() - {"tests", "lint"}))
+def test_help_begins_with_a_sentence_and_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for module, *words in handed_over(NOXFILE, SESSIONS[name], ["-h"]):
+        with pytest.raises(SystemExit, match="0"):
+            main_of(module)(words)
+        sentence, example, *_ = capsys.readouterr().out.split("\n\n")
+        assert re.fullmatch(r"[A-Z][^.]+\.(.|\n)*", sentence), sentence
+        assert re.match(r"    nox -s [a-z0-9-]+", example)

@@ -17,6 +17,7 @@ from matrix.ground.console import open_console
 from matrix.ground.errors import EnvironmentFailure, exit_code_of
 from matrix.ground.hashing import tree_hash
 from matrix.ground.layout import SOLVER
+from matrix.ground.options import SessionParser
 from matrix.records.check import CheckRecord, Item, write_check
 
 COLUMNS = ("scaled_condition", "kkt_residual", "answer_error", "q_gradient_error", "Q_gradient_error")
@@ -24,7 +25,9 @@ COLUMNS = ("scaled_condition", "kkt_residual", "answer_error", "q_gradient_error
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, judge and show every system; 0 if all are right, 1 if not."""
-    parser = argparse.ArgumentParser(prog="nox -s assertions --", description=__doc__)
+    parser = SessionParser(
+        "assertions", "Try the solver as it lies here on systems with a known optimum.", "--scale smoke"
+    )
     parser.add_argument("--scale", choices=tuple(GRIDS), default="production", help="which grid of systems")
     parser.add_argument("--output", type=Path, default=Path(".matrix/assertions.json"), help="the record")
     options = parser.parse_args(arguments)

@@ -13,7 +13,7 @@ from rich.text import Text
 from matrix.gates import Verdict, differences
 from matrix.ground.console import open_console
 from matrix.ground.errors import UsageError, exit_code_of
-from matrix.ground.options import add_root
+from matrix.ground.options import SessionParser, add_root
 from matrix.records.cell import SIDES
 from matrix.report.html.rendering import write_page
 from matrix.report.pairs import candidate_ratio
@@ -188,7 +188,9 @@ def print_comparison(console: Console, found: Comparison) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compare two runs; 0, or 2 where they are not comparable."""
-    parser = argparse.ArgumentParser(prog="compare", description=__doc__, allow_abbrev=False)
+    parser = SessionParser(
+        "compare", "Hold two runs against each other, in the terminal and as a page.", "RUN_A latest"
+    )
     parser.add_argument("a", metavar="RUN_A", help="name, start of a name, or folder of a run")
     parser.add_argument("b", metavar="RUN_B", help="the same, or: latest")
     parser.add_argument("--across-machines", action="store_true", help="compare evidences all the same")
@@ -198,7 +200,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    a, b = (load_run(find_run(options.root / "runs", name)) for name in (options.a, options.b))
+    folders = [find_run(options.root / "runs", name) for name in (options.a, options.b)]
+    if folders[0].resolve() == folders[1].resolve():
+        raise UsageError(f"{options.a} and {options.b} are the same run, {folders[0].name}: give two runs.")
+    a, b = map(load_run, folders)
     found = compare(a, b, options.across_machines)
     path = write_comparison(found)
     console = open_console()

@@ -1,6 +1,5 @@
 """`nox -s docs-picture`: the first screen of a run's report as the picture in the README."""
 
-import argparse
 import shutil
 import sys
 from collections.abc import Sequence
@@ -9,7 +8,7 @@ from pathlib import Path
 from matrix.ground.console import open_console
 from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
 from matrix.ground.layout import REPOSITORY_ROOT, open_layout
-from matrix.ground.options import add_root
+from matrix.ground.options import SessionParser, add_root
 from matrix.report.runs import find_run
 
 PICTURE = REPOSITORY_ROOT / "docs" / "report.png"
@@ -19,7 +18,9 @@ WIDTH, HEIGHT = 1200, 800
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the picture; 0, or 2 or 3 on trouble."""
-    parser = argparse.ArgumentParser(prog="nox -s docs-picture --", description=__doc__, allow_abbrev=False)
+    parser = SessionParser(
+        "docs-picture", "Make the picture in the README from the first screen of a run's report.", "latest"
+    )
     add_root(parser)
     parser.add_argument("run", nargs="?", default="latest", metavar="RUN", help="which run (default: latest)")
     parser.add_argument(

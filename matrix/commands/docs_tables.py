@@ -13,7 +13,7 @@ from matrix.ground.console import open_console
 from matrix.ground.errors import exit_code_of
 from matrix.ground.files import write_text
 from matrix.ground.layout import REPOSITORY_ROOT, open_layout
-from matrix.ground.options import add_root
+from matrix.ground.options import SessionParser, add_root
 from matrix.records.null import NullRecord, read_null
 from matrix.report.main_run import MainRun, main_run_of, read_main_run, write_main_run
 from matrix.report.markdown import markdown_table
@@ -31,7 +31,11 @@ Rows = list[dict[str, Any]]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Bring the tables up to date; 0, with `--check` 1 where they are not, 2 or 3 on trouble."""
-    parser = argparse.ArgumentParser(prog="nox -s docs-tables --", description=__doc__, allow_abbrev=False)
+    parser = SessionParser(
+        "docs-tables",
+        "Write every table of figures in README and docs from the records of docs/results.",
+        "--check",
+    )
     add_root(parser)
     parser.add_argument("--run", metavar="RUN", help="first make the record of this run, or of `latest`")
     parser.add_argument("--check", action="store_true", help="write nothing; 1 if a table is not up to date")

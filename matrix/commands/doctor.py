@@ -1,6 +1,5 @@
 """`nox -s doctor`: what would stop a run on this machine, with the remedy for each."""
 
-import argparse
 import enum
 import os
 import re
@@ -21,7 +20,7 @@ from matrix.ground.console import open_console
 from matrix.ground.errors import EnvironmentFailure, MatrixError, UsageError, exit_code_of
 from matrix.ground.layout import MANIFEST, Layout, open_layout
 from matrix.ground.machine import GIB, gpu_lines, usable_cores
-from matrix.ground.options import add_root
+from matrix.ground.options import SessionParser, add_root
 from matrix.ground.process import run
 from matrix.ground.redaction import OF_AN_INDEX, redact
 from matrix.ground.shell import inherited
@@ -299,7 +298,7 @@ STYLES = {State.GOOD: "green", State.NOTE: "yellow", State.TROUBLE: "bold red"}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print every finding; 3 where one would stop a run, else 0."""
-    parser = argparse.ArgumentParser(prog="doctor", description=__doc__, allow_abbrev=False)
+    parser = SessionParser("doctor", "Say what would stop a run on this machine, with the remedy for each.")
     parser.add_argument("--manifest", type=Path, default=MANIFEST, help="default: repos.yaml")
     add_root(parser)
     options = parser.parse_args(arguments)

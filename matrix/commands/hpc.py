@@ -27,7 +27,7 @@ from matrix.execute.slurm_outcomes import Outcome
 from matrix.ground.console import open_console
 from matrix.ground.errors import EnvironmentFailure, NetworkError, UsageError, exit_code_of
 from matrix.ground.layout import REPOSITORY_ROOT, Layout, open_layout
-from matrix.ground.options import add_root
+from matrix.ground.options import SessionParser, add_root, one_of
 from matrix.ground.suggestions import did_you_mean
 from matrix.hpc.check import check, expected_start
 from matrix.hpc.install import install
@@ -398,15 +398,15 @@ VERBS: dict[str, Callable[[Step], int]] = {
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="hpc",
-        description=__doc__,
+    parser = SessionParser(
+        "hpc",
+        "Run the matrix on a Slurm cluster, a step at a time.",
+        "check --profile a100",
         epilog=EXPLAINED,
-        allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("verb", choices=tuple(VERBS), metavar="VERB", help="see below")
+    add("verb", type=one_of("step", VERBS), metavar="VERB", help="see below")
     add("--config", type=Path, default=REPOSITORY_ROOT / "hpc.yaml", help="default: hpc.yaml")
     add("--profile", help="which profile of it (needed where it has several)")
     add_root(parser)

@@ -9,6 +9,7 @@ from matrix.catalogue.releases import KNOWN
 from matrix.ground.console import open_console
 from matrix.ground.errors import UsageError, exit_code_of
 from matrix.ground.files import write_text
+from matrix.ground.options import SessionParser
 from matrix.ground.suggestions import known_names
 from matrix.prepare.locking import locks_of_ours, locks_of_release
 from matrix.prepare.locks import LOCKS
@@ -37,7 +38,7 @@ def _lock(what: Sequence[str], folder: Path) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="lock", description=DESCRIPTION, allow_abbrev=False)
+    parser = SessionParser("lock", DESCRIPTION, "ours")
     add = parser.add_argument
     add("what", nargs="*", metavar="NAME", help=f"{OURS}, or a known release; all without it")
     add("--folder", type=Path, default=LOCKS, help="where to write (default: locks)")

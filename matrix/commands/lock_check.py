@@ -1,6 +1,5 @@
 """`nox -s lock-check`: whether each lock can be installed on each kind of machine that it is for."""
 
-import argparse
 import sys
 import tempfile
 import tomllib
@@ -12,6 +11,7 @@ from matrix.catalogue.releases import KNOWN, pythons_for
 from matrix.ground.console import open_console
 from matrix.ground.errors import EnvironmentFailure, exit_code_of
 from matrix.ground.files import read_text
+from matrix.ground.options import SessionParser
 from matrix.prepare.locking import BUILDS, Machine, machines
 from matrix.prepare.locks import LOCKS, SOURCES, pins
 from matrix.prepare.packages import run_uv
@@ -45,7 +45,7 @@ class Looked:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Look at all locks; return the exit code (0 all can be had, 1 one cannot, 3 machine or network)."""
-    parser = argparse.ArgumentParser(prog="lock-check", description=DESCRIPTION, allow_abbrev=False)
+    parser = SessionParser("lock-check", DESCRIPTION)
     parser.add_argument("--folder", type=Path, default=LOCKS, help="which to look at (default: locks)")
     options = parser.parse_args(arguments)
     return exit_code_of(lambda: _check(options.folder))

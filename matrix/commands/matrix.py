@@ -13,7 +13,7 @@ from matrix.commands.flow import run_matrix
 from matrix.commands.shards import Selection, shard_listing, shard_of
 from matrix.ground.errors import UsageError, exit_code_of
 from matrix.ground.layout import MANIFEST, SOLVER
-from matrix.ground.options import add_root
+from matrix.ground.options import SessionParser, add_root, one_of
 from matrix.prepare.change import algorithm_names
 from matrix.prepare.environments import ACCELERATORS
 from matrix.prepare.manifest import load_manifest
@@ -99,9 +99,8 @@ def _selection(known: argparse.Namespace) -> Selection:
 
 
 def _parser() -> argparse.ArgumentParser:
-    # Abbreviations off: a mistyped option must not turn into another one.
-    parser = argparse.ArgumentParser(
-        prog="matrix", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False
+    parser = SessionParser(
+        "matrix-fp64", DESCRIPTION, "--scale smoke --only interferometer-mge", epilog=EPILOG
     )
     add = parser.add_argument
     add("precision", choices=("fp64", "mp"), help="the precision of the six likelihoods")
@@ -116,8 +115,9 @@ def _parser() -> argparse.ArgumentParser:
         "--only",
         action="append",
         default=[],
-        choices=tuple(PIPELINES),
-        help="this pipeline only (repeatable)",
+        type=one_of("pipeline", PIPELINES),
+        metavar="PIPELINE",
+        help=f"this pipeline only (repeatable): {', '.join(PIPELINES)}",
     )
     add("--shard", metavar="I/N", help="the I-th of N parts of the session, e.g. 2/3")
     add("--list-shards", type=int, metavar="N", help="print the N parts as a job matrix in JSON and stop")
@@ -125,8 +125,9 @@ def _parser() -> argparse.ArgumentParser:
         "--check",
         action="append",
         default=[],
-        choices=(*CHECKS, ALL_CHECKS),
-        help="this check of the change only (repeatable)",
+        type=one_of("check", (*CHECKS, ALL_CHECKS)),
+        metavar="CHECK",
+        help=f"this check of the change only (repeatable): {', '.join((*CHECKS, ALL_CHECKS))}",
     )
     add(
         "--with-scripts",
@@ -135,7 +136,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--algorithm",
-        choices=algorithm_names(SOLVER),
+        type=one_of("algorithm", algorithm_names(SOLVER)),
+        metavar="NAME",
         help="what the candidate's configuration names as nnls_algorithm (default: the solver's own choice)",
     )
     add_change(parser)

@@ -12,6 +12,7 @@ from matrix.ground.console import open_console
 from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
 from matrix.ground.hashing import digest
 from matrix.ground.machine import usable_cores
+from matrix.ground.options import SessionParser
 from matrix.ground.suggestions import known_names
 from matrix.prepare.planning import planned_pairs
 from matrix.records.cell import SIDES, Side
@@ -22,7 +23,11 @@ from matrix.run.plan import Plan, PlannedPair, Word, read_plan
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Time it so many times; 0, or 1 where the truth was outside more often than once in twenty times."""
-    parser = argparse.ArgumentParser(prog="null", description=__doc__, allow_abbrev=False)
+    parser = SessionParser(
+        "null",
+        "Time a side against itself, again and again: 1 should be inside the interval.",
+        ".matrix/runs/RUN imaging-mge",
+    )
     add = parser.add_argument
     add("run", type=Path, metavar="RUN", help="folder of a run, whose environments are used")
     add("pipeline")

@@ -16,7 +16,7 @@ from matrix.commands.matrix import matrix_options
 from matrix.ground.console import open_console
 from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
 from matrix.ground.layout import REPOSITORY_ROOT, Layout, open_layout
-from matrix.ground.options import add_root
+from matrix.ground.options import SessionParser, add_root
 from matrix.ground.process import run
 from matrix.ground.redaction import OF_AN_INDEX
 from matrix.ground.shell import inherited
@@ -176,7 +176,11 @@ def _download(folder: Path, lock: Lock, python: Interpreter) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="pack", description=__doc__, allow_abbrev=False)
+    parser = SessionParser(
+        "pack",
+        "Put environments, checkouts and code into one file, for a machine that reaches no network.",
+        "matrix.tar",
+    )
     add = parser.add_argument
     add("file", type=Path, metavar="FILE.tar", help="what to write; the matrix's own options may follow")
     add_root(parser)

@@ -18,6 +18,7 @@ from matrix.diagnose.sides.driver import (
 from matrix.ground.console import open_console
 from matrix.ground.errors import UsageError, exit_code_of
 from matrix.ground.files import write_bytes, write_text
+from matrix.ground.options import SessionParser, one_of
 from matrix.records.cell import Record
 from matrix.refresh.artifacts import plots
 from matrix.refresh.artifacts.results import config_document, config_name, heading_of
@@ -77,9 +78,9 @@ def _record(plan: Plan, pipeline: str, precision: str, scale: str) -> Record:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="profile", description=DESCRIPTION, allow_abbrev=False)
+    parser = SessionParser("profile", DESCRIPTION, "imaging-mge")
     add = parser.add_argument
-    add("pipeline", metavar="PIPELINE", choices=tuple(PIPELINES), help=", ".join(PIPELINES))
+    add("pipeline", metavar="PIPELINE", type=one_of("pipeline", PIPELINES), help=", ".join(PIPELINES))
     add("--config-name", metavar="NAME", help="e.g. local_cpu_fp64 (default: from the device)")
     add("--use-mixed-precision", action="store_true", help="of a run of matrix-mp")
     add("--output-dir", type=Path, required=True, help="where the two files go")

@@ -18,6 +18,7 @@ from matrix.ground.errors import EnvironmentFailure, MatrixError, UsageError, ex
 from matrix.ground.file_locks import locked
 from matrix.ground.files import inside
 from matrix.ground.layout import MANIFEST, REPOSITORY_ROOT, SOLVER, Layout, open_layout
+from matrix.ground.options import SessionParser, one_of
 from matrix.ground.redaction import redact, secrets_set_aside
 from matrix.ground.waiting import clock
 from matrix.prepare.change import chooses_solver
@@ -65,6 +66,7 @@ class RefreshOptions:
     push: bool
     open_prs: bool
     run_nothing: bool
+    no_probe: bool
     approved: Path | None
 
 
@@ -209,9 +211,14 @@ def _steps(
     missing = {
         which: wanted[which]
         for which, probe in probes.items()
-        if probe is None and wanted[which].key in own and not options.run_nothing
+        if probe is None and wanted[which].key in own and not (options.run_nothing or options.no_probe)
     }
     left = sum(map(_probing_seconds, missing.values()))
+    if missing:
+        print(
+            f"probing     {len(missing)} likelihoods are measured now for their step timings, about "
+            f"{left / 60:.0f} minutes; --no-probe leaves them out"
+        )
     for number, (which, record) in enumerate(missing.items(), 1):
         print(f"probing     {number} of {len(missing)} for its step timings  (about {clock(left)} left)")
         left -= _probing_seconds(record)
@@ -341,13 +348,13 @@ def _options(words: Sequence[str]) -> RefreshOptions:
         push=known.push,
         open_prs=known.open_prs,
         run_nothing=known.run_nothing,
+        no_probe=known.no_probe,
         approved=known.approved,
     )
 
 
 def _parser() -> argparse.ArgumentParser:
-    # Abbreviations off: a mistyped option must not turn into another one.
-    parser = argparse.ArgumentParser(prog="refresh-artifacts", description=DESCRIPTION, allow_abbrev=False)
+    parser = SessionParser("refresh-artifacts", DESCRIPTION, "--no-probe")
     add = parser.add_argument
     root = Path(os.environ.get("MATRIX_ROOT", ".matrix"))
     add("--manifest", type=Path, default=MANIFEST, help="default: repos.yaml")
@@ -377,7 +384,8 @@ def _parser() -> argparse.ArgumentParser:
         "--accept-drift",
         action="append",
         default=[],
-        choices=tuple(PIPELINES),
+        type=one_of("pipeline", PIPELINES),
+        metavar="PIPELINE",
         help="move this pipeline's constant although it is beyond the tolerance (repeatable)",
     )
     add("--because", action="append", default=[], metavar="REASON", help="why, one per --accept-drift")
@@ -392,6 +400,11 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="start no program but Git: a run that lacks something is refused, step timings that are not "
         "there are left out",
+    )
+    add(
+        "--no-probe",
+        action="store_true",
+        help="measure nothing for step timings; those that are not there are left out",
     )
     add(
         "--approved",

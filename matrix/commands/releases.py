@@ -1,6 +1,5 @@
 """`nox -s releases`: which releases vendoring knows, and which reproduced their constants in kept runs."""
 
-import argparse
 import dataclasses
 import re
 import sys
@@ -15,7 +14,7 @@ from matrix.ground.console import open_console
 from matrix.ground.errors import UsageError, exit_code_of
 from matrix.ground.files import write_json, write_text
 from matrix.ground.layout import REPOSITORY_ROOT, SOLVER, Layout, open_layout
-from matrix.ground.options import add_root
+from matrix.ground.options import SessionParser, add_root
 from matrix.prepare.change import UnrecognisedError, vendor_library
 from matrix.prepare.checkout.sdist import fetch_sdist, unpack_sdist
 from matrix.report.markdown import markdown_table
@@ -83,7 +82,9 @@ def examined_in(document: object) -> list[Examined]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Examine the releases, print the table and write the record; 0, or 2 or 3 on trouble."""
-    parser = argparse.ArgumentParser(prog="nox -s releases --", description=__doc__, allow_abbrev=False)
+    parser = SessionParser(
+        "releases", "Say which releases vendoring knows, and which reproduced their constants in kept runs."
+    )
     add_root(parser)
     parser.add_argument("--record", type=Path, help="where to write the record (default: nowhere)")
     parser.add_argument("--page", action="store_true", help="put the table into docs/releases.md")

@@ -18,7 +18,7 @@ from matrix.ground.console import open_console
 from matrix.ground.errors import UsageError, exit_code_of
 from matrix.ground.files import inside
 from matrix.ground.layout import open_layout
-from matrix.ground.options import add_root
+from matrix.ground.options import SessionParser, add_root
 from matrix.prepare.planning import run_key
 from matrix.records.arrays import arrays_path
 from matrix.records.cell import SIDES, Side
@@ -323,7 +323,11 @@ def _copy(source: Plan, target: Plan, paths: Iterable[Path]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="report", description=__doc__, allow_abbrev=False)
+    parser = SessionParser(
+        "report",
+        "Judge the runs of several machines as one, if they belong together, and write its report anew.",
+        "downloaded",
+    )
     add = parser.add_argument
     add("folders", nargs="+", type=Path, metavar="DIR", help="a run's folder, or one that holds several")
     add(

@@ -1,6 +1,5 @@
 """`nox -s trend`: evidence and time of all kept runs, one class of machine at a time."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from rich.table import Table
 
 from matrix.ground.console import open_console
 from matrix.ground.errors import MatrixError, UsageError, exit_code_of
-from matrix.ground.options import add_root
+from matrix.ground.options import SessionParser, add_root
 from matrix.records.cell import SIDES, Record
 from matrix.report.html.charts import chart_or_reason, trend_chart
 from matrix.report.html.rendering import write_page
@@ -78,11 +77,16 @@ class Series:
 
 
 def series_of(runs: Sequence[Run]) -> list[Series]:
-    """Sort the records of `runs`, oldest first, into what may be compared."""
+    """Sort the records of `runs`, oldest first, into what may be compared, each measurement once."""
     groups: dict[tuple[str, str, str], list[Point]] = {}
     tolerances: dict[tuple[str, str, str], float] = {}
+    seen: set[tuple[str, str, str]] = set()
     for run in runs:
         for record in run.records.values():
+            made = (record.key, record.provenance.cpu, record.provenance.started)
+            if made in seen:
+                continue
+            seen.add(made)
             group = (machine_class(record), record.cell.precision, record.cell.scale)
             groups.setdefault(group, []).append(
                 Point(run.plan.run, record, candidate_ratio(run.pairs, record))
@@ -112,7 +116,9 @@ def kept_runs(runs: Path) -> tuple[list[Run], list[str]]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the series and write `trend.html`; 0, or 2 where there is no run."""
-    parser = argparse.ArgumentParser(prog="trend", description=__doc__, allow_abbrev=False)
+    parser = SessionParser(
+        "trend", "Show evidence and time of all kept runs, one class of machine at a time."
+    )
     add_root(parser)
     root = parser.parse_args(arguments).root
     return exit_code_of(lambda: _trend(root))

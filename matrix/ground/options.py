@@ -2,7 +2,51 @@
 
 import argparse
 import os
+import textwrap
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any
+
+from matrix.ground.suggestions import known_names
+
+_WIDTH = 100
+
+
+class SessionParser(argparse.ArgumentParser):
+    """The command line of a session, whose help begins with what it does and an example.
+
+    Parameters
+    ----------
+    session
+        Its name for nox.
+    sentence
+        What it does.
+    example
+        What follows the name in a call of it; empty where nothing needs to.
+    options
+        As `argparse.ArgumentParser` takes them. A mistyped option must not turn into another one, so that
+        abbreviations are off.
+    """
+
+    def __init__(self, session: str, sentence: str, example: str = "", **options: Any) -> None:
+        super().__init__(prog=f"nox -s {session} --", allow_abbrev=False, **options)
+        words = f" -- {example}" if example else ""
+        self._opening = f"{textwrap.fill(sentence, _WIDTH)}\n\n    nox -s {session}{words}\n\n"
+
+    def format_help(self) -> str:
+        """The sentence, the example, then what argparse says."""
+        return self._opening + super().format_help()
+
+
+def one_of(what: str, known: Collection[str]) -> Callable[[str], str]:
+    """A type of argument: one of some names, with what else may have been meant where it is none."""
+
+    def check(word: str) -> str:
+        if word not in known:
+            raise argparse.ArgumentTypeError(f"there is no {what} {word!r}.{known_names(word, known)}")
+        return word
+
+    return check
 
 
 def add_root(parser: argparse.ArgumentParser) -> None:

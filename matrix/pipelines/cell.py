@@ -7,9 +7,11 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TextIO, get_args
 
 from matrix.catalogue.pipelines import PIPELINES
 from matrix.ground.errors import MatrixError, UsageError
@@ -92,13 +94,44 @@ def prepare_library() -> None:
     os.environ["PYAUTO_SKIP_WORKSPACE_VERSION_CHECK"] = "1"
     flags = os.environ.get("XLA_FLAGS")
     # Before anything imports jax: the library switches JAX to 64 bit only if it comes first.
-    importlib.import_module("autolens")
+    with _warning_of_python_left_out():
+        importlib.import_module("autolens")
     # Older releases of autoconf put their own flag in place of all others. XLA reads them at its first use.
     if flags is not None:
         os.environ["XLA_FLAGS"] = flags
     settings = json.loads(os.environ.get(SETTINGS_VARIABLE) or "{}")
     if settings:
         put_in_force(settings, Path.cwd() / "settings")
+
+
+class _WithoutFrame:
+    """A stream without the frame in which the library warns of Python 3.11."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._after_frame = False
+
+    def write(self, text: str) -> int:
+        """Write the text, unless it is that frame, which comes as one and then its line's end."""
+        is_end = self._after_frame and text == "\n"
+        self._after_frame = text.startswith("+--") and "PyAuto: Python" in text
+        return len(text) if self._after_frame or is_end else self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def _warning_of_python_left_out() -> Iterator[None]:
+    """Leave out the library's warning of Python 3.11 while the body imports it: the driver says it once."""
+    stream = sys.stderr
+    warnings.filterwarnings("ignore", message="PyAuto: running on ")
+    # What the library logs to later may be this stream: it passes everything else on.
+    sys.stderr = _WithoutFrame(stream)
+    try:
+        yield
+    finally:
+        sys.stderr = stream
 
 
 def put_in_force(settings: dict[str, Any], folder: Path) -> None:

@@ -49,6 +49,9 @@ from matrix.run.plan import NOTHING_VENDORED
 EMBEDDED = REPOSITORY_ROOT / "matrix" / "prepare" / "embedded"
 DEVELOPER = "autolens_workspace_developer"
 
+# Of this Python the library warns in a frame, in every process.
+WARNED_OF = "3.11"
+
 
 @dataclass(frozen=True)
 class Options:
@@ -162,6 +165,11 @@ def announced_release(console: Console, manifest: Manifest, options: Options) ->
     }.get(asked, "as asked for")
     python = options.base_python or f"{(made := interpreter_of(manifest.release)).version} at {made.path}"
     console.print(f"release     {manifest.release} ({reason}), Python {python}")
+    if options.base_python is None and made.minor == WARNED_OF:
+        console.print(
+            "note        upstream recommends Python 3.12 or newer and warns of this one in each process; "
+            "it is said here once"
+        )
 
 
 def _chosen_release(options: Options) -> Choice:
@@ -241,7 +249,8 @@ def _environment(
     """A side's environment, with what its packages' checkouts hold."""
     trees = {package_of(name): checkout.path for name, checkout in checkouts.items()}
     library = trees.pop(manifest.of_role(Role.LIBRARY).package)
-    with console.status(f"building the {side} environment (about a minute the first time)"):
+    console.print(f"building    {side}: 1–3 min and up to 1.3 GB the first time, then seconds")
+    with console.status(f"building the {side} environment"):
         return side_environment(
             layout,
             recipe,
@@ -289,7 +298,8 @@ def _embedded_origins(
 
     def complete(workspace: Path) -> None:
         write_generation(workspace, generation)
-        with console.status("simulating the embedded datasets (once, about a minute)"):
+        console.print("simulating  the embedded datasets: once, about a minute")
+        with console.status("simulating the embedded datasets"):
             python = options.base_python or stock_environment(layout, recipe).python
             variables = {
                 **inherited(),

@@ -4,7 +4,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from matrix.ground.waiting import REFRESH_SECONDS, STILL_SECONDS, clock, doing, 
 from matrix.records.pair import BATCH, SINGLE
 from matrix.report.ci import folded, in_ci
 from matrix.run.kept import kept_check, kept_pair, kept_record
-from matrix.run.plan import Plan, PlannedCell, PlannedPair
+from matrix.run.plan import Plan, PlannedCell, PlannedCheck, PlannedPair
 
 SMOKE_FRACTION = 0.3
 CELL_TEST = re.compile(r"test_cell\[(?P<cell>[^\]]+)\]")
@@ -34,10 +34,23 @@ PAIR_TEST = re.compile(r"test_(?P<what>pair|time)\[(?P<pair>[^\]]+)\]")
 CHECK_TEST = re.compile(r"test_check\[gate-\w+-(?P<check>[^\]]+)\]")
 
 
-def first_guess(cell: PlannedCell) -> float:
-    """Seconds that a cell takes on one core of a CPU, before any was measured here."""
-    seconds = pipeline_named(cell.pipeline).cost.seconds
-    return seconds * SMOKE_FRACTION if cell.scale == "smoke" else seconds
+# Before any check was run here, in seconds.
+CHECK_SECONDS = 120.0
+
+Work = PlannedCell | PlannedPair | PlannedCheck
+
+
+def first_guess(work: Work) -> float:
+    """Seconds that work takes on one core of a CPU, before any of it was measured here."""
+    match work:
+        case PlannedCell():
+            seconds = pipeline_named(work.pipeline).cost.seconds
+        case PlannedPair():
+            # Two pairs of processes are the rule, and each has so many seconds for its rounds alone.
+            return 2.0 * work.seconds
+        case PlannedCheck():
+            seconds = CHECK_SECONDS
+    return seconds * SMOKE_FRACTION if work.scale == "smoke" else seconds
 
 
 class Progress:
@@ -56,6 +69,11 @@ class Progress:
         self._console = console
         self._plan = plan
         self._cells = {cell.name: cell for cell in plan.cells}
+        self._work: dict[str, Work] = {
+            **self._cells,
+            **{_times_of(pair.name): pair for pair in plan.pairs},
+            **{_check(check.name): check for check in plan.checks},
+        }
         self._awaited = set(self._cells)
         self._durations_file = plan.cache / "durations.json"
         self._durations = _durations_in(self._durations_file)
@@ -88,13 +106,19 @@ class Progress:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
         """A worker says what was selected; all say the same."""
-        names = (match["cell"] for match in map(CELL_TEST.search, ids) if match)
-        self._awaited = set(names)
+        self._await(ids)
         self._selected = set(ids)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Without workers this process knows itself what was selected."""
-        self._selected |= {item.nodeid for item in session.items}
+        ids = [item.nodeid for item in session.items]
+        if ids:
+            self._await(ids)
+        self._selected |= set(ids)
+
+    def _await(self, ids: Sequence[str]) -> None:
+        """What is to end, be it a cell, the times of a pair, or a check."""
+        self._awaited = {name for name in map(_work_in, ids) if name in self._work}
 
     def narrowed(self, plan: Plan) -> Plan:
         """The plan, asking for no more than what pytest's own options (-k, --lf) left of it."""
@@ -147,10 +171,12 @@ class Progress:
         if pair and pair["what"] == "pair":
             planned = self._pairs[pair["pair"]]
             self._timing.add(planned.name)
+            self._started[_times_of(planned.name)] = time.monotonic()
             self._say(f"times of {planned.name} {'kept' if kept_pair(self._plan, planned) else 'awaited'}")
         check = CHECK_TEST.search(nodeid)
         if check and kept_check(self._plan, self._checks[check["check"]]) is None:
             self._checking.add(check["check"])
+            self._started[_check(check["check"])] = time.monotonic()
             self._say(f"check {check['check']} started")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -169,10 +195,13 @@ class Progress:
                 self._console.print(Text(str(report.longrepr)))
         pair = PAIR_TEST.search(report.nodeid)
         if pair and pair["what"] == "pair" and report.when == "call":
+            self._ended(_times_of(pair["pair"]), report)
             self._pair_ended(self._pairs[pair["pair"]])
         check = CHECK_TEST.search(report.nodeid)
         if check and report.when == "teardown":
             self._checking.discard(check["check"])
+        if check and report.when == "call":
+            self._ended(_check(check["check"]), report)
         if check and report.when == "call" and report.passed:
             self._say(f"check {check['check']} finished after {report.duration:.0f} s")
 
@@ -183,15 +212,20 @@ class Progress:
             self._console.print(Text(str(report.longrepr)))
 
     def _cell_ended(self, cell: PlannedCell, report: pytest.TestReport) -> None:
-        self._finished.add(cell.name)
         if report.passed and report.duration > 1.0:
             self._took += report.duration
-            self._due += self._expected(cell)
-            self._durations[self._duration_key(cell)] = report.duration
-            write_json(self._durations_file, self._durations)
+            self._due += self._expected(cell.name)
+        self._ended(cell.name, report)
         if report.passed:
             self._say(f"{cell.name} finished after {report.duration:.0f} s{self._findings(cell)}")
             self._fold_log(cell)
+
+    def _ended(self, name: str, report: pytest.TestReport) -> None:
+        """Count it, and keep what it took; what was kept from before took no time."""
+        self._finished.add(name)
+        if report.passed and report.duration > 1.0:
+            self._durations[self._duration_key(name)] = report.duration
+            write_json(self._durations_file, self._durations)
 
     def _pair_ended(self, pair: PlannedPair) -> None:
         self._timing.discard(pair.name)
@@ -233,27 +267,30 @@ class Progress:
         return f"  (about {clock(seconds)} left)" if seconds > 0 else ""
 
     def _estimate(self) -> float:
-        """Seconds until the last cell ends: all work over the workers, no less than the longest pipeline."""
+        """Seconds until all has ended: all work over the workers, no less than the longest that is one after
+        the other: a pipeline's cells and its times, or a check.
+        """
         now, pace = time.monotonic(), self._pace()
-        by_pipeline: dict[str, float] = {}
-        for cell in (self._cells[name] for name in self._awaited - self._finished):
-            running = now - self._started[cell.name] if cell.name in self._started else 0.0
-            left = max(0.0, pace * self._expected(cell) - running)
-            by_pipeline[cell.pipeline] = by_pipeline.get(cell.pipeline, 0.0) + left
-        return max(sum(by_pipeline.values()) / self._workers, max(by_pipeline.values(), default=0.0))
+        in_a_row: dict[str, float] = {}
+        for name in self._awaited - self._finished:
+            work = self._work[name]
+            running = now - self._started[name] if name in self._started else 0.0
+            expected = self._expected(name) * (pace if isinstance(work, PlannedCell) else 1.0)
+            row = name if isinstance(work, PlannedCheck) else work.pipeline
+            in_a_row[row] = in_a_row.get(row, 0.0) + max(0.0, expected - running)
+        return max(sum(in_a_row.values()) / self._workers, max(in_a_row.values(), default=0.0))
 
     def _pace(self) -> float:
         """How many times longer than expected cells take here: those that finished, or the most overdue."""
         now = time.monotonic()
-        running = [self._cells[name] for name in self._running()]
-        overdue = [(now - self._started[cell.name]) / self._expected(cell) for cell in running]
+        overdue = [(now - self._started[name]) / self._expected(name) for name in self._running()]
         return max([self._took / self._due if self._due else 1.0, *overdue])
 
-    def _expected(self, cell: PlannedCell) -> float:
-        return float(self._durations.get(self._duration_key(cell), first_guess(cell)))
+    def _expected(self, name: str) -> float:
+        return float(self._durations.get(self._duration_key(name), first_guess(self._work[name])))
 
-    def _duration_key(self, cell: PlannedCell) -> str:
-        return f"{cell.name}-{cell.scale}"
+    def _duration_key(self, name: str) -> str:
+        return f"{name}-{self._work[name].scale}"
 
     @contextmanager
     def _live(self) -> Generator[None, None, None]:
@@ -274,7 +311,8 @@ class Progress:
             self._say(f"times of {name} not there yet{self._pair_stage(name)}")
 
     def _running(self) -> list[str]:
-        return [name for name in tuple(self._started) if name not in self._finished]
+        """The cells that began and have not ended."""
+        return [name for name in tuple(self._started) if name in self._cells and name not in self._finished]
 
     def _panel(self) -> Group:
         now = time.monotonic()
@@ -287,7 +325,7 @@ class Progress:
             )
             for name in running
         ]
-        done = f"{len(self._finished)} of {len(self._awaited)} cells"
+        done = f"{len(self._finished)} of {len(self._awaited)} done"
         free = psutil.virtual_memory().available / GIB
         head = f"{done}, {clock(now - self._begin)} gone{self._left()}, {free:.1f} GiB of memory free"
         lines += [Text(f"  check {name}{self._check_stage(name)}") for name in tuple(self._checking)]
@@ -314,6 +352,24 @@ class Progress:
     def _check_stage(self, name: str) -> str:
         path = self._plan.check_stage(self._checks[name])
         return f": {doing(path)}" if path.exists() else ""
+
+
+def _times_of(pair: str) -> str:
+    return f"times of {pair}"
+
+
+def _check(check: str) -> str:
+    return f"check {check}"
+
+
+def _work_in(test: str) -> str:
+    """What a test runs, by the name under which it is counted; empty where it runs nothing."""
+    if found := CELL_TEST.search(test):
+        return found["cell"]
+    if found := CHECK_TEST.search(test):
+        return _check(found["check"])
+    found = PAIR_TEST.search(test)
+    return _times_of(found["pair"]) if found and found["what"] == "pair" else ""
 
 
 def _durations_in(path: Path) -> dict[str, float]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from matrix.gates.judging import Run, judge_run
 from matrix.ground.errors import UsageError
+from matrix.ground.suggestions import did_you_mean
 from matrix.records.cell import Record
 from matrix.report.rows import overall
 from matrix.run.plan import plan_path, read_plan, run_folders
@@ -56,6 +57,9 @@ def find_run(runs: Path, name: str) -> Path:
     ]
     if len(found) == 1:
         return found[0]
+    hint = "" if found else did_you_mean(name, [folder.name for folder in known])
     trouble = "could be any of" if found else "is none of"
     listed = ", ".join(folder.name for folder in found or known) or f"none in {runs}"
-    raise UsageError(f"{name!r} {trouble} the runs: {listed}. Give a name, or the path of a run's folder.")
+    raise UsageError(
+        f"{name!r} {trouble} the runs: {listed}.{hint} Give a name, or the path of a run's folder."
+    )

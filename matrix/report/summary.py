@@ -8,6 +8,8 @@ from matrix.ground.files import write_text
 from matrix.records.cell import SIDES, Record
 from matrix.report.change import HEADINGS as CHANGE_HEADINGS
 from matrix.report.change import change_rows
+from matrix.report.headlines import headlines
+from matrix.report.html.problems import Problem, problems_of
 from matrix.report.pairs import CAPTION as PAIR_CAPTION
 from matrix.report.pairs import HEADINGS as PAIR_HEADINGS
 from matrix.report.pairs import Pairs, pair_rows
@@ -17,7 +19,6 @@ from matrix.report.rows import (
     NO_PAIRS,
     caption,
     concerned,
-    failures,
     iterations_of,
     overall,
     table_rows,
@@ -46,18 +47,19 @@ def write_summary(
     """Write `summary.md` into the run's folder."""
     parts = [
         f"# NNLS validation matrix: {overall(plan, records, verdicts)}",
-        plan.source_meaning,
-        f"{plan.heading}, PyAuto release {plan.release}, run `{plan.run}`.",
+        "\n".join(
+            f"- **{name}**: {text}" for name, text in headlines(plan, records, verdicts, pairs).items()
+        ),
+        *_failed(plan, verdicts),
         _table(HEADINGS, (row.cells for row in table_rows(plan, records, verdicts, pairs))),
-        caption(plan, records),
+        f"Run `{plan.run}`. {plan.source_meaning}",
+        *_of_the_change(verdicts),
+        _folded("What the numbers are", f"{caption(plan, records)}."),
         *(
-            ("## Times in pairs", _table(PAIR_HEADINGS, pair_rows(plan, pairs)), f"{PAIR_CAPTION}.")
+            [_folded("Times in pairs", _table(PAIR_HEADINGS, pair_rows(plan, pairs)), f"{PAIR_CAPTION}.")]
             if pairs
             else ()
         ),
-        "## The change",
-        _table(CHANGE_HEADINGS, (cells for cells, _ in change_rows(verdicts))),
-        *_failed(plan, records, verdicts),
         _folded("Every gate of the pipelines", _gates(_tried(plan, records, verdicts))),
         _folded(f"Times and solves{_devices(records)}", _table(_CELL_HEADINGS, _cell_rows(plan, records))),
         *_times_elsewhere(plan),
@@ -66,10 +68,29 @@ def write_summary(
     write_text(plan.folder / "summary.md", "\n\n".join(parts) + "\n")
 
 
-def _failed(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> list[str]:
+def _of_the_change(verdicts: Sequence[Verdict]) -> list[str]:
+    """The gates of the change, and how many ended in which way."""
+    rows = change_rows(verdicts)
+    ended = [outcome for _, outcome in rows]
+    counted = ", ".join(f"{ended.count(outcome)} {outcome}" for outcome in Outcome if outcome in ended)
+    table = _table(CHANGE_HEADINGS, (cells for cells, _ in rows))
+    return [_folded(f"The change: {counted}", table)] if rows else []
+
+
+def _failed(plan: Plan, verdicts: Sequence[Verdict]) -> list[str]:
     """What a reader has to see at once, where there is any."""
-    found = failures(_tried(plan, records, verdicts))
-    return ["## What failed", _gates(found)] if found else []
+    found = [_problem(problem) for problem in problems_of(plan, verdicts)]
+    return ["## What failed", "\n".join(found)] if found else []
+
+
+def _problem(problem: Problem) -> str:
+    """A failure in a line: the gate nearest to the cause, where, and what else fails there."""
+    first = problem.first
+    side = f", {first.side}" if first.side else ""
+    blame = f" ({first.blame})" if first.blame else ""
+    more = f" And {len(problem.others)} more failures there." if problem.others else ""
+    said = " ".join(next(iter(problem.messages)).split())
+    return f"- ✗ **{first.gate}** on {', '.join(problem.pipelines)}{side}{blame}: {said}.{more}"
 
 
 def _gates(verdicts: Iterable[Verdict]) -> str:

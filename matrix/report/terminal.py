@@ -10,6 +10,7 @@ from matrix.gates import Outcome, Verdict
 from matrix.records.cell import Record
 from matrix.report.change import HEADINGS as CHANGE_HEADINGS
 from matrix.report.change import change_rows
+from matrix.report.headlines import headlines
 from matrix.report.pairs import CAPTION as PAIR_CAPTION
 from matrix.report.pairs import HEADINGS as PAIR_HEADINGS
 from matrix.report.pairs import Pairs, pair_rows
@@ -43,6 +44,8 @@ def print_report(
         blame = f" [{verdict.blame}]" if verdict.blame else ""
         console.print(Text.assemble((verdict.gate, "red"), f" {where}{blame}: {verdict.message}"))
     console.print(Text(f"\n{plan.source_meaning}"))
+    for name, text in headlines(plan, records, verdicts, pairs).items():
+        console.print(Text(f"{name.lower():<12}{text}"))
     console.print(Text(overall(plan, records, verdicts), "bold"))
     where = f"records, junit.xml, summary.md: {plan.folder}\nto look at: {plan.folder / 'report.html'}"
     console.print(Text(where))

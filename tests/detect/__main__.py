@@ -22,7 +22,7 @@ from matrix.ground.errors import UsageError, exit_code_of
 from matrix.ground.files import write_json
 from matrix.ground.hashing import code_hash, digest
 from matrix.ground.layout import REPOSITORY_ROOT, Layout, open_layout
-from matrix.ground.options import add_root
+from matrix.ground.options import SessionParser, add_root
 from matrix.ground.redaction import without_folders
 from matrix.prepare.environments import recipe_for, stock_environment
 from tests.detect.catalogue import CLEAN_AGAIN, DEFECTS, clean_on
@@ -69,7 +69,9 @@ class Found:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Plant and run; 0 if every defect is caught by its gate and the clean tree raises no alarm."""
-    parser = argparse.ArgumentParser(prog="nox -s detect --", description=__doc__)
+    parser = SessionParser(
+        "detect", "Plant defects, one at a time, and see that the right gate catches each."
+    )
     parser.add_argument(
         "words", nargs="*", metavar="WORD", help="only defects with one of these in name or area"
     )

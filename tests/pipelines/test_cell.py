@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -67,4 +68,31 @@ def test_xla_flags_outlive_a_library_that_replaces_them(
     monkeypatch.setenv("PYAUTO_SKIP_WORKSPACE_VERSION_CHECK", "0")
     cell.prepare_library()
     assert os.environ["XLA_FLAGS"] == "--ours"
+    monkeypatch.delitem(sys.modules, "autolens")
+
+
+FRAME = "+------+\\n|  PyAuto: Python 3.11 detected  |\\n+------+"
+
+
+def test_warning_of_an_older_python_is_left_out_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "autolens.py").write_text(
+        "import logging, sys, warnings\n"
+        f"print('{FRAME}', file=sys.stderr)\n"
+        "print('+-- a table of its own', file=sys.stderr)\n"
+        "log = logging.StreamHandler()\n"
+        "warnings.warn('PyAuto: running on unsupported Python 3.11; current releases')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "autolens", raising=False)
+    stream = sys.stderr
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        cell.prepare_library()
+    assert warned == []
+    assert sys.stderr is stream
+    # What the library logs to from now on.
+    sys.modules["autolens"].log.stream.write("logged later\n")
+    assert capsys.readouterr().err == "+-- a table of its own\nlogged later\n"
     monkeypatch.delitem(sys.modules, "autolens")

@@ -273,6 +273,20 @@ def test_job_with_the_token_installs_from_the_lock_alone() -> None:
     assert installs == [LOCKED_INSTALL]
 
 
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_sides_of_a_pipeline_are_never_at_once_on_a_runner(path: Path) -> None:
+    started = re.findall(r"(?:run\.py|nox -s) \"?(?:matrix-\S+|canary) -- (.*)", path.read_text())
+    assert all(words.startswith("-n 1 ") for words in started)
+    assert bool(started) == (path.stem != "tests")
+
+
+def test_downloaded_packages_are_shared_by_all_jobs_and_named_after_the_locks() -> None:
+    (cache,) = (step["with"] for step in load(SETUP)["runs"]["steps"] if "cache@" in step.get("uses", ""))
+    assert "hashFiles('locks/**')" in cache["key"]
+    assert cache["key"].startswith(cache["restore-keys"].strip())
+    assert all("cache@" not in path.read_text() for path in WORKFLOWS)
+
+
 def test_job_matrix_is_made_by_the_matrix_itself(tmp_path: Path) -> None:
     """The workflow's own step, as the runner would run it."""
     document = load(REPOSITORY_ROOT / ".github" / "workflows" / "matrix.yml")

@@ -1,5 +1,6 @@
 """Progress as a real pytest run drives it: plain, quiet, verbose and on GitHub."""
 
+import json
 import re
 import subprocess
 import sys
@@ -60,7 +61,9 @@ def output(tmp_path: Path, *words: str, seconds: float = 0.0, setup: str = "", *
 
 def test_plain_lines_say_what_ends_and_why_it_failed(tmp_path: Path) -> None:
     said = output(tmp_path)
-    assert "1/2 imaging-pixelization-fp64-baseline finished" in said
+    # Two cells and a check: each counts.
+    assert "1/3 imaging-pixelization-fp64-baseline finished" in said
+    assert "3/3 check scripts-candidate finished" in said
     assert "FAILED test_cell[imaging-pixelization-fp64-candidate]" in said
     assert "the reason of the failure" in said
     assert "check scripts-candidate started" in said
@@ -80,6 +83,16 @@ def test_plain_lines_say_what_still_runs_and_how_much_slower_than_expected(tmp_p
     begin = next(line for line in lines if "imaging-pixelization-fp64-candidate kept" in line)
     left = re.search(r"about 0:(\d+) left", begin)
     assert left and int(left[1]) >= 3
+
+
+def test_checks_are_part_of_what_is_left_and_what_one_took_is_kept(tmp_path: Path) -> None:
+    setup = "from matrix.report import progress\nprogress.CHECK_SECONDS = 3000.0\n"
+    lines = output(tmp_path, "--capture=no", seconds=1.2, setup=setup).splitlines()
+    begin = next(line for line in lines if "0/3 imaging-pixelization-fp64-baseline" in line)
+    left = re.search(r"about (\d+):\d+ left", begin)
+    assert left and int(left[1]) >= 50
+    (kept,) = tmp_path.rglob("durations.json")
+    assert json.loads(kept.read_text())["check scripts-candidate-production"] == pytest.approx(1.2, abs=0.4)
 
 
 def test_quiet_says_only_what_failed(tmp_path: Path) -> None:

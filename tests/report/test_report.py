@@ -80,9 +80,17 @@ def test_summary_holds_gates_times_and_provenance(tmp_path: Path) -> None:
 def test_summary_folds_what_passed_and_shows_what_failed(tmp_path: Path) -> None:
     plan, _ = report(tmp_path / "red", jit=evaluation(EVIDENCE * 1.01))
     shown, *folded = (plan.folder / "summary.md").read_text().split("<details>")
-    assert "| imaging-pixelization | constant | candidate | ✗ FAIL (regressed) |" in shown
+    assert "- ✗ **constant** on imaging-pixelization, candidate (regressed): jit" in shown
+    assert "more failures there." in shown
+    assert [line for line in shown.splitlines() if line.startswith("- **")][-1].startswith(
+        "- **Speed**: 2.00×"
+    )
+    # What GitHub shows before anything is unfolded is one screen.
+    assert len(shown.splitlines()) < 30
     assert "✓ pass" not in shown.partition("## What failed")[2]
     assert [part.partition("</summary>")[0].strip() for part in folded] == [
+        "<summary>What the numbers are",
+        "<summary>Times in pairs",
         "<summary>Every gate of the pipelines",
         "<summary>Times and solves, on cpu (some CPU, 2 cores)",
         "<summary>Provenance",

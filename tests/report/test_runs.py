@@ -23,11 +23,13 @@ from tests.report.made_up import write_run
 FAST = Timing(0.5, 9.9, 2.4, (1.125,) * 3)
 
 
-def on(cpu: str, **changes: object) -> list[Record]:
-    """Both sides' records of a machine with that processor."""
-    records = [make_record(side=side, **changes) for side in ("baseline", "candidate")]  # type: ignore[arg-type]
+def on(cpu: str, started: str = "2026-01-01T00:00:00+00:00") -> list[Record]:
+    """Both sides' records of a machine with that processor, measured then."""
+    records = [make_record(side=side) for side in ("baseline", "candidate")]
     return [
-        dataclasses.replace(record, provenance=dataclasses.replace(record.provenance, cpu=cpu))
+        dataclasses.replace(
+            record, provenance=dataclasses.replace(record.provenance, cpu=cpu, started=started)
+        )
         for record in records
     ]
 
@@ -73,6 +75,31 @@ def test_comparison_shows_difference_and_changed_gates_and_no_ratio_of_two_runs(
     assert "imaging-pixelization constant candidate" in page
 
 
+def test_run_against_itself_is_refused_whatever_it_is_called(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(tmp_path / "runs" / "20260101-a")
+    for words in (("latest", "latest"), ("latest", str(tmp_path / "runs" / "20260101-a"))):
+        assert main([*words, "--root", str(tmp_path)]) == 2
+        assert "are the same run, 20260101-a: give two runs" in capsys.readouterr().err
+
+
+def test_mistyped_run_is_answered_with_the_nearest(tmp_path: Path) -> None:
+    write_run(tmp_path / "20260101-green")
+    with pytest.raises(UsageError, match="Did you mean '20260101-green'"):
+        find_run(tmp_path, "2026-01-01-gren")
+
+
+def test_trend_counts_a_merged_copy_once(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs" / "20260101-a")
+    report([str(tmp_path / "runs" / "20260101-a"), "--root", str(tmp_path)])
+    read, _ = kept_runs(tmp_path / "runs")
+    assert len(read) == 2
+    (series,) = series_of(read)
+    assert series.runs == ["20260101-a"]
+    assert len(series.points) == 2
+
+
 def test_other_scale_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_run(tmp_path / "runs" / "a")
     write_run(tmp_path / "runs" / "b", scale="smoke")
@@ -97,7 +124,7 @@ def test_trend_keeps_machines_and_scales_apart(tmp_path: Path, capsys: pytest.Ca
     runs = tmp_path / "runs"
     write_run(runs / "1", on("one CPU"))
     write_run(runs / "2", on("another CPU"))
-    write_run(runs / "3", on("one CPU"))
+    write_run(runs / "3", on("one CPU", started="2026-01-03T00:00:00+00:00"))
     (runs / "4").mkdir()
     (runs / "4" / "plan.json").write_text("{}")
     read, unreadable = kept_runs(runs)

@@ -19,6 +19,7 @@ from rich.table import Table
 from matrix.diagnose.audit.verdicts import Judgement, Verdict, judged_record, judged_results
 from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
 from matrix.ground.files import write_json
+from matrix.ground.options import SessionParser
 from matrix.records.cell import SCHEMA as RECORD_SCHEMA
 from matrix.records.cell import RecordError, from_json
 
@@ -171,9 +172,7 @@ def _plain(value: Any) -> Any:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Audit the paths on the command line; return the exit code (0 clean, 1 float32 found, 2 wrong use)."""
-    parser = argparse.ArgumentParser(
-        prog="precision_audit", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False
-    )
+    parser = SessionParser("audit", DESCRIPTION, "PATH/results", epilog=EPILOG)
     parser.add_argument(
         "paths", nargs="+", type=Path, metavar="PATH", help="a folder, at any depth, or a file"
     )

@@ -18,6 +18,7 @@ from matrix.diagnose.sides.driver import (
     run_side,
     sides_of,
 )
+from matrix.ground.options import SessionParser
 from matrix.records.cell import Cell
 
 DESCRIPTION = (
@@ -79,7 +80,7 @@ def batch_table(record: BatchRecord) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="batch", description=DESCRIPTION, allow_abbrev=False)
+    parser = SessionParser("batch", DESCRIPTION, "interferometer-delaunay")
     add = parser.add_argument
     add("pipeline", nargs="*", metavar="PIPELINE", help="e.g. interferometer-delaunay, or all")
     add("--side", choices=("baseline", "candidate", "both"), default="both")

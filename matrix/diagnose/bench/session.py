@@ -13,7 +13,7 @@ from matrix.diagnose.clock import provenance
 from matrix.diagnose.systems.stored import System, lanes_of, leading, stored_systems, synthetic_system
 from matrix.ground.disk import disk_failures
 from matrix.ground.errors import exit_code_of
-from matrix.ground.options import add_record
+from matrix.ground.options import SessionParser, add_record, one_of
 
 SIZES = (20, 40, 70, 100, 150, 200, 300, 400, 800, 1285, 2000, 4000)
 BATCHES = (1, 2, 4, 8, 16)
@@ -79,13 +79,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="nox -s bench --", description=__doc__)
+    parser = SessionParser(
+        "bench",
+        "Time the solver against others, by system, size and batch, and what it consists of.",
+        "--part families",
+    )
     parser.add_argument("--systems", type=Path, help="folder of *.npz systems from real likelihoods")
     parser.add_argument("--match", default="", help="only systems and families whose name contains this")
     parser.add_argument(
         "--columns", action="append", type=int, help="the first columns of the systems instead (repeatable)"
     )
-    parser.add_argument("--part", action="append", choices=PARTS, help="only this part (repeatable)")
+    parser.add_argument(
+        "--part",
+        action="append",
+        type=one_of("part", PARTS),
+        metavar="PART",
+        help=f"only this part (repeatable): {', '.join(PARTS)}",
+    )
     parser.add_argument(
         "--size", action="append", type=int, help="only this K, but not in systems and batch (repeatable)"
     )

@@ -20,7 +20,7 @@ from matrix.ground.errors import UsageError, exit_code_of
 from matrix.ground.files import write_text
 from matrix.ground.hashing import code_hash, digest, file_hash, tree_hash
 from matrix.ground.imports import files_behind
-from matrix.ground.options import add_record
+from matrix.ground.options import SessionParser, add_record
 from matrix.ground.waiting import clock
 from matrix.records.cell import Cell, RecordError
 from matrix.run.plan import Plan
@@ -137,7 +137,7 @@ def _seconds(kind: Kind, options: argparse.Namespace) -> float:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="nox -s corpus --", description=DESCRIPTION, allow_abbrev=False)
+    parser = SessionParser("corpus", DESCRIPTION, "delaunay")
     add = parser.add_argument
     add("kind", nargs="*", metavar="KIND", help=f"all without it: {', '.join(KINDS)}")
     add("--near", type=int, default=3, help="lens models near the truth, of each kind (default 3)")

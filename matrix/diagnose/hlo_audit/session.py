@@ -18,6 +18,7 @@ from matrix.diagnose.sides.driver import (
     run_side,
 )
 from matrix.gates import in_sampling_path
+from matrix.ground.options import SessionParser
 from matrix.records.cell import SIDES, Cell, Side
 
 _MIB = 1024**2
@@ -104,7 +105,11 @@ def sentence(record: HloRecord) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="nox -s hlo-audit --", description=__doc__, allow_abbrev=False)
+    parser = SessionParser(
+        "hlo-audit",
+        "Say what of the gradient's machinery is compiled into a sampler's likelihood.",
+        "interferometer-pixelization",
+    )
     add = parser.add_argument
     add(
         "pipeline",

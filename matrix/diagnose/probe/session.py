@@ -20,6 +20,7 @@ from matrix.diagnose.sides.driver import (
     sides_of,
     traced_variables,
 )
+from matrix.ground.options import SessionParser
 from matrix.records.cell import Cell
 
 DESCRIPTION = (
@@ -57,7 +58,7 @@ def _probe(console: Console, pipeline: str, options: argparse.Namespace) -> None
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="probe", description=DESCRIPTION, allow_abbrev=False)
+    parser = SessionParser("probe", DESCRIPTION, "imaging-delaunay")
     add = parser.add_argument
     add("pipeline", nargs="*", metavar="PIPELINE", help="e.g. imaging-delaunay, or all")
     add("--side", choices=("baseline", "candidate", "both"), default="both")

@@ -24,7 +24,7 @@ from matrix.ground.errors import exit_code_of
 from matrix.ground.files import write_text
 from matrix.ground.hashing import tree_hash
 from matrix.ground.layout import SOLVER
-from matrix.ground.options import add_record
+from matrix.ground.options import SessionParser, add_record
 from matrix.ground.waiting import clock, shown
 from matrix.prepare.embedded.generations import GENERATIONS
 
@@ -166,7 +166,7 @@ def _weight(batch: Batch) -> float:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="nox -s survey --", description=DESCRIPTION, allow_abbrev=False)
+    parser = SessionParser("survey", DESCRIPTION, "--systems FOLDER")
     add = parser.add_argument
     add("--systems", type=Path, help="folder of *.npz systems from real likelihoods")
     add("--match", default="", help="only systems whose name contains this")

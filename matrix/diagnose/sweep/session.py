@@ -20,6 +20,7 @@ from matrix.diagnose.sweep.cell import REFERENCE
 from matrix.diagnose.sweep.plot import sweep_curves
 from matrix.diagnose.sweep.record import Setting, SweepRecord
 from matrix.diagnose.sweep.verdict import PUBLISHED_ON, Sweep
+from matrix.ground.options import SessionParser
 from matrix.records.cell import SIDES, Cell, Side
 
 DESCRIPTION = (
@@ -107,7 +108,7 @@ def _short(number: float | None) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="sweep", description=DESCRIPTION, allow_abbrev=False)
+    parser = SessionParser("sweep", DESCRIPTION, "interferometer-delaunay")
     add = parser.add_argument
     add("pipeline", nargs="*", metavar="PIPELINE", help="e.g. interferometer-delaunay, or all")
     add("--repeats", type=int, default=5, help="timed calls per setting, in turn (default 5)")

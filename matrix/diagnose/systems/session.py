@@ -20,6 +20,7 @@ from matrix.diagnose.sides.driver import (
 from matrix.diagnose.systems.record import ExtractionRecord
 from matrix.diagnose.systems.variation import Variation, variation_from
 from matrix.ground.errors import UsageError
+from matrix.ground.options import SessionParser
 from matrix.records.cell import Cell
 
 DESCRIPTION = (
@@ -72,7 +73,7 @@ def extraction_table(record: ExtractionRecord) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="nox -s systems --", description=DESCRIPTION, allow_abbrev=False)
+    parser = SessionParser("systems", DESCRIPTION, "imaging-delaunay")
     add = parser.add_argument
     add("pipeline", nargs="*", metavar="PIPELINE", help="e.g. imaging-delaunay, or all")
     add("--draws", type=int, default=3, help="lens models: the prior medians, then draws (default 3)")
