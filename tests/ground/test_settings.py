@@ -29,9 +29,9 @@ from tests.factory import make_plan, make_record
 CERTIFIED = {"inversion.positive_only_solver": "certified"}
 
 
-def plan_with(folder: Path, side: str = "baseline", settings: dict[str, str] = CERTIFIED) -> Plan:
+def plan_with(folder: Path, side: Side = "baseline", settings: dict[str, str] = CERTIFIED) -> Plan:
     plan = make_plan(folder)
-    changed = plan.environments[side].model_copy(update={"settings": settings})  # type: ignore[index]
+    changed = plan.environments[side].model_copy(update={"settings": settings})
     change = Change(**{side: Given(settings=settings)})  # type: ignore[arg-type]
     return plan.model_copy(update={"environments": {**plan.environments, side: changed}, "change": change})
 

@@ -57,11 +57,11 @@ def last_lane_from(size: int) -> Callable[[Any], Any]:
     def spoilt(value: Any) -> Any:
         return value
 
-    @spoilt.def_vmap  # type: ignore[untyped-decorator]
+    @spoilt.def_vmap
     def _(lanes: int, batched: Any, values: Any) -> tuple[Any, Any]:
         return (values.at[-1].multiply(1.01) if lanes >= size else values), batched[0]
 
-    return spoilt  # type: ignore[no-any-return]
+    return spoilt
 
 
 def found(likelihood: MadeUp, sizes: Sequence[int]) -> tuple[Batch, ...]:

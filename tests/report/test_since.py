@@ -1,6 +1,7 @@
 """Beside a red verdict stands what changed in the solver since the last green run."""
 
 from pathlib import Path
+from typing import Any
 
 from matrix.report.html import write_html
 from matrix.report.runs import load_run
@@ -21,9 +22,14 @@ def library(folder: Path, **files: str) -> dict[str, Path]:
     return {"candidate": folder}
 
 
-def run(tmp_path: Path, name: str, red: bool = False, text: str = "one\ntwo\n", **changes: object) -> Plan:
+def run(tmp_path: Path, name: str, red: bool = False, text: str = "one\ntwo\n", **changes: Any) -> Plan:
     libraries = library(tmp_path / f"library-{name}", solve=text, same="same\n")
-    facts = {"created": f"2026-01-0{name[0]}", "libraries": libraries, "solver_tree": text, **changes}
+    facts: dict[str, Any] = {
+        "created": f"2026-01-0{name[0]}",
+        "libraries": libraries,
+        "solver_tree": text,
+        **changes,
+    }
     return write_run(tmp_path / "runs" / name, RED if red else None, **facts)
 
 

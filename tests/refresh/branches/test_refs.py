@@ -77,12 +77,13 @@ def move(plan: Plan, value: float) -> None:
     path = plan.record_path(plan.cell(MOVED, "candidate"))
     record = read_record(path)
     lanes = evaluation(value, *LANES[1:])
+    in_lanes: dict[str, Any] = dict.fromkeys(("vmap_lanes", "lanes_eager", "lanes_jit", "audit"), lanes)
     evaluations = dataclasses.replace(
         record.evaluations,
         eager=EagerEvaluation(evaluation(value + 3.0), evaluation(value)),
         jit=evaluation(value),
         vmap_equal=evaluation(*[value] * 3),
-        **dict.fromkeys(("vmap_lanes", "lanes_eager", "lanes_jit", "audit"), lanes),
+        **in_lanes,
     )
     write_record(path, dataclasses.replace(record, evaluations=evaluations))
 
