@@ -32,7 +32,7 @@ CERTIFIED = {"inversion.positive_only_solver": "certified"}
 def plan_with(folder: Path, side: Side = "baseline", settings: dict[str, str] = CERTIFIED) -> Plan:
     plan = make_plan(folder)
     changed = plan.environments[side].model_copy(update={"settings": settings})
-    change = Change(**{side: Given(settings=settings)})  # type: ignore[arg-type]
+    change = Change(**{side: Given(settings=settings)})
     return plan.model_copy(update={"environments": {**plan.environments, side: changed}, "change": change})
 
 
