@@ -43,6 +43,9 @@ from matrix.hpc.ship import (
     relocated,
     ship,
 )
+from matrix.prepare.difference import need_one_stack
+from matrix.prepare.manifest import Role
+from matrix.prepare.sides import manifest_for
 
 EXPLAINED = """
 check     is everything there? SSH, folder, rsync, Slurm with the real job, both Pythons; changes nothing
@@ -163,6 +166,8 @@ def _push(step: Step) -> int:
         raise UsageError(f"push does not know {' '.join(options.pytest_arguments)}")
     if options.checks and not options.only:
         raise UsageError("jobs run cells, and --check alone selects none: name pipelines with --only too")
+    manifest = manifest_for(options)
+    need_one_stack(manifest.change, manifest.of_role(Role.LIBRARY).name, "on a cluster")
     before = read_pushed(step.remote)
     if before is not None:
         active = [status.cell for status in step.states(before.run) if status.outcome.active]

@@ -28,6 +28,7 @@ from matrix.prepare.interpreters import Interpreter
 from matrix.prepare.locks import LOCKS, Lock
 from matrix.prepare.packages import build_sources, build_wheel
 from matrix.prepare.sides import announced_recipe, announced_source, manifest_for, obtain
+from matrix.run.change import VENDORING
 
 DOWNLOAD_SECONDS = 3600.0
 DRIVER = LOCKS / "driver.txt"
@@ -50,6 +51,11 @@ def _pack(known: argparse.Namespace, rest: Sequence[str]) -> int:
         raise UsageError(f"{known.file}: there is no folder {known.file.parent}. Make it, or name another.")
     options = matrix_options(["fp64", *rest, "--root", str(known.root)])
     manifest = manifest_for(options)
+    if manifest.change != VENDORING:
+        raise UsageError(
+            "a pack holds one library and one stack, for the change that vendors the solver. Give settings "
+            "where it is unpacked; try refs and packages on a machine with a network."
+        )
     source = announced_source(console, manifest)
     layout = open_layout(options.root)
     recipe = announced_recipe(console, layout, manifest, options)

@@ -206,12 +206,20 @@ def ship(remote: Remote, plan: Plan, there: Plan) -> list[str]:
         sent = remote.send(_library(made), target, ("__pycache__",))
         if sent:
             changed.append(f"libraries/{side} ({len(sent)} files)")
-    with tempfile.TemporaryDirectory() as scratch:
-        write_blocker(Path(scratch))
-        remote.send(Path(scratch) / REPLACED, f"{places.library('candidate')}/{REPLACED}")
+    _ship_blocker(remote, f"{places.library('candidate')}/{REPLACED}", plan.change.vendor)
     remote.write(f"{there.folder}/plan.json", there.model_dump_json(indent=2) + "\n")
     remote.write(places.pushed, Pushed(run=there.run, code=pushed_code()).model_dump_json() + "\n")
     return changed
+
+
+def _ship_blocker(remote: Remote, target: str, vendored: bool) -> None:
+    """Hide jaxnnls from a vendored candidate; from any other what an earlier push hid is there again."""
+    if not vendored:
+        remote.run(["rm", "-rf", target])
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        write_blocker(Path(scratch))
+        remote.send(Path(scratch) / REPLACED, target)
 
 
 def read_pushed(remote: Remote) -> Pushed | None:

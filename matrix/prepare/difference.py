@@ -83,6 +83,32 @@ def _check_holds(repository: Repository, folder: str, side: Side) -> None:
         )
 
 
+def need_one_stack(change: Change, library: str, where: str) -> None:
+    """Refuse a change whose sides differ in more than the library, where they share one environment.
+
+    Parameters
+    ----------
+    change
+        What the sides differ in.
+    library
+        The repository that each side has a copy of there.
+    where
+        As messages call the place.
+
+    Raises
+    ------
+    UsageError
+        A side has packages, or another repository of the stack, of its own.
+    """
+    packages = [text for side in SIDES for text in change.given(side).packages]
+    others = [name for name in change.repositories if name != library]
+    if packages or others:
+        raise UsageError(
+            f"{where} both sides share one stack and differ in {library} and settings alone, so "
+            f"{', '.join((*packages, *others))} cannot differ there. Run this change on this machine."
+        )
+
+
 def moved_packages(recipes: Mapping[Side, Recipe]) -> dict[str, dict[Side, str | None]]:
     """The packages of which the sides are given different versions, by name; None where a side has none."""
     held = {side: versions_in(one.lock, interpreter_of(one.release).minor) for side, one in recipes.items()}

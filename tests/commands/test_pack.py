@@ -148,3 +148,12 @@ def test_a_folder_that_is_not_there_is_said_before_anything_is_made(
     assert main([str(tmp_path / "missing" / "carried.tar"), "--root", str(tmp_path / "root")]) == 2
     assert f"there is no folder {tmp_path / 'missing'}" in capsys.readouterr().err
     assert not (tmp_path / "root").exists()
+
+
+def test_pack_is_for_the_change_that_vendors_the_solver(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(tmp_path / "matrix.tar"), "--release", "2026.7.9.1", "--candidate-package", "jax==0.9.2"]
+    assert main(words) == 2
+    assert "a pack holds one library and one stack" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

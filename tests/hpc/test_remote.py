@@ -10,7 +10,7 @@ from matrix.ground.errors import EnvironmentFailure, NetworkError, UsageError
 from matrix.hpc.check import check
 from matrix.hpc.profile import Profile
 from matrix.hpc.remote import Remote
-from matrix.hpc.ship import Pushed, describe_stack, read_pushed
+from matrix.hpc.ship import Pushed, _ship_blocker, describe_stack, read_pushed
 
 # Stands for a login node whose .bashrc greets and whose .bash_logout says goodbye.
 SSH = """#!/bin/sh
@@ -100,3 +100,12 @@ def test_a_note_of_the_last_push_that_is_damaged_is_named(remote: Remote) -> Non
         remote.write(f"{remote.profile.root}/pushed.json", text)
         with pytest.raises(UsageError, match=r"pushed.json on login is damaged"):
             read_pushed(remote)
+
+
+def test_change_that_vendors_nothing_finds_jaxnnls_again(remote: Remote, tmp_path: Path) -> None:
+    hidden = tmp_path / "root" / "libraries" / "candidate" / "jaxnnls"
+    hidden.mkdir(parents=True)
+    (hidden / "__init__.py").write_text("raise ModuleNotFoundError\n")
+    for _ in range(2):
+        _ship_blocker(remote, str(hidden), vendored=False)
+        assert not hidden.exists()

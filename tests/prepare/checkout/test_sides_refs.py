@@ -9,7 +9,7 @@ import pytest
 from matrix.ground.errors import UsageError
 from matrix.prepare import difference
 from matrix.prepare.checkout import Source, prepare, resolve_source
-from matrix.prepare.difference import Trees, difference_of, trees_of
+from matrix.prepare.difference import Trees, difference_of, need_one_stack, trees_of
 from matrix.prepare.manifest import Manifest, SourceKind, override
 from matrix.run.change import Change, Given
 from tests.prepare.checkout.helpers import Upstream, fingerprint, make_repository, run_git
@@ -193,3 +193,16 @@ def test_embedded_source_has_releases_and_says_so(
     assert not asked
     at(RELEASE)
     assert asked == [(LIBRARY, RELEASE)]
+
+
+def test_where_sides_share_a_stack_only_library_and_settings_differ() -> None:
+    fine = Given(refs={LIBRARY: "main"}, settings={"inversion.a": "1"})
+    need_one_stack(Change(vendor=False, candidate=fine), LIBRARY, "there")
+    for given, named in (
+        (Given(packages=("jax==1",)), "jax==1"),
+        (Given(refs={"PyAutoFit": "a"}), "PyAutoFit"),
+    ):
+        for side in ("baseline", "candidate"):
+            change = Change(vendor=False, **{side: given})  # type: ignore[arg-type]
+            with pytest.raises(UsageError, match=f"there both sides share one stack.*{named} cannot differ"):
+                need_one_stack(change, LIBRARY, "there")
