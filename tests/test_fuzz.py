@@ -26,7 +26,7 @@ from matrix.prepare.manifest import Manifest, load_manifest
 from matrix.records.arrays import arrays_path, read_arrays, write_arrays
 from matrix.records.cell import RecordError, from_json, to_json
 from matrix.report import write_report
-from matrix.report.html.pictures import pictures_of
+from matrix.report.html.pictures import gallery
 from matrix.report.junit import write_junit
 from matrix.report.progress import Progress
 from matrix.report.rows import ending, overall, table_rows
@@ -215,7 +215,7 @@ def drawn(place: Path, spoil: Callable[[Path], None]) -> None:
     for side in ("baseline", "candidate"):
         spoil(arrays_path(plan.record_path(plan.cell(PIPELINE, side))))  # type: ignore[arg-type]
         records = judge_run(plan).records
-        pictures = pictures_of(plan, PIPELINE, records)
+        pictures = gallery(plan, [PIPELINE], records)[PIPELINE]
         assert pictures.groups or pictures.missing
 
 
