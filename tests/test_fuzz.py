@@ -215,7 +215,7 @@ def drawn(place: Path, spoil: Callable[[Path], object]) -> None:
     for side in ("baseline", "candidate"):
         spoil(arrays_path(plan.record_path(plan.cell(PIPELINE, side))))
         records = judge_run(plan).records
-        pictures = gallery(plan, (PIPELINE,), records)[PIPELINE]
+        pictures = gallery(plan, [PIPELINE], records)[PIPELINE]
         assert pictures.groups or pictures.missing
 
 

@@ -108,7 +108,7 @@ def test_a_workspace_that_keeps_no_results_gets_its_constants_alone(
     assert "- result files: this ref keeps none in jax_profiling/results/jit" in said
     assert "No step timings" not in said
     assert said.startswith("# Recorded log evidences of the NNLS pipelines, refreshed\n")
-    assert said.splitlines()[2].startswith("The recorded log evidences of the six")
+    assert said.splitlines()[7].startswith("The recorded log evidences of the six")
 
 
 def test_a_workspace_in_which_nothing_changes_gets_no_branch(

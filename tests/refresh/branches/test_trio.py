@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from matrix.commands import refresh_artifacts
+from matrix.ground.errors import EnvironmentFailure
 from matrix.records.cell import EagerEvaluation, write_record
 from matrix.refresh.branches import repository
 from tests.factory import EVIDENCE, LANES, evaluation
@@ -75,6 +77,27 @@ def test_running_again_adds_no_commit(world: World) -> None:
     assert {name: again[name] for name in again if name.endswith((".md", ".patch"))} == {
         name: texts[name] for name in texts if name.endswith((".md", ".patch"))
     }
+
+
+def test_probing_is_said_with_its_time_before_it_is_done_and_left_out_on_request(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    probed: list[str] = []
+
+    def gone(*words: Any) -> None:
+        probed.append(words[2].cell.pipeline)
+        raise EnvironmentFailure("its environment is gone")
+
+    monkeypatch.setattr(refresh_artifacts, "new_probe", gone)
+    assert world.run("--no-probe") == 0
+    assert probed == []
+    assert "probing" not in capsys.readouterr().out
+    assert world.run() == 0
+    assert len(probed) == 6
+    said = capsys.readouterr().out
+    # A minute each, and a probe takes twice as long as the cell.
+    first = "probing     6 likelihoods are measured now for their step timings, about 12 minutes"
+    assert 0 <= said.find(first) < said.find("probing     1 of 6")
 
 
 # A reader has the verdict in two lines, and all that needs a person, before anything is unfolded.

@@ -16,6 +16,11 @@ function compare(a, b) {
 
 for (const table of document.querySelectorAll("table.sortable")) {
   const headings = [...table.tHead.rows[0].cells];
+  // On a phone each cell says what it is, since its column has no place there.
+  table.classList.add("cards");
+  for (const cell of table.tBodies[0].querySelectorAll("td:not([data-label], .found, [colspan])")) {
+    cell.dataset.label = headings[cell.cellIndex].textContent.trim();
+  }
   headings.forEach((heading, column) => {
     heading.querySelector("button").addEventListener("click", () => {
       const falls = heading.getAttribute("aria-sort") === "ascending";
@@ -105,9 +110,9 @@ for (const button of document.querySelectorAll("button.copy")) {
   });
 }
 
-// On paper nothing unfolds, but pages of commands are of no use there.
+// On paper nothing unfolds, but pages of commands and of what passed are of no use there.
 addEventListener("beforeprint", () => {
   for (const details of document.querySelectorAll("details")) {
-    if (!details.closest("#reproduce")) details.open = true;
+    if (!details.closest("#reproduce, #gates")) details.open = true;
   }
 });
