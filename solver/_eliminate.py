@@ -10,7 +10,7 @@ Steps
        of the identity.
     2. L = chol(Q_FF), Y = L⁻¹ [Q_FC, Q_Fm, q_F]; eliminating F leaves the NNLS problem with matrix
        T = Q_(Cm)(Cm) - YᵀY, of about 125 variables.
-    3. Sweeps and pivots (`_sweeps`) solve that small problem exactly.
+    3. Interior points (`_interior`) solve that small problem exactly.
     4. x_F by back-substitution. If x is optimal for the whole problem the certificate says so; if not, the
        exact values are better scores: x on the free variables, -gradient/ρ on the fixed.
 
@@ -33,13 +33,15 @@ from jax import Array, lax
 
 from ._blocks import Blocks
 from ._identify import Scores
+from ._interior import nothing_yet, solve_interior
 from ._linalg import factorised
-from ._sweeps import search
+from ._options import DEFAULT_MAX_ITER
+from ._problem import scaled_problem
 
 CANDIDATES = 64
 
 
-def eliminate(parts: Blocks, scores: Scores) -> Array:
+def eliminate(parts: Blocks, scores: Scores, tolerance: Array) -> Array:
     """The answer (K,) with certain source variables taken at their word; negative where that was wrong."""
     start, problem = parts.start, parts.problem
     _, candidates = lax.top_k(-jnp.abs(scores.source), CANDIDATES)
@@ -52,8 +54,20 @@ def eliminate(parts: Blocks, scores: Scores) -> Array:
     couplings = jnp.concatenate([rows[:, start:], parts.linear_source[None, :]]).T
     Y = factor.solve_lower(jnp.where(free[:, None], couplings, 0))
     eliminated = Y.T @ Y
-    y = search(rows[:, opened] - eliminated[:-1, :-1], problem.q[opened] - eliminated[:-1, -1])
+    y = _solve_small(
+        rows[:, opened] - eliminated[:-1, :-1], problem.q[opened] - eliminated[:-1, -1], tolerance
+    )
 
     remainder = factor.solve_upper(Y[:, -1] - Y[:, :-1] @ y)
     x = jnp.zeros_like(problem.q).at[start:].set(jnp.where(free, remainder, 0))
     return x.at[opened].set(y)
+
+
+def _solve_small(T: Array, t: Array, tolerance: Array) -> Array:
+    """The optimum of the reduced problem; one that is not reached is for the certificate to find out."""
+    # Where cancellation left nothing on the diagonal the variable stays at zero.
+    usable = jnp.diagonal(T) > jnp.finfo(T.dtype).eps
+    problem = scaled_problem(jnp.where(usable[:, None] & usable, T, 0), t)
+    finer = jnp.maximum(tolerance / 100, 64 * jnp.finfo(T.dtype).eps)
+    best = solve_interior(problem, jnp.array(DEFAULT_MAX_ITER, jnp.int32), finer, nothing_yet(problem))
+    return problem.scale * problem.pull * best.x

@@ -79,7 +79,7 @@ def _rounds(parts: Blocks, limit: Array, tolerance: Array, best: Best) -> Best:
         return (state.best.steps < most) & (state.best.residual > tolerance) & state.hopeful
 
     def once(state: _Round) -> _Round:
-        raw = eliminate(parts, state.scores)
+        raw = eliminate(parts, state.scores, tolerance)
         x = jnp.maximum(raw, 0)
         gradient = problem.gradient(x)
         residual = scaled_residual(x, gradient, problem.q)
