@@ -44,6 +44,11 @@ class Blocks:
         """q on the source, (K - start,), zero on the dense columns in between."""
         return jnp.where(self.is_source, self.problem.q[self.start :], 0)
 
+    @property
+    def dense_rows(self) -> Array:
+        """The rows of A of the dense columns, (m, K)."""
+        return self.problem.rows(slice(self.start) if self.start else self.dense)
+
 
 def blocks(problem: Scaled, dense_columns: tuple[int, ...] | None) -> Blocks:
     """Name the dense block of a problem: `dense_columns` (sorted) if given, else found."""

@@ -6,7 +6,7 @@ Problem
     confidence.
 
 Steps
-    1. λ, the largest eigenvalue of Q_ss, by power iteration; ρ = 0.06 λ.
+    1. λ, the largest row sum of |Q_ss|; ρ = 0.045 λ.
     2. In float32: L = chol(Q_ss + ρI), W = L⁻¹ Q_sm. In the working precision: S = Q_mm - WᵀW, the dense
        block with the source eliminated, made safely definite against the float32 noise of W.
     3. ADMM (alternating direction method of multipliers) with the splitting x_s = y, y >= 0 on the source
@@ -39,11 +39,10 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ._blocks import Blocks
-from ._linalg import blocked, factorised, with_diagonal
+from ._linalg import by_platform, factorised, halved, with_diagonal
 from ._sweeps import Sweeps
 
-POWER_STEPS = 4
-PENALTY = 0.06
+PENALTY = 0.045
 SWEEPS = 40
 RELAXATION = 1.8
 FLOAT32_NOISE = 1e-6
@@ -64,18 +63,16 @@ def identify(parts: Blocks) -> Scores:
     """Score every source variable; the dense columns in between, if any, come out as certainly fixed."""
     dtype, low = parts.problem.q.dtype, jnp.float32
     matrix = parts.problem.masked(parts.is_source, start=parts.start).astype(low)
-    rho = PENALTY * _largest_eigenvalue(matrix)
+    # The largest row sum is 1.1 to 1.5 times the largest eigenvalue of real systems, and never less than it.
+    rho = PENALTY * jnp.max(jnp.sum(jnp.abs(matrix), axis=0))
     factor = factorised(with_diagonal(matrix, jnp.diagonal(matrix) + rho))
-    rows = parts.problem.rows(parts.dense)
-    within = rows[:, parts.dense] + jnp.diag(
-        jnp.where(parts.problem.scale[parts.dense] > 0, 0, 1).astype(dtype)
-    )
+    rows = parts.dense_rows
     coupling = jnp.where(parts.is_source, rows[:, parts.start :], 0).T
     W = factor.solve_lower(coupling.astype(low))
-    dense = _eliminated(within - (W.T @ W).astype(dtype))
+    dense = _eliminated(rows[:, parts.dense] - (W.T @ W).astype(dtype))
     linear = parts.linear_source.astype(low), parts.problem.q[parts.dense]
     arguments = (factor.form, W, dense, *linear, rho)
-    score = lax.platform_dependent(*arguments, cpu=_by_factor, default=_by_inverse)
+    score = by_platform(*arguments, cpu=_by_factor, default=_by_inverse)
     score = jnp.where(jnp.isfinite(score), score, 1).astype(dtype)
     return Scores(jnp.where(parts.is_source, score, -jnp.inf), rho.astype(dtype))
 
@@ -83,24 +80,13 @@ def identify(parts: Blocks) -> Scores:
 def _eliminated(S: Array) -> Sweeps:
     """ADMM on the dense block with the source eliminated."""
     diagonal = jnp.maximum(jnp.diagonal(S), FLOAT32_NOISE)
-    return Sweeps.prepare(S + FLOAT32_NOISE * jnp.diag(diagonal), DENSE_PENALTY * diagonal)
-
-
-def _largest_eigenvalue(A: Array) -> Array:
-    """Power iteration from a fixed, uneven start; good to ten per cent, enough for a penalty.
-
-    Four steps from entries near 1/K do not overflow: with a unit diagonal no eigenvalue exceeds K.
-    """
-    index = jnp.arange(A.shape[0], dtype=A.dtype)
-    start = (1 + jnp.cos(index) / 2) / A.shape[0]
-    # A loop: in a row the products would each convert and copy the matrix for themselves.
-    last, image = lax.fori_loop(0, POWER_STEPS, lambda _, state: (state[1], A @ state[1]), (start, start))
-    return jnp.sqrt(jnp.vdot(image, image) / jnp.vdot(last, last))
+    noise = FLOAT32_NOISE * diagonal
+    return Sweeps.prepare(with_diagonal(S, jnp.diagonal(S) + noise), DENSE_PENALTY * diagonal)
 
 
 def _by_factor(L: Array, W: Array, dense: Sweeps, qs: Array, qm: Array, rho: Array) -> Array:
     """Sweep with two triangular solves each."""
-    factor = blocked(L)
+    factor = halved(L)
 
     def x_step(b: Array, r_dense: Array) -> tuple[Array, Array]:
         forward = factor.solve_lower(b)

@@ -53,67 +53,47 @@ def _triangular(L: Array, B: Array, transpose: bool) -> Array:
     return solution.reshape(B.shape)
 
 
-BLOCK = 320
 # Each doubling from here up is two more products to compile, and on a GPU to choose routines for.
 LEAF = 160
+# On a CPU, where a triangular solve loses less.
+LARGE_LEAF = 320
 
 
-class BlockedFactor(NamedTuple):
+class HalvedFactor(NamedTuple):
     """A Cholesky factor prepared for many solves with one right-hand side.
 
-    A triangular solve with one vector runs far below memory speed in the library. Here the factor is cut
-    into strips of at most `BLOCK` rows; the diagonal blocks are inverted once, so each solve is nothing but
-    products.
-
-    Attributes
-    ----------
-    strips
-        Per block column of Lᵀ, the part above its diagonal block.
-    inverses
-        Per block row of L, the inverse of its diagonal block.
+    A triangular solve with one vector runs far below memory speed in the library. Here both diagonal blocks
+    are inverted once, so each solve is three products.
     """
 
-    strips: tuple[Array, ...]
-    inverses: tuple[Array, ...]
+    first: Array  # (h, h) the inverse of the upper diagonal block
+    corner: Array  # (K - h, h) what is below it
+    second: Array  # (K - h, K - h) the inverse of the lower diagonal block
 
     def solve_lower(self, b: Array) -> Array:
         """L⁻¹ b for b of shape (K,)."""
-        solution = b[:0]
-        for strip, inverse in zip(self.strips, self.inverses, strict=True):
-            start, size = strip.shape
-            solution = jnp.concatenate([solution, inverse @ (b[start : start + size] - solution @ strip)])
-        return solution
+        half = self.first.shape[0]
+        upper = self.first @ b[:half]
+        return jnp.concatenate([upper, self.second @ (b[half:] - self.corner @ upper)])
 
     def solve_upper(self, b: Array) -> Array:
         """L⁻ᵀ b for b of shape (K,)."""
-        solution, remaining = b[:0], b
-        for strip, inverse in zip(reversed(self.strips), reversed(self.inverses), strict=True):
-            start = strip.shape[0]
-            block = remaining[start:] @ inverse
-            solution = jnp.concatenate([block, solution])
-            remaining = remaining[:start] - strip @ block
-        return solution
-
-    def solve(self, b: Array) -> Array:
-        """(L Lᵀ)⁻¹ b for b of shape (K,)."""
-        return self.solve_upper(self.solve_lower(b))
+        half = self.first.shape[0]
+        lower = b[half:] @ self.second
+        return jnp.concatenate([(b[:half] - lower @ self.corner) @ self.first, lower])
 
 
-def blocked(L: Array) -> BlockedFactor:
-    """Cut a lower factor L (K, K) into strips; costs one pass over L and K·BLOCK² flops."""
-    U = L.T
-    K = L.shape[0]
-    count = -(-K // BLOCK)
-    ends = [K * (i + 1) // count for i in range(count)]
-    starts = [0, *ends[:-1]]
-    strips = tuple(U[:s, s:e] for s, e in zip(starts, ends, strict=True))
-    inverses = tuple(inverse_lower(L[s:e, s:e]) for s, e in zip(starts, ends, strict=True))
-    return BlockedFactor(strips, inverses)
+def halved(L: Array) -> HalvedFactor:
+    """Prepare a lower factor L (K, K); costs about as much as factorising it."""
+    inverses = _diagonal_inverses(L, 2, LARGE_LEAF)
+    half = inverses.shape[1]
+    rest = L.shape[0] - half
+    return HalvedFactor(inverses[0], L[half:, :half], inverses[1, :rest, :rest])
 
 
 def inverse_lower(L: Array) -> Array:
     """L⁻¹ for lower triangular L (K, K): K³ flops in one solve on a CPU, 2K³/3 in products elsewhere."""
-    return lax.platform_dependent(L, cpu=_inverse_by_solve, default=inverse_by_doubling)
+    return by_platform(L, cpu=_inverse_by_solve, default=inverse_by_doubling)
 
 
 def _inverse_by_solve(L: Array) -> Array:
@@ -122,19 +102,20 @@ def _inverse_by_solve(L: Array) -> Array:
 
 @jax.jit
 def inverse_by_doubling(L: Array) -> Array:
-    """L⁻¹ for lower triangular L (K, K), nearly all of it products.
-
-    From diagonal blocks of at most `LEAF` rows up: the inverse of [[A, 0], [B, C]] is
-    [[A⁻¹, 0], [-C⁻¹BA⁻¹, C⁻¹]], and all blocks of one size are inverted together.
-
-    Not for CPUs: in JAX 0.10 triangular solves of batches wait for each other there without end when several
-    run at once.
-    """
+    """L⁻¹ for lower triangular L (K, K), nearly all of it products."""
     K = L.shape[0]
-    if K == 0:
-        return L
-    count = 1
-    while count * LEAF < K:
+    return _diagonal_inverses(L, 1, LEAF)[0, :K, :K] if K else L
+
+
+def _diagonal_inverses(L: Array, wanted: int, leaf: int) -> Array:
+    """The inverses (wanted, n, n) of as many diagonal blocks of L (K, K), padded by the identity.
+
+    From blocks of at most `leaf` rows up: the inverse of [[A, 0], [B, C]] is [[A⁻¹, 0], [-C⁻¹BA⁻¹, C⁻¹]], and
+    all blocks of one size are inverted together. On a CPU leaves are solved one after another: in JAX 0.10
+    triangular solves of batches wait for each other there without end when several run at once.
+    """
+    K, count = L.shape[0], wanted
+    while count * leaf < K:
         count *= 2
     size = -(-K // count)
     missing = count * size - K
@@ -145,15 +126,18 @@ def inverse_by_doubling(L: Array) -> Array:
         return padded.reshape(index.size, size, index.size, size)[index, :, index, :][:, rows, columns]
 
     whole = slice(None)
-    identity = jnp.broadcast_to(jnp.eye(size, dtype=L.dtype), (count, size, size))
-    inverse = lax.linalg.triangular_solve(blocks(size, whole, whole), identity, left_side=True, lower=True)
-    while inverse.shape[0] > 1:
+    inverse = by_platform(
+        blocks(size, whole, whole),
+        cpu=lambda leaves: lax.map(_inverse_by_solve, leaves),
+        default=jax.vmap(_inverse_by_solve),
+    )
+    while inverse.shape[0] > wanted:
         first, second = inverse[::2], inverse[1::2]
         corner = -second @ (blocks(2 * size, slice(size, None), slice(size)) @ first)
         upper = jnp.concatenate([first, jnp.zeros_like(first)], axis=2)
         inverse = jnp.concatenate([upper, jnp.concatenate([corner, second], axis=2)], axis=1)
         size *= 2
-    return inverse[0, :K, :K]
+    return inverse
 
 
 class Factor(NamedTuple):
@@ -172,11 +156,11 @@ class Factor(NamedTuple):
 
     def solve_lower(self, B: Array) -> Array:
         """L⁻¹ B for B of shape (K,) or (K, r)."""
-        return lax.platform_dependent(self.form, B, cpu=solve_lower, default=jnp.matmul)
+        return by_platform(self.form, B, cpu=solve_lower, default=jnp.matmul)
 
     def solve_upper(self, b: Array) -> Array:
         """L⁻ᵀ b for b of shape (K,)."""
-        return lax.platform_dependent(self.form, b, cpu=solve_upper, default=lambda inverse, b: b @ inverse)
+        return by_platform(self.form, b, cpu=solve_upper, default=lambda inverse, b: b @ inverse)
 
     def solve(self, b: Array) -> Array:
         """(L Lᵀ)⁻¹ b for b of shape (K,)."""
@@ -185,7 +169,7 @@ class Factor(NamedTuple):
 
 def factorised(A: Array) -> Factor:
     """The Cholesky factor of a (K, K) matrix, ready for solves; all NaN where it has none."""
-    return Factor(lax.platform_dependent(cholesky(A), cpu=lambda L: L, default=inverse_by_doubling))
+    return Factor(by_platform(cholesky(A), cpu=lambda L: L, default=inverse_by_doubling))
 
 
 def with_diagonal(A: Array, diagonal: Array) -> Array:
@@ -217,6 +201,22 @@ def in_full_precision(function: Callable[P, R]) -> Callable[P, R]:
     return precise
 
 
+def only_cpu() -> bool:
+    """Whether this process has no other device than CPUs."""
+    return all(device.platform == "cpu" for device in jax.devices())
+
+
+def by_platform(*arguments: Any, cpu: Callable[..., Any], default: Callable[..., Any]) -> Any:
+    """`cpu` of the arguments where the program runs on a CPU, `default` of them elsewhere.
+
+    Where there are only CPUs the other form is not traced: that would take half of the time of tracing. A
+    program that is lowered there for another device works, in the form for CPUs.
+    """
+    if only_cpu():
+        return cpu(*arguments)
+    return lax.platform_dependent(*arguments, cpu=cpu, default=default)
+
+
 def by_lane(function: Callable[..., Any]) -> Callable[..., Any]:
     """Under `vmap`, run `function` lane after lane on CPU and batched elsewhere.
 
@@ -246,7 +246,7 @@ def by_lane(function: Callable[..., Any]) -> Callable[..., Any]:
             axes = tuple(0 if moves else None for moves in in_batched)
             return jax.vmap(traced, in_axes=axes, axis_size=axis_size)(*arguments)
 
-        result = lax.platform_dependent(*arguments, cpu=apart, default=together)
+        result = by_platform(*arguments, cpu=apart, default=together)
         return result, jax.tree.map(lambda _: True, result)
 
     return lane

@@ -43,7 +43,7 @@ class Scaled(NamedTuple):
         """Ax - q."""
         return self.multiply(x) - self.q
 
-    def rows(self, index: Array) -> Array:
+    def rows(self, index: Array | slice) -> Array:
         """Rows `index` of A, off-diagonal entries of empty columns included; shape (len(index), K)."""
         return self.Q[index] * self.scale[index][:, None] * self.scale[None, :]
 

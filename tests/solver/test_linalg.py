@@ -22,7 +22,7 @@ from solver._identify import (
     _by_inverse,
     identify,
 )
-from solver._linalg import BLOCK, LEAF, blocked, factorised, in_one_pass, inverse_by_doubling
+from solver._linalg import LARGE_LEAF, LEAF, factorised, halved, in_one_pass, inverse_by_doubling
 from solver._problem import scaled_problem
 from solver._sweeps import RELAXATION as DENSE_RELAXATION
 from solver._sweeps import Sweeps
@@ -48,16 +48,17 @@ def test_inverse_by_doubling(K: int) -> None:
     assert not np.triu(inverse, 1).any()
 
 
-@pytest.mark.parametrize("K", [5, BLOCK, 2 * BLOCK + 7])
+@pytest.mark.parametrize("K", [5, LARGE_LEAF, 2 * LARGE_LEAF + 7])
 def test_a_factor_solves_in_every_form(K: int, device: str) -> None:
     A = positive_definite(K)
     b, B = np.linspace(-1, 1, K), np.linspace(0, 1, 3 * K).reshape(K, 3)
     factor = factorised(jnp.asarray(A))
     L = np.linalg.cholesky(A)
+    halves = halved(jnp.asarray(L))
     for ours, expected in (
         (factor.solve_lower(B), np.linalg.solve(L, B)),
         (factor.solve_upper(b), np.linalg.solve(L.T, b)),
-        (blocked(jnp.asarray(L)).solve(b), np.linalg.solve(A, b)),
+        (halves.solve_upper(halves.solve_lower(b)), np.linalg.solve(A, b)),
     ):
         np.testing.assert_allclose(ours, expected, atol=rounding(K, 5) * np.abs(expected).max())
     is_inverse = np.allclose(factor.form, np.linalg.inv(L))
@@ -220,6 +221,6 @@ def test_a_solve_after_one_on_the_other_device_is_traced_anew() -> None:
     here = program()
     with as_on_an_accelerator():
         there = program()
-    # JAX has such choices of its own.
-    assert there.count("platform_index") < here.count("platform_index")
+    # A solve on the one device, a product on the other.
+    assert here.count("triangular_solve") > there.count("triangular_solve")
     assert program() == here

@@ -11,6 +11,7 @@ import pytest
 import solver
 from solver._gradient import GRADIENT_SCOPE
 
+from .devices import for_every_device
 from .problems import rounding, with_known_optimum
 
 K = 20
@@ -52,7 +53,8 @@ def _lowered(form: str, platform: str, dtype: str = "float64") -> str:
 
     Q, q = jax.ShapeDtypeStruct((3, 400, 400), dtype), jax.ShapeDtypeStruct((3, 400), dtype)
     program = jax.jit(jax.vmap(gradient if form == "gradient" else answer))
-    return program.trace(Q, q).lower(lowering_platforms=(platform,)).as_text()
+    with for_every_device():
+        return program.trace(Q, q).lower(lowering_platforms=(platform,)).as_text()
 
 
 @pytest.mark.parametrize("form", [form for form in FORMS if form != "auto"])
