@@ -1,5 +1,7 @@
 """The certificate sees what it says it sees, each variable on its own scale."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -92,7 +94,7 @@ def test_the_gap_bounds_the_error_of_the_objective() -> None:
 def test_the_code_is_by_the_tolerance_that_was_asked_for() -> None:
     """The same answer is certified at a tolerance just above its residual, and not at one just below."""
     problem = lens_like(np.random.default_rng(74))
-    limits = {"algorithm": "pdip", "max_iter": 8}
+    limits: dict[str, Any] = {"algorithm": "pdip", "max_iter": 8}
     worst = float(solver.solve_nnls_certified(problem.Q, problem.q, **limits).certificate.worst)
     assert 1e-9 < worst < 1e-2
     for factor, certified in ((0.9, False), (1.1, True)):

@@ -139,7 +139,7 @@ def test_wrong_options_are_refused(options: dict) -> None:
 
 def test_a_mask_names_dense_columns_too() -> None:
     mask = np.array([False, True, True])
-    by_mask, _ = checked(3, np.float64, solver.ALGORITHMS, dense_columns=mask)
+    by_mask, _ = checked(3, np.float64, solver.ALGORITHMS, dense_columns=mask.tolist())
     assert by_mask == checked(3, np.float64, solver.ALGORITHMS, dense_columns=[1, 2])[0]
 
 

@@ -1,5 +1,8 @@
 """The gradient is that of the relaxed KKT system, whichever algorithm found the answer."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,14 +22,16 @@ def _problem() -> Problem:
     return with_known_optimum(np.random.default_rng(30), K, condition=50)
 
 
-def _gradients(solve, problem: Problem, weights: np.ndarray, **options) -> tuple[np.ndarray, np.ndarray]:
+def _gradients(
+    solve: Callable[..., jax.Array], problem: Problem, weights: np.ndarray, **options: Any
+) -> tuple[np.ndarray, np.ndarray]:
     def loss(Q: jax.Array, q: jax.Array) -> jax.Array:
         return jnp.vdot(weights, solve(Q, q, **options))
 
     return jax.grad(loss, argnums=(0, 1))(jnp.asarray(problem.Q), jnp.asarray(problem.q))
 
 
-def _assert_close(ours, theirs, tolerance: float) -> None:
+def _assert_close(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray], tolerance: float) -> None:
     for one, other in zip(ours, theirs, strict=True):
         scale = np.abs(other).max()
         np.testing.assert_allclose(one, other, atol=tolerance * scale, rtol=0)
@@ -139,7 +144,7 @@ def test_second_derivatives_agree_with_jaxnnls(kappa: float) -> None:
     problem = _problem()
     weights = np.random.default_rng(36).normal(size=K)
 
-    def hessian(solve) -> np.ndarray:
+    def hessian(solve: Callable[..., jax.Array]) -> np.ndarray:
         def loss(q: jax.Array) -> jax.Array:
             return jnp.vdot(weights, solve(jnp.asarray(problem.Q), q, target_kappa=kappa))
 

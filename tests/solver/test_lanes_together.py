@@ -6,6 +6,7 @@ branch becomes a choice, and factors are inverted. No lane may notice.
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
@@ -47,7 +48,7 @@ def lanes(dense: int, source: int) -> tuple[np.ndarray, np.ndarray]:
 def test_no_lane_notices_the_others(way: str, algorithm: str) -> None:
     dense, source = SIZES[way]
     Q, q = lanes(dense, source)
-    choices = {"algorithm": algorithm, "dense_columns": range(dense)}
+    choices: dict[str, Any] = {"algorithm": algorithm, "dense_columns": range(dense)}
     options, limits = checked(dense + source, q.dtype, solver.ALGORITHMS, **choices)
     solve = jax.jit(jax.vmap(partial(_solve_lane, options, *limits)))
     together = solve(Q, q)

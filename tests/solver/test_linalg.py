@@ -51,7 +51,7 @@ def test_inverse_by_doubling(K: int) -> None:
 @pytest.mark.parametrize("K", [5, LARGE_LEAF, 2 * LARGE_LEAF + 7])
 def test_a_factor_solves_in_every_form(K: int, device: str) -> None:
     A = positive_definite(K)
-    b, B = np.linspace(-1, 1, K), np.linspace(0, 1, 3 * K).reshape(K, 3)
+    b, B = jnp.linspace(-1, 1, K), jnp.linspace(0, 1, 3 * K).reshape(K, 3)
     factor = factorised(jnp.asarray(A))
     L = np.linalg.cholesky(A)
     halves = halved(jnp.asarray(L))

@@ -1,7 +1,9 @@
 """What the compiled programs contain, and that defects would be seen."""
 
 import re
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,9 +19,9 @@ from .problems import rounding, with_known_optimum
 K = 20
 
 
-def _compiled(function) -> str:
+def _compiled(function: Callable[..., Any]) -> str:
     problem = with_known_optimum(np.random.default_rng(40), K)
-    return jax.jit(function).lower(jnp.asarray(problem.Q), jnp.asarray(problem.q)).compile().as_text()
+    return str(jax.jit(function).lower(jnp.asarray(problem.Q), jnp.asarray(problem.q)).compile().as_text())
 
 
 def test_the_forward_form_carries_no_gradient_machinery() -> None:
@@ -33,7 +35,7 @@ def test_the_forward_form_carries_no_gradient_machinery() -> None:
 def test_on_cpu_a_batch_is_a_loop_over_lanes() -> None:
     Q, q, _ = with_known_optimum(np.random.default_rng(41), K)
     batch = jax.jit(jax.vmap(solver.solve_nnls_forward))
-    text = batch.lower(jnp.stack([Q] * 3), jnp.stack([q] * 3)).compile().as_text()
+    text = str(batch.lower(jnp.stack([Q] * 3), jnp.stack([q] * 3)).compile().as_text())
     assert f"f64[{K},{K}]" in text
     assert all(f"f64[3,{K},{K}]" not in line for line in text.splitlines() if "potrf" in line)
 

@@ -203,6 +203,6 @@ def test_where_sides_share_a_stack_only_library_and_settings_differ() -> None:
         (Given(refs={"PyAutoFit": "a"}), "PyAutoFit"),
     ):
         for side in ("baseline", "candidate"):
-            change = Change(vendor=False, **{side: given})  # type: ignore[arg-type]
+            change = Change(vendor=False, **{side: given})
             with pytest.raises(UsageError, match=f"there both sides share one stack.*{named} cannot differ"):
                 need_one_stack(change, LIBRARY, "there")
