@@ -27,6 +27,7 @@ from matrix.prepare.environments import install_beside
 from matrix.prepare.locks import committed, pins
 from matrix.records.arrays import arrays_path, read_arrays
 from matrix.records.cell import VENDORED, read_record
+from matrix.report.html.lensing import critical_curves
 from matrix.run.plan import read_plan
 from tests.actions import Run
 from tests.cluster import running_slurm, running_sshd
@@ -179,8 +180,10 @@ def test_pictures_of_both_sides_show_the_same_galaxy_and_fit_the_data(
         # The models are simple, so no good fit, but a reconstruction in wrong units is off by hundreds.
         assert np.std((candidate.data - candidate.model) / candidate.noise) < 5.0, path.name
         assert np.max(candidate.source) > 0.0
+        # A lens, and so a closed curve of infinite magnification.
+        assert critical_curves(candidate.traced, candidate.extent)[0], path.name
     assert (run / "report.html").stat().st_size < 10 * 1024**2
-    assert (run / "report.html").read_text().count("data:image/png") >= 6 * 9
+    assert (run / "report.html").read_text().count("data:image/png") >= 6 * 8
 
 
 def test_systems_are_taken_from_the_likelihood_of_the_run(

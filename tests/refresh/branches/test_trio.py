@@ -91,7 +91,7 @@ def test_probing_is_said_with_its_time_before_it_is_done_and_left_out_on_request
     monkeypatch.setattr(refresh_artifacts, "new_probe", gone)
     assert world.run("--no-probe") == 0
     assert probed == []
-    assert "probing" not in capsys.readouterr().out
+    assert "are measured now" not in capsys.readouterr().out
     assert world.run() == 0
     assert len(probed) == 6
     said = capsys.readouterr().out
