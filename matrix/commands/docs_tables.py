@@ -15,6 +15,7 @@ from matrix.ground.files import write_text
 from matrix.ground.layout import REPOSITORY_ROOT, open_layout
 from matrix.ground.options import SessionParser, add_root
 from matrix.records.null import NullRecord, read_null
+from matrix.records.pair import BATCH, CONTROL, SINGLE, SOLVE, PairRecord, read_pair
 from matrix.report.main_run import MainRun, main_run_of, read_main_run, write_main_run
 from matrix.report.markdown import markdown_table
 from matrix.report.runs import find_run, load_run
@@ -263,7 +264,7 @@ def _trials() -> str:
                 record.pipeline,
                 f"{record.slower - 1:.0%}",
                 str(len(record.trials)),
-                f"{len(record.trials) - record.wrong()} of {len(record.trials)}",
+                f"{len(record.told) - record.wrong()} of {len(record.told)}",
                 *(str(sum(trial.outcome == outcome for trial in record.trials)) for outcome in Outcome),
                 _load(record),
             )
@@ -276,6 +277,25 @@ def _trials() -> str:
         for record in records
     )
     return "\n\n".join((table, *taken))
+
+
+def _timed_in_turn() -> str:
+    """What pairs of real processes said."""
+    records = [read_pair(path) for path in sorted(RESULTS.glob("pair-*.json"))]
+    headings = ("pipeline", "alone", "in a batch", "solve alone", "control", "rounds", "load")
+    return markdown_table(headings, map(_of_pair, records))
+
+
+def _of_pair(record: PairRecord) -> tuple[str, ...]:
+    rounds = [each for pair in record.pairs for timed in pair.rounds.values() for each in timed]
+    loads = [each.load for each in rounds]
+    return (
+        f"{record.pipeline}, {record.precision}, {record.scale}",
+        *(str(record.finding(timed)) for timed in (SINGLE, BATCH, SOLVE)),
+        " and ".join(str(pair.ratio(CONTROL)) for pair in record.pairs),
+        " and ".join(str(len(pair.rounds[CONTROL])) for pair in record.pairs),
+        f"{min(loads):.1f}–{max(loads):.1f}",
+    )
 
 
 def _load(record: NullRecord) -> str:
@@ -291,6 +311,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "families": _families,
     "compiling": _compiling,
     "trials": _trials,
+    "timed-in-turn": _timed_in_turn,
 }
 
 

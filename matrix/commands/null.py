@@ -22,7 +22,7 @@ from matrix.run.plan import Plan, PlannedPair, Word, read_plan
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Time it so many times; 0, or 1 where the truth was outside more often than once in twenty times."""
+    """Time it so many times; 0, or 1 where the truth is outside more often than once in twenty, or untold."""
     parser = SessionParser(
         "null",
         "Time a side against itself, again and again: 1 should be inside the interval.",
@@ -89,10 +89,11 @@ def _null(options: argparse.Namespace) -> int:
         write_null(path, record)
     inconclusive = sum(any(trial.reasons.values()) for trial in trials)
     console.print(
-        f"{record.truth(SINGLE):.3g} was outside an interval, or there was none, in {record.wrong()} of "
-        f"{len(trials)} runs; {inconclusive} had an inconclusive one\nwritten     {path}"
+        f"{record.truth(SINGLE):.3g} was outside an interval in {record.wrong()} of {len(record.told)} runs; "
+        f"{len(trials) - len(record.told)} more had too few rounds for one; {inconclusive} had an "
+        f"inconclusive one\nwritten     {path}"
     )
-    return 0 if record.wrong() * 20 <= len(trials) else 1
+    return 0 if record.told and record.wrong() * 20 <= len(record.told) else 1
 
 
 def _trial(plan: Plan, pair: PlannedPair, record: PairRecord) -> Trial:

@@ -74,11 +74,19 @@ class NullRecord:
         """What the interval of a ratio should hold."""
         return 1.0 / self.slower if timed in (SINGLE, BATCH) else 1.0
 
+    @property
+    def told(self) -> tuple[Trial, ...]:
+        """The trials in which everything has an interval; elsewhere the rounds were too few."""
+        return tuple(trial for trial in self.trials if None not in trial.ratios.values())
+
     def wrong(self) -> int:
-        """How many trials have an interval without the truth in it, believed or not, or lack one."""
+        """How many of those have an interval without the truth in it, believed or not."""
         return sum(
-            any(ratio is None or not ratio.holds(self.truth(timed)) for timed, ratio in trial.ratios.items())
-            for trial in self.trials
+            any(
+                ratio is not None and not ratio.holds(self.truth(name))
+                for name, ratio in trial.ratios.items()
+            )
+            for trial in self.told
         )
 
 

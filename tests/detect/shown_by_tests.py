@@ -367,7 +367,7 @@ SHOWN_BY_TESTS = (
         "counts a trial as right whose interval lacks what is true",
         "harness",
         "tests",
-        (Edit("matrix/records/null.py", "ratio.holds(1.0)", "ratio.holds(self.truth(timed))"),),
+        (Edit("matrix/records/null.py", "ratio.holds(1.0)", "ratio.holds(self.truth(name))"),),
         ("tests/execute/test_pair_processes.py", "-k", "lacks_the_truth"),
     ),
     Defect(
