@@ -25,7 +25,7 @@ _WITHOUT_DEADLOCK = ("jax!=0.10.*", "jaxlib!=0.10.*")
 
 
 @dataclass(frozen=True)
-class Choice:
+class ReleaseChoice:
     """A release, and why it is the one."""
 
     release: str
@@ -67,7 +67,7 @@ def stack_of(release: str, accelerator: str) -> tuple[str, ...]:
     return stack if accelerator == "cpu" else (*stack, f"jax[{accelerator}]")
 
 
-def newest_known(found: Sequence[str]) -> Choice:
+def newest_known(found: Sequence[str]) -> ReleaseChoice:
     """The newest known release that one of the Pythons found on this machine runs.
 
     Parameters
@@ -85,9 +85,9 @@ def newest_known(found: Sequence[str]) -> Choice:
         if not set(pythons_for(release)).isdisjoint(found):
             passed_over = KNOWN[:position]
             if not passed_over:
-                return Choice(release, "the newest known one")
+                return ReleaseChoice(release, "the newest known one")
             needed = " or ".join(pythons_for(passed_over[0]))
             reason = f"{passed_over[0]} needs Python {needed}, and this machine has {listed}"
-            return Choice(release, reason)
+            return ReleaseChoice(release, reason)
     needed = ", ".join(pythons_for(KNOWN[-1]))
     raise UsageError(f"no known release runs on this machine's Python ({listed}): install one of {needed}.")

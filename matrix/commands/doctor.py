@@ -38,7 +38,7 @@ NETWORK_SECONDS = 10.0
 LOCK_TABLE = Path("/proc/locks")
 
 
-class State(enum.StrEnum):
+class Weight(enum.StrEnum):
     """How much a finding matters."""
 
     GOOD = "ok"
@@ -47,18 +47,18 @@ class State(enum.StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class Look:
     """One thing looked at: what was found, and what to do unless it is good."""
 
     what: str
-    state: State
+    state: Weight
     found: str
     remedy: str = ""
 
 
-def examine(layout: Layout, manifest: Path) -> Iterator[Finding]:
+def examine(layout: Layout, manifest: Path) -> Iterator[Look]:
     """Look at everything a run needs, one finding each; a look that fails is a finding too."""
-    looks: tuple[tuple[str, Callable[[], Finding]], ...] = (
+    looks: tuple[tuple[str, Callable[[], Look]], ...] = (
         ("Python", python),
         ("disk", lambda: disk(layout)),
         ("memory", lambda: memory(psutil.virtual_memory().total, psutil.virtual_memory().available)),
@@ -76,51 +76,51 @@ def examine(layout: Layout, manifest: Path) -> Iterator[Finding]:
         try:
             yield look()
         except (MatrixError, OSError) as error:
-            yield Finding(what, State.TROUBLE, str(error), "see the message")
+            yield Look(what, Weight.TROUBLE, str(error), "see the message")
 
 
-def python() -> Finding:
+def python() -> Look:
     """The interpreter is one the stack is released for."""
     version = sys.version_info[:2]
     found = f"Python {sys.version.split()[0]}"
     if PYTHON[0] <= version < PYTHON[1]:
-        return Finding("Python", State.GOOD, found)
-    return Finding("Python", State.TROUBLE, found, "use Python 3.11, 3.12 or 3.13: the stack has no other")
+        return Look("Python", Weight.GOOD, found)
+    return Look("Python", Weight.TROUBLE, found, "use Python 3.11, 3.12 or 3.13: the stack has no other")
 
 
-def disk(layout: Layout) -> Finding:
+def disk(layout: Layout) -> Look:
     """Two environments, checkouts and records fit."""
     free = shutil.disk_usage(layout.root).free
     found = f"{free / GIB:.1f} GiB free at {layout.root}"
     if free >= DISK_NEEDED:
-        return Finding("disk", State.GOOD, found)
+        return Look("disk", Weight.GOOD, found)
     remedy = f"free {DISK_NEEDED / GIB:.0f} GiB, or choose another folder with --root or MATRIX_ROOT"
-    return Finding("disk", State.TROUBLE, found, remedy)
+    return Look("disk", Weight.TROUBLE, found, remedy)
 
 
-def memory(total: int, available: int) -> Finding:
+def memory(total: int, available: int) -> Look:
     """The largest cell fits, in bytes."""
     needed = max(peak_bytes(name, "production") for name in PIPELINES)
     found = (
         f"{available / GIB:.1f} of {total / GIB:.1f} GiB available, the largest cell needs {needed / GIB:.0f}"
     )
     if available >= needed:
-        return Finding("memory", State.GOOD, found)
+        return Look("memory", Weight.GOOD, found)
     if total >= needed:
-        return Finding("memory", State.NOTE, found, "end other programs, or the largest cells will swap")
-    return Finding("memory", State.TROUBLE, found, "use --scale smoke, or --only with a smaller pipeline")
+        return Look("memory", Weight.NOTE, found, "end other programs, or the largest cells will swap")
+    return Look("memory", Weight.TROUBLE, found, "use --scale smoke, or --only with a smaller pipeline")
 
 
-def threads() -> Finding:
+def threads() -> Look:
     """Cores this process may use, and whether others are at work on them."""
     cores, load = len(usable_cores()), os.getloadavg()[0]
     found = f"{cores} of {os.cpu_count()} cores usable, load {load:.1f}"
     if load > 0.5 * cores:
-        return Finding("threads", State.NOTE, found, "times of a busy machine are not to be quoted: wait")
-    return Finding("threads", State.GOOD, found)
+        return Look("threads", Weight.NOTE, found, "times of a busy machine are not to be quoted: wait")
+    return Look("threads", Weight.GOOD, found)
 
 
-def git_identity() -> Finding:
+def git_identity() -> Look:
     """Git is there, and knows who commits; only refresh-artifacts commits in a person's name."""
     version = git("--version").stdout.strip()
     found = re.search(r"(\d+)\.(\d+)", version)
@@ -128,15 +128,15 @@ def git_identity() -> Finding:
         remedy = (
             f"install Git {'.'.join(map(str, OLDEST_GIT))} or newer: an older one obeys all your settings"
         )
-        return Finding("Git", State.TROUBLE, version, remedy)
+        return Look("Git", Weight.TROUBLE, version, remedy)
     try:
         identity = read_identity(Path())
     except UsageError as error:
-        return Finding("Git", State.NOTE, f"{version}, no identity", str(error))
-    return Finding("Git", State.GOOD, f"{version}, commits are by {identity.name}")
+        return Look("Git", Weight.NOTE, f"{version}, no identity", str(error))
+    return Look("Git", Weight.GOOD, f"{version}, commits are by {identity.name}")
 
 
-def packages() -> Finding:
+def packages() -> Look:
     """The package index answers, asked the way environments are built."""
     with tempfile.TemporaryDirectory() as target:
         words = [sys.executable, "-m", "uv", "pip", "install", "--dry-run", "--no-deps", "--target", target]
@@ -144,48 +144,48 @@ def packages() -> Finding:
         seconds = NETWORK_SECONDS * 3
         asked = run(words, env=inherited(), timeout=seconds, check=False, keep=OF_AN_INDEX)
     if asked.exit_code == 0:
-        return Finding("network, packages", State.GOOD, "the package index answers")
+        return Look("network, packages", Weight.GOOD, "the package index answers")
     last = (asked.stderr.strip().splitlines() or ["no answer"])[-1]
     remedy = "connect, set the proxy or index your site uses, or pass a prepared --base-python"
-    return Finding("network, packages", State.TROUBLE, last, remedy)
+    return Look("network, packages", Weight.TROUBLE, last, remedy)
 
 
-def repositories(manifest: Path) -> Finding:
+def repositories(manifest: Path) -> Look:
     """The library's url answers."""
     url = load_manifest(manifest).of_role(Role.LIBRARY).url
     try:
         list_refs(url, timeout=NETWORK_SECONDS, attempts=1)
     except EnvironmentFailure:
         remedy = "--source mirror --mirror FOLDER uses clones; --source embedded needs no repository"
-        return Finding("network, repositories", State.NOTE, f"{redact(url)} does not answer", remedy)
-    return Finding("network, repositories", State.GOOD, f"{redact(url)} answers")
+        return Look("network, repositories", Weight.NOTE, f"{redact(url)} does not answer", remedy)
+    return Look("network, repositories", Weight.GOOD, f"{redact(url)} answers")
 
 
-def float64(environment: "os._Environ[str] | dict[str, str]") -> Finding:
+def float64(environment: "os._Environ[str] | dict[str, str]") -> Look:
     """Cells get their own flag; a person's own scripts in this shell do not."""
     value = environment.get("JAX_ENABLE_X64")
     if value is not None and value.lower() in ("1", "true"):
-        return Finding("float64", State.GOOD, f"JAX_ENABLE_X64={value}")
+        return Look("float64", Weight.GOOD, f"JAX_ENABLE_X64={value}")
     found = "JAX_ENABLE_X64 is not exported" if value is None else f"JAX_ENABLE_X64={value}"
     remedy = (
         "cells set it themselves; for scripts of your own: export JAX_ENABLE_X64=True before Python starts"
     )
-    return Finding("float64", State.NOTE, found, remedy)
+    return Look("float64", Weight.NOTE, found, remedy)
 
 
-def gpu(layout: Layout) -> Finding:
+def gpu(layout: Layout) -> Look:
     """A GPU, and an environment whose JAX can use it."""
     if shutil.which("nvidia-smi") is None:
-        return Finding("GPU", State.GOOD, "none: cells run on the CPU")
+        return Look("GPU", Weight.GOOD, "none: cells run on the CPU")
     listed = gpu_lines("name,driver_version")
     if not listed:
         remedy = "repair the driver, or run without --accelerator"
-        return Finding("GPU", State.NOTE, "nvidia-smi fails: the driver is not usable", remedy)
+        return Look("GPU", Weight.NOTE, "nvidia-smi fails: the driver is not usable", remedy)
     plugins = layout.environments.glob("*/lib/python*/site-packages/jax_cuda*_plugin")
     return matching_jax("\n".join(listed), {path.name.split("_")[1] for path in plugins})
 
 
-def matching_jax(listed: str, builds: set[str]) -> Finding:
+def matching_jax(listed: str, builds: set[str]) -> Look:
     """Whether a build of JAX that the driver can carry is installed.
 
     Parameters
@@ -198,21 +198,21 @@ def matching_jax(listed: str, builds: set[str]) -> Finding:
     found = "; ".join(listed.strip().splitlines())
     fit = builds_for(found.rpartition(",")[2])
     if fit is None:
-        return Finding("GPU", State.NOTE, found, "its driver is not known: see that nvidia-smi names one")
+        return Look("GPU", Weight.NOTE, found, "its driver is not known: see that nvidia-smi names one")
     if not fit:
         oldest = min(OLDEST_DRIVER.values())
         remedy = f"JAX needs driver {oldest} or newer: update it, or run without --accelerator"
-        return Finding("GPU", State.NOTE, f"{found}: the driver is too old", remedy)
+        return Look("GPU", Weight.NOTE, f"{found}: the driver is too old", remedy)
     usable, other = sorted(builds & set(fit)), sorted(builds - set(fit))
     if usable:
-        return Finding("GPU", State.GOOD, f"{found}; an environment has JAX for it ({', '.join(usable)})")
+        return Look("GPU", Weight.GOOD, f"{found}; an environment has JAX for it ({', '.join(usable)})")
     remedy = f"--accelerator {fit[0]} installs a JAX for it; without it the CPU is used"
     if other:
         found += f"; the JAX of an environment ({', '.join(other)}) needs a newer driver"
-    return Finding("GPU", State.NOTE, found, remedy)
+    return Look("GPU", Weight.NOTE, found, remedy)
 
 
-def caches(layout: Layout) -> Finding:
+def caches(layout: Layout) -> Look:
     """Environments that no kept run uses, and runs that this version cannot read."""
     made = {path.name: path for path in layout.environments.iterdir() if path.is_dir()}
     used, unreadable = set(), []
@@ -229,17 +229,17 @@ def caches(layout: Layout) -> Finding:
     if unreadable:
         found += f"; {len(unreadable)} runs are of other versions of this program"
     if not stale and not unreadable:
-        return Finding("caches", State.GOOD, found)
+        return Look("caches", Weight.GOOD, found)
     remedies = []
     if stale:
         remedies.append(f"to free their space: {shlex.join(['rm', '-r', *map(str, stale)])}")
     if unreadable:
         names = ", ".join(folder.name for folder in unreadable)
         remedies.append(f"check out the version that made {names} to read them, or remove them")
-    return Finding("caches", State.NOTE, found, "; ".join(remedies))
+    return Look("caches", Weight.NOTE, found, "; ".join(remedies))
 
 
-def locks(layout: Layout) -> Finding:
+def locks(layout: Layout) -> Look:
     """Whether another run holds something here now; a lock file alone holds nothing."""
     files = list(layout.locks.glob("*.lock"))
     held = holders(files, LOCK_TABLE)
@@ -249,16 +249,16 @@ def locks(layout: Layout) -> Finding:
         running = f"cells in processes {', '.join(map(str, cells))}" if cells else ""
         remedy = "wait for it, or end it (kill PROCESS); a second call on the same run waits by itself"
         found = "another run is at work: " + "; ".join(filter(None, (what, running)))
-        return Finding("locks", State.NOTE, found, remedy)
+        return Look("locks", Weight.NOTE, found, remedy)
     found = f"nobody is at work here; {len(files)} lock files are left over, which hold nothing"
-    return Finding("locks", State.GOOD, found)
+    return Look("locks", Weight.GOOD, found)
 
 
-def neighbours(ledger: Path) -> Finding:
+def neighbours(ledger: Path) -> Look:
     """What running cells hold of this machine, those of other working folders included."""
     held = shares(ledger)
     if not held:
-        return Finding("neighbours", State.GOOD, "no cell runs on this machine")
+        return Look("neighbours", Weight.GOOD, "no cell runs on this machine")
     memory = sum(share.memory for share in held.values()) / GIB
     cores = len({core for share in held.values() for core in share.cores})
     gpus = sum(share.gpu is not None for share in held.values())
@@ -267,9 +267,7 @@ def neighbours(ledger: Path) -> Finding:
         f"cells of this or other working folders hold {cores} of {len(usable_cores())} cores{also} and "
         f"{memory:.0f} GiB (for processes {', '.join(map(str, held))})"
     )
-    return Finding(
-        "neighbours", State.NOTE, found, "a run started now shares with them, and its times show it"
-    )
+    return Look("neighbours", Weight.NOTE, found, "a run started now shares with them, and its times show it")
 
 
 def holders(files: Sequence[Path], table: Path) -> dict[Path, int]:
@@ -293,7 +291,7 @@ def _is_cell(process: psutil.Process, root: Path) -> bool:
     return "matrix.pipelines.cell" in words and any(str(root) in word for word in words)
 
 
-STYLES = {State.GOOD: "green", State.NOTE: "yellow", State.TROUBLE: "bold red"}
+STYLES = {Weight.GOOD: "green", Weight.NOTE: "yellow", Weight.TROUBLE: "bold red"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -315,7 +313,7 @@ def _print_findings(layout: Layout, manifest: Path) -> int:
         console.print(Text.assemble(state, f"  {finding.what}: {finding.found}"))
         if finding.remedy:
             console.print(f"         → {finding.remedy}")
-    return EnvironmentFailure.exit_code if State.TROUBLE in states else 0
+    return EnvironmentFailure.exit_code if Weight.TROUBLE in states else 0
 
 
 if __name__ == "__main__":

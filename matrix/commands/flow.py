@@ -20,7 +20,7 @@ from matrix.ground.process import run
 from matrix.ground.redaction import OF_AN_INDEX, secrets_set_aside
 from matrix.ground.shell import inherited, without
 from matrix.prepare.planning import make_plan
-from matrix.prepare.sides import Options, announced_release, announced_source, manifest_for, prepare_sides
+from matrix.prepare.sides import SideOptions, announced_release, announced_source, manifest_for, prepare_sides
 from matrix.report import write_files, write_report
 from matrix.report.ci import annotate, folded
 from matrix.report.progress import Progress
@@ -34,7 +34,7 @@ SUITE = REPOSITORY_ROOT / "matrix" / "suite"
 QUIET = frozenset(("-q", "-qq", "--quiet"))
 
 
-def run_matrix(options: Options) -> int:
+def run_matrix(options: SideOptions) -> int:
     """Run the matrix as `options` say and return the exit code."""
     console = open_console()
     _check_pytest_arguments(options.pytest_arguments)
@@ -72,7 +72,7 @@ def carry_out(console: Console, plan: Plan, pytest_arguments: tuple[str, ...] = 
     return ended.exit_code
 
 
-def plan_matrix(console: Console, options: Options) -> Plan:
+def plan_matrix(console: Console, options: SideOptions) -> Plan:
     """Make everything a run needs, and its plan, which is not written yet."""
     manifest = manifest_for(options)
     layout = open_layout(options.root)

@@ -21,9 +21,9 @@ from matrix.catalogue.pipelines import PIPELINES, pipeline_named
 from matrix.commands.flow import plan_matrix
 from matrix.commands.matrix import matrix_options
 from matrix.commands.report import report_in_place
-from matrix.execute.sessions import KINDS, Kind, Session, read_sessions
+from matrix.execute.sessions import KINDS, MeasurementKind, Session, read_sessions
 from matrix.execute.slurm import STATUSES, Resources, Status
-from matrix.execute.slurm_outcomes import Outcome
+from matrix.execute.slurm_outcomes import JobOutcome
 from matrix.ground.console import open_console
 from matrix.ground.errors import EnvironmentFailure, NetworkError, UsageError, exit_code_of
 from matrix.ground.layout import REPOSITORY_ROOT, Layout, open_layout
@@ -36,7 +36,7 @@ from matrix.hpc.remote import Remote
 from matrix.hpc.ship import (
     RUN_EXCLUDED,
     Places,
-    Pushed,
+    Shipped,
     describe_stack,
     pushed_code,
     read_pushed,
@@ -81,10 +81,10 @@ def _step(options: argparse.Namespace, rest: list[str]) -> int:
     reached.connect()
     remote = reached.expanded()
     console.print(f"profile     {name}: {profile.host or 'this machine'}, {remote.profile.root}")
-    return VERBS[options.verb](Step(console, remote, open_layout(options.root), options, rest))
+    return VERBS[options.verb](VerbContext(console, remote, open_layout(options.root), options, rest))
 
 
-class Step:
+class VerbContext:
     """What every verb works with."""
 
     def __init__(
@@ -97,7 +97,7 @@ class Step:
         self.words = rest
         self.places = Places(remote.profile.root)
 
-    def pushed(self) -> Pushed:
+    def pushed(self) -> Shipped:
         """What is over there.
 
         Raises
@@ -147,11 +147,11 @@ class Step:
         raise EnvironmentFailure(f"{verb} on the cluster gave no answer: {said.strip() or 'nothing'}")
 
 
-def _check(step: Step) -> int:
+def _check(step: VerbContext) -> int:
     return check(step.console, step.remote)
 
 
-def _install(step: Step) -> int:
+def _install(step: VerbContext) -> int:
     """Make both environments over there, or say how."""
     asked = step.options
     if asked.release is None:
@@ -159,7 +159,7 @@ def _install(step: Step) -> int:
     return install(step.console, step.remote, asked.release, asked.base, printed=asked.print)
 
 
-def _push(step: Step) -> int:
+def _push(step: VerbContext) -> int:
     """Plan here, send what the plan needs, and say which files over there had changed."""
     options = matrix_options([*step.words, "--root", str(step.layout.root)])
     if options.pytest_arguments:
@@ -189,7 +189,7 @@ def _push(step: Step) -> int:
     return 0
 
 
-def _submit(step: Step) -> int:
+def _submit(step: VerbContext) -> int:
     """Submit what has not passed, or what is to be measured, if the code here is what was pushed."""
     pushed = step.pushed()
     if pushed.code != pushed_code():
@@ -209,7 +209,7 @@ def _submit(step: Step) -> int:
         _show(step, step.sessions("submit", pushed.run, *asked, "--sessions", told))
         return 0
     open_cells = [
-        status for status in step.slurm("states", pushed.run) if status.outcome is not Outcome.PASSED
+        status for status in step.slurm("states", pushed.run) if status.outcome is not JobOutcome.PASSED
     ]
     _say_cost(step, resources, len(open_cells))
     if step.options.dry_run:
@@ -253,7 +253,7 @@ def sessions_from(words: Sequence[str], stamp: str) -> list[Session]:
     ]
 
 
-def _see_that_it_is_taken(kind: Kind, words: Sequence[str]) -> None:
+def _see_that_it_is_taken(kind: MeasurementKind, words: Sequence[str]) -> None:
     """Let the session's own parser tell a mistyped word now, and not when the job has waited its turn."""
     aside = "--record" if kind.in_stack else "--output-dir"
     parser = vars(importlib.import_module(kind.module))["_parser"]()
@@ -263,7 +263,7 @@ def _see_that_it_is_taken(kind: Kind, words: Sequence[str]) -> None:
         pipeline_named(word)
 
 
-def _say_cost(step: Step, resources: Resources, jobs: int) -> None:
+def _say_cost(step: VerbContext, resources: Resources, jobs: int) -> None:
     """Say what is asked for at most, and when Slurm would start it."""
     if not jobs:
         return
@@ -279,7 +279,7 @@ def _say_cost(step: Step, resources: Resources, jobs: int) -> None:
     step.console.print(Text(f"queue       {expected_start(step.remote)}"))
 
 
-def _jobs(step: Step) -> int:
+def _jobs(step: VerbContext) -> int:
     """Say how every job stands, with the last lines of those that failed."""
     statuses = step.states(step.pushed().run)
     _show(step, statuses)
@@ -287,7 +287,7 @@ def _jobs(step: Step) -> int:
     return 0
 
 
-def _wait(step: Step) -> int:
+def _wait(step: VerbContext) -> int:
     """Wait until every job has ended or the patience has."""
     run = step.pushed().run
     began = answered = time.monotonic()
@@ -308,21 +308,21 @@ def _wait(step: Step) -> int:
     return _judge(step, statuses)
 
 
-def _asked(step: Step, run: str, seen: Mapping[str, Status]) -> list[Status]:
+def _asked(step: VerbContext, run: str, seen: Mapping[str, Status]) -> list[Status]:
     """How the jobs stand; while a connection that worked before is lost, the open ones are unreachable."""
     try:
         return step.states(run)
     except NetworkError as error:
         if not seen:
             raise
-        lost = {"outcome": Outcome.UNREACHABLE, "reason": str(error)}
+        lost = {"outcome": JobOutcome.UNREACHABLE, "reason": str(error)}
         return [
             status.model_copy(update=lost) if status.outcome.active or status.outcome.silent else status
             for status in seen.values()
         ]
 
 
-def _pull(step: Step) -> int:
+def _pull(step: VerbContext) -> int:
     """Bring records and logs here, and report them like any run."""
     run = step.pushed().run
     statuses = step.states(run)
@@ -346,18 +346,18 @@ def _pull(step: Step) -> int:
     return _judge(step, statuses) or code
 
 
-def _judge(step: Step, statuses: Sequence[Status]) -> int:
+def _judge(step: VerbContext, statuses: Sequence[Status]) -> int:
     _show(step, statuses)
     _explain(step, statuses)
     if not statuses:
         raise UsageError("the run that was pushed has no cell: nox -s hpc -- push fp64")
     if any(status.outcome.broken for status in statuses):
         return NOT_PASSED
-    passed = all(status.outcome is Outcome.PASSED for status in statuses)
+    passed = all(status.outcome is JobOutcome.PASSED for status in statuses)
     return 0 if passed else EnvironmentFailure.exit_code
 
 
-def _tell(step: Step, seen: dict[str, Status], statuses: Sequence[Status]) -> bool:
+def _tell(step: VerbContext, seen: dict[str, Status], statuses: Sequence[Status]) -> bool:
     """Print what changed since the last look; say whether anything did."""
     news = [
         status
@@ -370,7 +370,7 @@ def _tell(step: Step, seen: dict[str, Status], statuses: Sequence[Status]) -> bo
     return bool(news)
 
 
-def _show(step: Step, statuses: Sequence[Status]) -> None:
+def _show(step: VerbContext, statuses: Sequence[Status]) -> None:
     table = Table(width=None if step.console.is_terminal else 140)
     for heading in ("cell", "job", "state", "elapsed", "ends by", "last line"):
         table.add_column(heading)
@@ -382,16 +382,16 @@ def _show(step: Step, statuses: Sequence[Status]) -> None:
     step.console.print(table)
 
 
-def _explain(step: Step, statuses: Sequence[Status]) -> None:
+def _explain(step: VerbContext, statuses: Sequence[Status]) -> None:
     for status in statuses:
-        if status.outcome is Outcome.PASSED or status.outcome.active or status.job is None:
+        if status.outcome is JobOutcome.PASSED or status.outcome.active or status.job is None:
             continue
         what = f" {status.cell} (job {status.job}): {status.reason}"
         step.console.print(Text.assemble((status.outcome, "red"), what))
         step.console.print(Text(status.tail))
 
 
-VERBS: dict[str, Callable[[Step], int]] = {
+VERBS: dict[str, Callable[[VerbContext], int]] = {
     "check": _check,
     "install": _install,
     "push": _push,

@@ -18,7 +18,7 @@ from matrix.prepare.change import algorithm_names
 from matrix.prepare.environments import ACCELERATORS
 from matrix.prepare.manifest import load_manifest
 from matrix.prepare.planning import selected_checks
-from matrix.prepare.sides import Options
+from matrix.prepare.sides import SideOptions
 
 DESCRIPTION = "Run the six likelihood pipelines, baseline against candidate, and judge every gate."
 EPILOG = "What is not listed here goes to pytest, which runs the matrix: -k EXPR, -n WORKERS, -x, --lf, ..."
@@ -44,7 +44,7 @@ def _run(words: Sequence[str]) -> int:
     return run_matrix(matrix_options(words))
 
 
-def matrix_options(words: Sequence[str]) -> Options:
+def matrix_options(words: Sequence[str]) -> SideOptions:
     """What `words`, given to any session of the matrix, mean.
 
     Raises
@@ -61,7 +61,7 @@ def matrix_options(words: Sequence[str]) -> Options:
         whole = _selection(known)
         part = shard_of(whole, known.shard)
         selected, checks = part.pipelines, part.checks
-    return Options(
+    return SideOptions(
         precision=known.precision,
         manifest=known.manifest,
         root=known.root,

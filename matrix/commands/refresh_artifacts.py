@@ -27,10 +27,10 @@ from matrix.prepare.manifest import Manifest, SourceKind, load_manifest
 from matrix.prepare.planning import selected_checks
 from matrix.records.cell import Record
 from matrix.refresh.artifacts.consolidate import check_foreign, read_foreign
-from matrix.refresh.artifacts.drift import Drift, Ruling, measure_drift
+from matrix.refresh.artifacts.drift import Drift, DriftRuling, measure_drift
 from matrix.refresh.artifacts.probes import PROBES, kept_probe, new_probe
 from matrix.refresh.artifacts.results import RESULTS, config_name
-from matrix.refresh.artifacts.runs import NoRunError, Run, newest_run, unfinished_run
+from matrix.refresh.artifacts.runs import NoRunError, RefreshedRun, newest_run, unfinished_run
 from matrix.refresh.artifacts.steps import steps_from
 from matrix.refresh.branches.approval import check_approved
 from matrix.refresh.branches.forge import open_forge
@@ -38,7 +38,7 @@ from matrix.refresh.branches.identity import read_identity
 from matrix.refresh.branches.measured import measured_paragraphs
 from matrix.refresh.branches.publish import Publisher
 from matrix.refresh.branches.push import check_branch
-from matrix.refresh.branches.state import State, read_state
+from matrix.refresh.branches.state import BranchState, read_state
 from matrix.refresh.branches.steps import Content
 from matrix.refresh.branches.texts import Texts, drift_table
 from matrix.refresh.branches.trio import Branch, build_branches
@@ -131,7 +131,7 @@ def refresh(options: RefreshOptions) -> int:
 
 
 def _made(
-    run: Run, manifest: Manifest, layout: Layout, options: RefreshOptions, state: State
+    run: RefreshedRun, manifest: Manifest, layout: Layout, options: RefreshOptions, state: BranchState
 ) -> Texts | None:
     """Make a run's branches, or bring them up to date; return their texts, None if a drift is refused."""
     # A person's word on why an evidence moves counts, whether it was given before the run or after it.
@@ -153,7 +153,7 @@ def _made(
     return Texts(run, branches, state, drifts, notes, without, choice, measured)
 
 
-def _run(layout: Layout, options: RefreshOptions) -> Run:
+def _run(layout: Layout, options: RefreshOptions) -> RefreshedRun:
     """The run to refresh from; where there is none, what is missing is run first."""
     try:
         run = newest_run(layout.runs, options.run)
@@ -174,7 +174,7 @@ def _run(layout: Layout, options: RefreshOptions) -> Run:
     return run
 
 
-def _timed(run: Run, layout: Layout, options: RefreshOptions) -> Run:
+def _timed(run: RefreshedRun, layout: Layout, options: RefreshOptions) -> RefreshedRun:
     """The run with the times of another machine, if there are to be any: a run of its own."""
     if not options.times_from:
         return run
@@ -244,7 +244,7 @@ def _probing_seconds(record: Record) -> float:
 
 
 def _refused(drifts: Sequence[Drift]) -> bool:
-    refused = [drift for drift in drifts if drift.ruling is Ruling.REFUSED]
+    refused = [drift for drift in drifts if drift.ruling is DriftRuling.REFUSED]
     for drift in refused:
         print(f"refused     {drift.pipeline}: {drift.reason}", file=sys.stderr)
         if len(drift.agree) == 2:
@@ -255,7 +255,7 @@ def _refused(drifts: Sequence[Drift]) -> bool:
     return bool(refused)
 
 
-def _results(run: Run, manifest: Manifest, options: RefreshOptions) -> dict[str, dict[str, Record]]:
+def _results(run: RefreshedRun, manifest: Manifest, options: RefreshOptions) -> dict[str, dict[str, Record]]:
     """The candidate's records by pipeline and config: this run's own first, then those of other machines."""
     results: dict[str, dict[str, Record]] = {}
     for name in run.plan.pipelines:
@@ -287,7 +287,7 @@ def _trees(layout: Layout, plan: Plan) -> Path:
     return Path(named).expanduser().resolve() if named else ours
 
 
-def _address(branch: Branch, layout: Layout, run: Run) -> str:
+def _address(branch: Branch, layout: Layout, run: RefreshedRun) -> str:
     """The remote: the manifest's address, or the local origin where the embedded source stood in for it."""
     if run.plan.source != SourceKind.EMBEDDED:
         return branch.repository.url
@@ -315,7 +315,9 @@ def _say_all(texts: Texts, folder: Path) -> None:
         print(f"text        {text}")
 
 
-def _say_what_would_happen(branches: Sequence[Branch], addresses: Mapping[str, str], state: State) -> None:
+def _say_what_would_happen(
+    branches: Sequence[Branch], addresses: Mapping[str, str], state: BranchState
+) -> None:
     print("dry run: nothing was pushed or opened. With --push --open-prs, in this order:")
     for branch in branches:
         at = branch.at

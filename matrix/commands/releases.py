@@ -31,7 +31,7 @@ _HEADINGS = ("release", "Python", "vendoring", "constants reproduced", "largest 
 
 
 @dataclasses.dataclass(frozen=True)
-class Examined:
+class ExaminedRelease:
     """One release.
 
     Attributes
@@ -66,16 +66,16 @@ class Examined:
         return (self.release, ", ".join(self.pythons), vendoring, *found)
 
 
-def table_of(examined: Iterable[Examined]) -> str:
+def table_of(examined: Iterable[ExaminedRelease]) -> str:
     """The table of docs/releases.md."""
     return markdown_table(_HEADINGS, [one.row for one in examined])
 
 
-def examined_in(document: object) -> list[Examined]:
+def examined_in(document: object) -> list[ExaminedRelease]:
     """The releases of a record, as `json.loads` gives it."""
     assert isinstance(document, dict)
     return [
-        Examined(**{**entry, "pythons": tuple(entry["pythons"]), "refusals": tuple(entry["refusals"])})
+        ExaminedRelease(**{**entry, "pythons": tuple(entry["pythons"]), "refusals": tuple(entry["refusals"])})
         for entry in document["releases"]
     ]
 
@@ -115,8 +115,8 @@ def _releases(root: Path, record: Path | None, page: bool) -> int:
     return 0
 
 
-def _examine(layout: Layout, release: str) -> Examined:
-    examined = Examined(release, pythons_for(release), _refusals(layout, release))
+def _examine(layout: Layout, release: str) -> ExaminedRelease:
+    examined = ExaminedRelease(release, pythons_for(release), _refusals(layout, release))
     run = _fullest_run(layout, release)
     return examined if run is None else _with_run(examined, run)
 
@@ -146,7 +146,7 @@ def _fullest_run(layout: Layout, release: str) -> Plan | None:
     return None
 
 
-def _with_run(examined: Examined, plan: Plan) -> Examined:
+def _with_run(examined: ExaminedRelease, plan: Plan) -> ExaminedRelease:
     run = judge_run(plan)
     verdicts = [verdict for verdict in run.verdicts if verdict.gate == "constant"]
     if not verdicts:

@@ -18,7 +18,7 @@ _PROBES = "probes"
 
 
 @dataclass(frozen=True)
-class Kind:
+class MeasurementKind:
     """One kind of measurement.
 
     Attributes
@@ -40,14 +40,16 @@ class Kind:
     in_stack: bool = False
 
 
-KINDS: Mapping[str, Kind] = MappingProxyType(
+KINDS: Mapping[str, MeasurementKind] = MappingProxyType(
     {
-        "probe": Kind("matrix.diagnose.probe.session", _PROBES),
-        "batch": Kind("matrix.diagnose.batch.session", "batches"),
-        "sweep": Kind("matrix.diagnose.sweep.session", "sweeps"),
-        "systems": Kind("matrix.diagnose.systems.session", "systems"),
-        "profile": Kind("matrix.commands.profile", "profiles", also=_PROBES),
-        "bench": Kind("matrix.diagnose.bench.session", "benches", per_pipeline=False, in_stack=True),
+        "probe": MeasurementKind("matrix.diagnose.probe.session", _PROBES),
+        "batch": MeasurementKind("matrix.diagnose.batch.session", "batches"),
+        "sweep": MeasurementKind("matrix.diagnose.sweep.session", "sweeps"),
+        "systems": MeasurementKind("matrix.diagnose.systems.session", "systems"),
+        "profile": MeasurementKind("matrix.commands.profile", "profiles", also=_PROBES),
+        "bench": MeasurementKind(
+            "matrix.diagnose.bench.session", "benches", per_pipeline=False, in_stack=True
+        ),
     }
 )
 

@@ -14,7 +14,7 @@ from submitit.slurm import slurm as engine
 
 from matrix.execute import slurm_job
 from matrix.execute.slurm_options import split_option
-from matrix.execute.slurm_outcomes import Outcome, Ruling, rule
+from matrix.execute.slurm_outcomes import JobOutcome, JobRuling, rule
 from matrix.execute.slurm_states import Silence, Task, ask
 from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
 from matrix.ground.files import read_bytes, read_text, write_text
@@ -55,7 +55,7 @@ class Status(BaseModel):
 
     cell: str
     job: str | None = None
-    outcome: Outcome = Outcome.NOT_SUBMITTED
+    outcome: JobOutcome = JobOutcome.NOT_SUBMITTED
     reason: str = ""
     elapsed: str = ""
     limit_end: str = ""
@@ -102,7 +102,7 @@ def submit(plan: Plan, resources: Resources) -> None:
     active = [status.cell for status in before if status.outcome.active]
     if active:
         raise UsageError(f"still waiting or running: {', '.join(active)}. Wait for them, or scancel them.")
-    passed = {status.cell for status in before if status.outcome is Outcome.PASSED}
+    passed = {status.cell for status in before if status.outcome is JobOutcome.PASSED}
     asked = parameters(plan.run, resources)
     cells = {cell.name: cell.name for cell in selected(plan) if cell.name not in passed}
     jobs = _submitted(plan, slurm_job.run, cells, asked, resources.cpus)
@@ -149,7 +149,7 @@ def for_pairs(asked: dict[str, object], resources: Resources, after: Sequence[st
 
 def script(plan: Plan, resources: Resources) -> str:
     """The job scripts that `submit` would send now: of the cells, and of the pairs after them."""
-    passed = {status.cell for status in states(plan) if status.outcome is Outcome.PASSED}
+    passed = {status.cell for status in states(plan) if status.outcome is JobOutcome.PASSED}
     asked = parameters(plan.run, resources)
     # The jobs of the cells have no number yet, so pairs are shown without their wait for them.
     arrays = ((selected(plan), asked), (selected_pairs(plan), for_pairs(asked, resources, ())))
@@ -261,7 +261,7 @@ def states(plan: Plan) -> list[Status]:
             ruling = rule(answer, _fault(plan, unit), failure, printed)
             _note_broken(plan, unit, ruling)
             status = ruled(status, answer, ruling, failure, _own_log(plan, unit), printed)
-        elif status.outcome is Outcome.PASSED and (fault := _fault(plan, unit)) is not None:
+        elif status.outcome is JobOutcome.PASSED and (fault := _fault(plan, unit)) is not None:
             status = lost(status, fault)
         found.append(status)
     if open_jobs:
@@ -270,11 +270,11 @@ def states(plan: Plan) -> list[Status]:
 
 
 def ruled(
-    status: Status, answer: Task | Silence, ruling: Ruling, failure: str | None, own_log: str, printed: str
+    status: Status, answer: Task | Silence, ruling: JobRuling, failure: str | None, own_log: str, printed: str
 ) -> Status:
     """The status by what Slurm said of its job, with the end of the log that tells most."""
     # A job that failed without a word from its process failed around it.
-    around = ruling.outcome is Outcome.FAILED and failure is None
+    around = ruling.outcome is JobOutcome.FAILED and failure is None
     log = printed if around else own_log or printed
     return status.model_copy(
         update={
@@ -289,10 +289,12 @@ def ruled(
 
 def lost(status: Status, fault: str) -> Status:
     """The status of what passed, whose record does not count any more."""
-    return status.model_copy(update={"outcome": Outcome.NO_RECORD, "reason": f"it passed, but now {fault}"})
+    return status.model_copy(
+        update={"outcome": JobOutcome.NO_RECORD, "reason": f"it passed, but now {fault}"}
+    )
 
 
-def _note_broken(plan: Plan, unit: PlannedCell | PlannedPair, ruling: Ruling) -> None:
+def _note_broken(plan: Plan, unit: PlannedCell | PlannedPair, ruling: JobRuling) -> None:
     """Let the report say of a cell what Slurm says of its job, also where that left a record before."""
     folder = _folder(plan, unit)
     if ruling.outcome.broken and read_failure(folder) is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from matrix.execute.slurm_states import Silence, Task
 
 
-class Outcome(enum.StrEnum):
+class JobOutcome(enum.StrEnum):
     """How a cell's job stands or ended."""
 
     WAITING = "waiting"
@@ -29,30 +29,30 @@ class Outcome(enum.StrEnum):
     @property
     def active(self) -> bool:
         """Whether the job may still come to something."""
-        return self in (Outcome.WAITING, Outcome.RUNNING)
+        return self in (JobOutcome.WAITING, JobOutcome.RUNNING)
 
     @property
     def silent(self) -> bool:
         """Whether the scheduler said nothing, which a moment later may be otherwise."""
-        return self in (Outcome.UNKNOWN_JOB, Outcome.UNREACHABLE)
+        return self in (JobOutcome.UNKNOWN_JOB, JobOutcome.UNREACHABLE)
 
     @property
     def settled(self) -> bool:
         """Whether asking again would tell nothing new."""
-        return self.broken or self in (Outcome.PASSED, Outcome.ACCOUNTING_OFF)
+        return self.broken or self in (JobOutcome.PASSED, JobOutcome.ACCOUNTING_OFF)
 
     @property
     def broken(self) -> bool:
         """Whether the job has ended, for all anybody knows, and not well."""
-        open_or_unseen = (Outcome.NOT_SUBMITTED, Outcome.ACCOUNTING_OFF)
-        return not (self.active or self.silent or self is Outcome.PASSED or self in open_or_unseen)
+        open_or_unseen = (JobOutcome.NOT_SUBMITTED, JobOutcome.ACCOUNTING_OFF)
+        return not (self.active or self.silent or self is JobOutcome.PASSED or self in open_or_unseen)
 
 
 @dataclass(frozen=True)
-class Ruling:
+class JobRuling:
     """The outcome, and in a sentence why."""
 
-    outcome: Outcome
+    outcome: JobOutcome
     reason: str
 
 
@@ -69,19 +69,19 @@ _WAITING = {
 }
 _RUNNING = {"RUNNING", "COMPLETING", "SIGNALING", "STAGE_OUT", "RESIZING"}
 _ENDED = {
-    "TIMEOUT": (Outcome.TIMEOUT, "over its time limit: raise `time` in the profile"),
-    "DEADLINE": (Outcome.TIMEOUT, "over its deadline"),
-    "CANCELLED": (Outcome.CANCELLED, "cancelled"),
-    "REVOKED": (Outcome.CANCELLED, "revoked by the scheduler"),
-    "NODE_FAIL": (Outcome.NODE_FAILURE, "its node failed: submit again"),
-    "BOOT_FAIL": (Outcome.NODE_FAILURE, "its node did not start: submit again"),
-    "PREEMPTED": (Outcome.PREEMPTED, "preempted by another job and not requeued: submit again"),
-    "OUT_OF_MEMORY": (Outcome.OUT_OF_MEMORY, "over its memory: raise `memory` in the profile"),
+    "TIMEOUT": (JobOutcome.TIMEOUT, "over its time limit: raise `time` in the profile"),
+    "DEADLINE": (JobOutcome.TIMEOUT, "over its deadline"),
+    "CANCELLED": (JobOutcome.CANCELLED, "cancelled"),
+    "REVOKED": (JobOutcome.CANCELLED, "revoked by the scheduler"),
+    "NODE_FAIL": (JobOutcome.NODE_FAILURE, "its node failed: submit again"),
+    "BOOT_FAIL": (JobOutcome.NODE_FAILURE, "its node did not start: submit again"),
+    "PREEMPTED": (JobOutcome.PREEMPTED, "preempted by another job and not requeued: submit again"),
+    "OUT_OF_MEMORY": (JobOutcome.OUT_OF_MEMORY, "over its memory: raise `memory` in the profile"),
 }
 _SILENT = {
-    Silence.UNKNOWN: Outcome.UNKNOWN_JOB,
-    Silence.ACCOUNTING_OFF: Outcome.ACCOUNTING_OFF,
-    Silence.UNREACHABLE: Outcome.UNREACHABLE,
+    Silence.UNKNOWN: JobOutcome.UNKNOWN_JOB,
+    Silence.ACCOUNTING_OFF: JobOutcome.ACCOUNTING_OFF,
+    Silence.UNREACHABLE: JobOutcome.UNREACHABLE,
 }
 
 
@@ -91,7 +91,7 @@ _KILLED_FOR_MEMORY = re.compile(
 )
 
 
-def rule(answer: Task | Silence, record_fault: str | None, failure: str | None, log: str = "") -> Ruling:
+def rule(answer: Task | Silence, record_fault: str | None, failure: str | None, log: str = "") -> JobRuling:
     """Rule on a cell's job.
 
     Parameters
@@ -106,26 +106,28 @@ def rule(answer: Task | Silence, record_fault: str | None, failure: str | None, 
         What the job printed, with the scheduler's own words in it.
     """
     if isinstance(answer, Silence):
-        return Ruling(_SILENT[answer], answer.value)
+        return JobRuling(_SILENT[answer], answer.value)
     # "CANCELLED by 1000", "COMPLETED+": the first word, without the mark of a shortened column.
     state = answer.state.partition(" ")[0].rstrip("+")
     if state in _WAITING:
         again = f"requeued, start {answer.restarts + 1}; " if answer.restarts else ""
-        return Ruling(Outcome.WAITING, f"{again}{state.lower()} ({answer.reason or 'no reason given'})")
+        return JobRuling(JobOutcome.WAITING, f"{again}{state.lower()} ({answer.reason or 'no reason given'})")
     if state in _RUNNING:
         again = f", start {answer.restarts + 1}" if answer.restarts else ""
-        return Ruling(Outcome.RUNNING, f"on {answer.node}{again}")
+        return JobRuling(JobOutcome.RUNNING, f"on {answer.node}{again}")
     if state in _ENDED:
-        return Ruling(*_ENDED[state])
+        return JobRuling(*_ENDED[state])
     if state == "FAILED" or (state == "COMPLETED" and answer.exit_code != "0:0"):
         if _KILLED_FOR_MEMORY.search(log):
-            return Ruling(*_ENDED["OUT_OF_MEMORY"])
-        return Ruling(Outcome.FAILED, _failed(answer.exit_code, failure))
+            return JobRuling(*_ENDED["OUT_OF_MEMORY"])
+        return JobRuling(JobOutcome.FAILED, _failed(answer.exit_code, failure))
     if state == "COMPLETED":
         if record_fault is not None:
-            return Ruling(Outcome.NO_RECORD, f"Slurm says COMPLETED with exit 0, but {record_fault}")
-        return Ruling(Outcome.PASSED, "COMPLETED, exit 0, its record is valid and names the planned commits")
-    return Ruling(Outcome.UNRECOGNISED, f"Slurm says {answer.state}, which this program does not know")
+            return JobRuling(JobOutcome.NO_RECORD, f"Slurm says COMPLETED with exit 0, but {record_fault}")
+        return JobRuling(
+            JobOutcome.PASSED, "COMPLETED, exit 0, its record is valid and names the planned commits"
+        )
+    return JobRuling(JobOutcome.UNRECOGNISED, f"Slurm says {answer.state}, which this program does not know")
 
 
 def _failed(exit_code: str, failure: str | None) -> str:

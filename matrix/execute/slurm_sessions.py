@@ -29,7 +29,7 @@ from matrix.execute.slurm import (
     ruled,
     write_statuses,
 )
-from matrix.execute.slurm_outcomes import Outcome, Ruling, rule
+from matrix.execute.slurm_outcomes import JobOutcome, JobRuling, rule
 from matrix.execute.slurm_states import Silence, Task, ask
 from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
 from matrix.ground.shell import without
@@ -103,12 +103,12 @@ def states(plan: Plan) -> list[Status]:
 def _stands(plan: Plan, session: Session, status: Status, answers: dict[str, Task | Silence]) -> Status:
     fault = session_fault(plan, session)
     if status.job not in answers:
-        return lost(status, fault) if status.outcome is Outcome.PASSED and fault is not None else status
+        return lost(status, fault) if status.outcome is JobOutcome.PASSED and fault is not None else status
     answer, printed = answers[status.job], job_log(plan, status.job)
     failure = read_failure(session_folder(plan, session))
     ruling = rule(answer, fault, failure, printed)
-    if ruling.outcome is Outcome.PASSED:
-        ruling = Ruling(Outcome.PASSED, "COMPLETED, exit 0, and what it left is as it was left")
+    if ruling.outcome is JobOutcome.PASSED:
+        ruling = JobRuling(JobOutcome.PASSED, "COMPLETED, exit 0, and what it left is as it was left")
     own_log = log_text(session_folder(plan, session) / "log.txt")
     return ruled(status, answer, ruling, failure, own_log, printed)
 

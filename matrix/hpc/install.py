@@ -19,7 +19,7 @@ OURS = ".nnls-matrix"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedEnvironment:
     """One environment: its interpreter, the one it is made with, and its locks."""
 
     name: str
@@ -77,7 +77,7 @@ def install(console: Console, remote: Remote, release: str, base: str, *, printe
     return 0
 
 
-def _wanted(remote: Remote, release: str, base: str) -> list[Wanted]:
+def _wanted(remote: Remote, release: str, base: str) -> list[WantedEnvironment]:
     profile = remote.profile
     if profile.launched:
         raise UsageError(
@@ -90,8 +90,8 @@ def _wanted(remote: Remote, release: str, base: str) -> list[Wanted]:
     names = ["wheels", "sources", *([profile.accelerator] if profile.accelerator != "cpu" else [])]
     stack = tuple(path for name in names if (path := folder / f"{name}.txt").exists())
     wanted = [
-        Wanted("driver", PurePosixPath(profile.driver), base, (LOCKS / "driver.txt",)),
-        Wanted("python", PurePosixPath(profile.python), base, stack),
+        WantedEnvironment("driver", PurePosixPath(profile.driver), base, (LOCKS / "driver.txt",)),
+        WantedEnvironment("python", PurePosixPath(profile.python), base, stack),
     ]
     for one in wanted:
         if one.python.parent.name != "bin":
@@ -99,7 +99,7 @@ def _wanted(remote: Remote, release: str, base: str) -> list[Wanted]:
     return wanted
 
 
-def _foreign(console: Console, remote: Remote, wanted: Wanted) -> bool:
+def _foreign(console: Console, remote: Remote, wanted: WantedEnvironment) -> bool:
     """Whether there is an environment that somebody else made, which is left as it is."""
     probe = 'test ! -e "$1" || test -e "$2"'
     words = ["sh", "-c", probe, "sh", str(wanted.folder), str(wanted.folder / OURS)]

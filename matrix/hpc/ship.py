@@ -26,7 +26,7 @@ CODE_EXCLUDED = ("__pycache__", "/prepare/embedded")
 RUN_EXCLUDED = ("work", "matplotlib", "*.pkl")
 
 
-class Pushed(BaseModel):
+class Shipped(BaseModel):
     """What was last pushed to a root; lies there as `pushed.json`, written last."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -208,7 +208,7 @@ def ship(remote: Remote, plan: Plan, there: Plan) -> list[str]:
             changed.append(f"libraries/{side} ({len(sent)} files)")
     _ship_blocker(remote, f"{places.library('candidate')}/{REPLACED}", plan.change.vendor)
     remote.write(f"{there.folder}/plan.json", there.model_dump_json(indent=2) + "\n")
-    remote.write(places.pushed, Pushed(run=there.run, code=pushed_code()).model_dump_json() + "\n")
+    remote.write(places.pushed, Shipped(run=there.run, code=pushed_code()).model_dump_json() + "\n")
     return changed
 
 
@@ -222,7 +222,7 @@ def _ship_blocker(remote: Remote, target: str, vendored: bool) -> None:
         remote.send(Path(scratch) / REPLACED, target)
 
 
-def read_pushed(remote: Remote) -> Pushed | None:
+def read_pushed(remote: Remote) -> Shipped | None:
     """What was pushed last; None where nothing was.
 
     Raises
@@ -235,7 +235,7 @@ def read_pushed(remote: Remote) -> Pushed | None:
     if text is None:
         return None
     try:
-        return Pushed.model_validate_json(text)
+        return Shipped.model_validate_json(text)
     except ValidationError as error:
         raise UsageError(
             f"{path} on {remote.profile.host or 'this machine'} is damaged. If no job of ours is waiting or "

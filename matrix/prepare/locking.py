@@ -87,7 +87,7 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Resolved:
+class ResolvedLock:
     """What requirements came out as.
 
     Parameters
@@ -100,7 +100,7 @@ class Resolved:
     sources: tuple[Pin, ...]
 
 
-def resolve(requirements: Iterable[str], interpreter: Interpreter) -> Resolved:
+def resolve(requirements: Iterable[str], interpreter: Interpreter) -> ResolvedLock:
     """The newest packages that meet requirements on this machine, for one interpreter."""
     # uv would believe for minutes what an index said before.
     options = ("--refresh", "--python", interpreter.path)
@@ -113,7 +113,7 @@ def resolve_with(
     packages: Sequence[str],
     before: Mapping[str, str],
     interpreter: Interpreter,
-) -> Resolved:
+) -> ResolvedLock:
     """Requirements with some packages in other versions; of all the rest as much as can be stays as it was.
 
     Parameters
@@ -238,7 +238,7 @@ def locks_of_release(release: str) -> dict[Path, str]:
     return {folder / WHEELS: written(found.wheels), folder / SOURCES: written(found.sources), **builds}
 
 
-def _builds(requirements: Sequence[str], found: Resolved, pythons: Sequence[str]) -> dict[str, str]:
+def _builds(requirements: Sequence[str], found: ResolvedLock, pythons: Sequence[str]) -> dict[str, str]:
     """What each build of JAX for GPUs has on top, by its name; it exists for Linux, and not of every JAX."""
     before = (*found.wheels, *found.sources)
     known = {pin.name for pin in before}
@@ -261,7 +261,7 @@ def _universal(
     *,
     within: Sequence[Pin] = (),
     systems: Sequence[str] = ("linux", "darwin"),
-) -> Resolved:
+) -> ResolvedLock:
     """The newest packages for several Pythons and kinds of machine at once, of versions that are given."""
     oldest, newest = min(pythons), max(pythons)
     before = f"python_full_version < '3.{int(newest.partition('.')[2]) + 1}'"
@@ -329,7 +329,7 @@ def _exactly(package: Mapping[str, Any]) -> str:
     return f"{package['name']}=={package['version']}{marker}"
 
 
-def _pins(packages: Iterable[Mapping[str, Any]], grid: Sequence[Machine]) -> Resolved:
+def _pins(packages: Iterable[Mapping[str, Any]], grid: Sequence[Machine]) -> ResolvedLock:
     wheels, sources = [], []
     for package in packages:
         marker = Marker(package["marker"]) if "marker" in package else None
@@ -345,7 +345,7 @@ def _pins(packages: Iterable[Mapping[str, Any]], grid: Sequence[Machine]) -> Res
             wheels.append(Pin(pinned + _for(served, grid), tuple(sorted((*usable, *more)))))
         if left:
             sources.append(Pin(pinned + _for(left, grid), tuple(archive)))
-    return Resolved(tuple(wheels), tuple(sources))
+    return ResolvedLock(tuple(wheels), tuple(sources))
 
 
 def _for(chosen: Sequence[Machine], grid: Sequence[Machine]) -> str:

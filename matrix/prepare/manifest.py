@@ -122,7 +122,7 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
-class Tolerances(_Model):
+class ManifestTolerances(_Model):
     """Largest relative differences the gates accept."""
 
     fp64: Tolerance = Field(
@@ -240,7 +240,9 @@ class Manifest(_Model):
     change: Annotated[Change, BeforeValidator(_change), AfterValidator(_not_nothing)] = Field(
         VENDORING, description="vendor, or a mapping with baseline, candidate and vendor"
     )
-    tolerances: Tolerances = Field(Tolerances.model_validate({}), description="mapping with fp64, mp, parity")
+    tolerances: ManifestTolerances = Field(
+        ManifestTolerances.model_validate({}), description="mapping with fp64, mp, parity"
+    )
     targets: Mapping[
         Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$")],
         Annotated[Mapping[str, Target], AfterValidator(_known_pipelines)],

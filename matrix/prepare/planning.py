@@ -15,7 +15,7 @@ from matrix.ground.layout import REPOSITORY_ROOT, Layout
 from matrix.prepare.checkout import Checkout
 from matrix.prepare.constants import read_constant
 from matrix.prepare.manifest import Role, SourceKind
-from matrix.prepare.sides import Options, Prepared
+from matrix.prepare.sides import Prepared, SideOptions
 from matrix.records.cell import Side
 from matrix.run.plan import (
     CheckedOut,
@@ -137,7 +137,7 @@ def selected_checks(
     return tuple(name for name in there if with_scripts or name not in ON_DEMAND)
 
 
-def make_plan(layout: Layout, prepared: Prepared, options: Options, threads: int) -> Plan:
+def make_plan(layout: Layout, prepared: Prepared, options: SideOptions, threads: int) -> Plan:
     """Write down what a run of the prepared sides is going to do; the newest run of the same goes on.
 
     Parameters
@@ -217,7 +217,7 @@ def _constants(prepared: Prepared, scale: str) -> dict[str, Constant]:
     }
 
 
-def _cells(prepared: Prepared, options: Options, precision: str) -> tuple[PlannedCell, ...]:
+def _cells(prepared: Prepared, options: SideOptions, precision: str) -> tuple[PlannedCell, ...]:
     codes = cell_codes()
     # The key is a hash of everything the numbers depend on: a kept record answers only for exactly that.
     lanes = " ".join(map(str, options.lanes))

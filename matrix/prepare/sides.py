@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock
 from rich.console import Console
 
-from matrix.catalogue.releases import AUTO, LATEST, Choice, newest_known, package_of
+from matrix.catalogue.releases import AUTO, LATEST, ReleaseChoice, newest_known, package_of
 from matrix.ground.errors import UsageError
 from matrix.ground.hashing import digest, tree_hash
 from matrix.ground.layout import REPOSITORY_ROOT, SOLVER, Layout
@@ -54,7 +54,7 @@ WARNED_OF = "3.11"
 
 
 @dataclass(frozen=True)
-class Options:
+class SideOptions:
     """What the command line said; None where the manifest decides."""
 
     precision: str
@@ -116,7 +116,7 @@ def announced_source(console: Console, manifest: Manifest) -> Source:
 
 
 def obtain(
-    console: Console, layout: Layout, manifest: Manifest, source: Source, recipe: Recipe, options: Options
+    console: Console, layout: Layout, manifest: Manifest, source: Source, recipe: Recipe, options: SideOptions
 ) -> tuple[Source, dict[str, Checkout]]:
     """Check the repositories out; the source comes back with its urls complete."""
     if source.kind is SourceKind.EMBEDDED:
@@ -124,7 +124,7 @@ def obtain(
     return source, prepare(manifest, source, layout.root)
 
 
-def announced_recipe(console: Console, layout: Layout, manifest: Manifest, options: Options) -> Recipe:
+def announced_recipe(console: Console, layout: Layout, manifest: Manifest, options: SideOptions) -> Recipe:
     """What all environments of the run are made of, and where that comes from."""
     if options.base_python is not None:
         return Recipe(manifest.release, options.accelerator)
@@ -134,7 +134,7 @@ def announced_recipe(console: Console, layout: Layout, manifest: Manifest, optio
     return recipe
 
 
-def manifest_for(options: Options) -> Manifest:
+def manifest_for(options: SideOptions) -> Manifest:
     """The manifest with what the command line replaces, its release a definite one."""
     manifest = override(
         load_manifest(options.manifest),
@@ -156,7 +156,7 @@ def manifest_for(options: Options) -> Manifest:
     return manifest
 
 
-def announced_release(console: Console, manifest: Manifest, options: Options) -> None:
+def announced_release(console: Console, manifest: Manifest, options: SideOptions) -> None:
     """Say which release is validated on which Python, and why."""
     asked = options.release or load_manifest(options.manifest).release
     reason = {
@@ -172,14 +172,14 @@ def announced_release(console: Console, manifest: Manifest, options: Options) ->
         )
 
 
-def _chosen_release(options: Options) -> Choice:
+def _chosen_release(options: SideOptions) -> ReleaseChoice:
     if options.base_python is not None and "autolens" in (held := packages_of(options.base_python)):
-        return Choice(held["autolens"], "what --base-python holds")
+        return ReleaseChoice(held["autolens"], "what --base-python holds")
     return newest_known(sorted({found.minor for found in interpreters()}))
 
 
 def prepare_sides(
-    console: Console, layout: Layout, manifest: Manifest, source: Source, options: Options
+    console: Console, layout: Layout, manifest: Manifest, source: Source, options: SideOptions
 ) -> Prepared:
     """Check out, change and build both sides, and say what was made."""
     change = manifest.change
@@ -224,7 +224,7 @@ def prepare_sides(
 
 
 def _recipe_of(
-    console: Console, layout: Layout, recipe: Recipe, side: Side, change: Change, options: Options
+    console: Console, layout: Layout, recipe: Recipe, side: Side, change: Change, options: SideOptions
 ) -> Recipe:
     """What a side's environment is made of."""
     packages = change.given(side).packages
@@ -244,7 +244,7 @@ def _environment(
     side: Side,
     checkouts: Mapping[str, Checkout],
     manifest: Manifest,
-    options: Options,
+    options: SideOptions,
 ) -> SideEnvironment:
     """A side's environment, with what its packages' checkouts hold."""
     trees = {package_of(name): checkout.path for name, checkout in checkouts.items()}
@@ -263,7 +263,7 @@ def _environment(
 
 
 @contextmanager
-def _changed(manifest: Manifest, library: Checkout, options: Options) -> Iterator[Checkout]:
+def _changed(manifest: Manifest, library: Checkout, options: SideOptions) -> Iterator[Checkout]:
     """The candidate's library, with the solver vendored into it where that is the change."""
     if not manifest.change.vendor:
         yield library
@@ -292,7 +292,7 @@ def _with_settings(
 
 
 def _embedded_origins(
-    console: Console, layout: Layout, manifest: Manifest, recipe: Recipe, options: Options
+    console: Console, layout: Layout, manifest: Manifest, recipe: Recipe, options: SideOptions
 ) -> dict[str, Path]:
     generation = generation_of(manifest.release)
 

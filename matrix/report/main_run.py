@@ -22,7 +22,7 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Pipeline(_Frozen):
+class PipelineResult(_Frozen):
     """One pipeline on both sides; milliseconds are per lane of a batch, and None where nothing was timed."""
 
     pipeline: str
@@ -61,7 +61,7 @@ class MainRun(_Frozen):
     commits: dict[str, str]
     machines: tuple[str, ...]
     versions: dict[str, dict[str, str]]
-    pipelines: tuple[Pipeline, ...]
+    pipelines: tuple[PipelineResult, ...]
     change: tuple[Gate, ...]
 
 
@@ -124,10 +124,10 @@ def read_main_run(path: Path) -> MainRun:
         raise UsageError(f"{path} is no record of a main run: {error}. Make it again.") from error
 
 
-def _pipeline(run: Run, pipeline: str) -> Pipeline:
+def _pipeline(run: Run, pipeline: str) -> PipelineResult:
     candidate = run.records[run.plan.cell(pipeline, "candidate").name]
     verdicts = [verdict for verdict in run.verdicts if verdict.pipeline == pipeline]
-    return Pipeline(
+    return PipelineResult(
         pipeline=pipeline,
         evidence=candidate.evaluations.jit.values[0],
         drift=_drift(verdicts),

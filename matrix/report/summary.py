@@ -9,7 +9,7 @@ from matrix.records.cell import SIDES, Record
 from matrix.report.change import HEADINGS as CHANGE_HEADINGS
 from matrix.report.change import change_rows
 from matrix.report.headlines import headlines
-from matrix.report.html.problems import Problem, problems_of
+from matrix.report.html.problems import ProblemCard, problems_of
 from matrix.report.pairs import CAPTION as PAIR_CAPTION
 from matrix.report.pairs import HEADINGS as PAIR_HEADINGS
 from matrix.report.pairs import Pairs, pair_rows
@@ -83,7 +83,7 @@ def _failed(plan: Plan, verdicts: Sequence[Verdict]) -> list[str]:
     return ["## What failed", "\n".join(found)] if found else []
 
 
-def _problem(problem: Problem) -> str:
+def _problem(problem: ProblemCard) -> str:
     """A failure in a line: the gate nearest to the cause, where, and what else fails there."""
     first = problem.first
     side = f", {first.side}" if first.side else ""

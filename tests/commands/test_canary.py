@@ -9,15 +9,15 @@ import pytest
 from matrix.commands import canary
 from matrix.ground.errors import MatrixError, NetworkError, UsageError
 from matrix.prepare.change import UnrecognisedError
-from matrix.prepare.change.recognition import Problem
+from matrix.prepare.change.recognition import Unrecognised
 from matrix.refresh.branches import forge as forge_module
 from tests.refresh.branches.github import BOT, OWNER, TOKEN, GitHub, issue, serve_forge
 
 CALL_SITE = "autoarray/inversion/inversion/inversion_util.py"
 NEW_SHAPE = UnrecognisedError(
-    Problem(CALL_SITE, "its parameters are (data_vector, @everyone), expected (data_vector)"),
-    Problem(CALL_SITE, "its JAX branch computes with ``` Sub"),
-    Problem("autoarray/config/general.yaml", "`inversion` has no key `nnls_target_kappa`"),
+    Unrecognised(CALL_SITE, "its parameters are (data_vector, @everyone), expected (data_vector)"),
+    Unrecognised(CALL_SITE, "its JAX branch computes with ``` Sub"),
+    Unrecognised("autoarray/config/general.yaml", "`inversion` has no key `nnls_target_kappa`"),
 )
 NAME = "matrix-of-ada"
 
@@ -103,7 +103,7 @@ def test_what_is_red_stays_red_and_a_machine_that_failed_is_called_so(
 def test_long_list_is_cut_where_a_forge_would_refuse_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    many = UnrecognisedError(*(Problem(CALL_SITE, f"{number}: {'x' * 90}") for number in range(2000)))
+    many = UnrecognisedError(*(Unrecognised(CALL_SITE, f"{number}: {'x' * 90}") for number in range(2000)))
     assert run_that(raises(many), tmp_path, monkeypatch) == 0
     news = (tmp_path / canary.NEWS).read_text()
     assert 30_000 < len(news) < 65_536

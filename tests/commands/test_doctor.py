@@ -10,7 +10,7 @@ import pytest
 from filelock import FileLock
 
 from matrix.commands import doctor
-from matrix.commands.doctor import State
+from matrix.commands.doctor import Weight
 from matrix.execute.reservations import GIB, reserved
 from matrix.ground.layout import open_layout
 from matrix.ground.machine import usable_cores
@@ -19,16 +19,16 @@ from tests.report.made_up import write_run
 
 @pytest.mark.parametrize(
     ("total", "available", "state"),
-    [(32, 20, State.GOOD), (32, 2, State.NOTE), (4, 3, State.TROUBLE)],
+    [(32, 20, Weight.GOOD), (32, 2, Weight.NOTE), (4, 3, Weight.TROUBLE)],
 )
-def test_memory(total: int, available: int, state: State) -> None:
+def test_memory(total: int, available: int, state: Weight) -> None:
     found = doctor.memory(total * GIB, available * GIB)
     assert found.state is state
-    assert bool(found.remedy) == (state is not State.GOOD)
+    assert bool(found.remedy) == (state is not Weight.GOOD)
 
 
-@pytest.mark.parametrize(("value", "state"), [("True", State.GOOD), ("1", State.GOOD), ("0", State.NOTE)])
-def test_float64_flag(value: str, state: State) -> None:
+@pytest.mark.parametrize(("value", "state"), [("True", Weight.GOOD), ("1", Weight.GOOD), ("0", Weight.NOTE)])
+def test_float64_flag(value: str, state: Weight) -> None:
     assert doctor.float64({"JAX_ENABLE_X64": value}).state is state
     assert "not exported" in doctor.float64({}).found
 
@@ -40,28 +40,28 @@ def test_missing_identity_is_noted(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     monkeypatch.chdir(tmp_path)
     found = doctor.git_identity()
-    assert (found.state, "git config" in found.remedy) == (State.NOTE, True)
+    assert (found.state, "git config" in found.remedy) == (Weight.NOTE, True)
 
 
 @pytest.mark.parametrize(
     ("version", "state"),
-    [("git version 2.31.1", State.TROUBLE), ("git version 2.39.5 (Apple Git-154)", State.GOOD)],
+    [("git version 2.31.1", Weight.TROUBLE), ("git version 2.39.5 (Apple Git-154)", Weight.GOOD)],
 )
-def test_git_is_new_enough(monkeypatch: pytest.MonkeyPatch, version: str, state: State) -> None:
+def test_git_is_new_enough(monkeypatch: pytest.MonkeyPatch, version: str, state: Weight) -> None:
     monkeypatch.setattr(doctor, "git", lambda *_, **__: SimpleNamespace(stdout=version))
     monkeypatch.setenv("GIT_AUTHOR_NAME", "Ada Person")
     monkeypatch.setenv("GIT_AUTHOR_EMAIL", "ada@example.org")
     found = doctor.git_identity()
     assert found.state is state
     # As whoever refresh-artifacts would commit, environment variables included.
-    assert ("Ada Person" in found.found) == (state is State.GOOD)
+    assert ("Ada Person" in found.found) == (state is Weight.GOOD)
 
 
 @pytest.mark.parametrize(
     ("version", "state"),
-    [((3, 10), State.TROUBLE), ((3, 11), State.GOOD), ((3, 13), State.GOOD), ((3, 14), State.TROUBLE)],
+    [((3, 10), Weight.TROUBLE), ((3, 11), Weight.GOOD), ((3, 13), Weight.GOOD), ((3, 14), Weight.TROUBLE)],
 )
-def test_python(monkeypatch: pytest.MonkeyPatch, version: tuple[int, int], state: State) -> None:
+def test_python(monkeypatch: pytest.MonkeyPatch, version: tuple[int, int], state: Weight) -> None:
     monkeypatch.setattr(sys, "version_info", version)
     assert doctor.python().state is state
 
@@ -70,7 +70,7 @@ def test_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=GIB // 2))
     found = doctor.disk(open_layout(tmp_path))
     assert (found.state, "0.5 GiB free" in found.found, "--root" in found.remedy) == (
-        State.TROUBLE,
+        Weight.TROUBLE,
         True,
         True,
     )
@@ -79,19 +79,21 @@ def test_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("driver", "builds", "state", "says"),
     [
-        ("470.82.01", set(), State.NOTE, "driver 525 or newer"),
-        ("550.54.15", set(), State.NOTE, "--accelerator cuda12"),
-        ("550.54.15", {"cuda13"}, State.NOTE, "--accelerator cuda12"),
-        ("550.54.15", {"cuda12"}, State.GOOD, ""),
-        ("580.65.06", {"cuda13"}, State.GOOD, ""),
-        ("[N/A]", {"cuda12"}, State.NOTE, "nvidia-smi"),
+        ("470.82.01", set(), Weight.NOTE, "driver 525 or newer"),
+        ("550.54.15", set(), Weight.NOTE, "--accelerator cuda12"),
+        ("550.54.15", {"cuda13"}, Weight.NOTE, "--accelerator cuda12"),
+        ("550.54.15", {"cuda12"}, Weight.GOOD, ""),
+        ("580.65.06", {"cuda13"}, Weight.GOOD, ""),
+        ("[N/A]", {"cuda12"}, Weight.NOTE, "nvidia-smi"),
     ],
 )
-def test_gpu_needs_the_jax_its_driver_carries(driver: str, builds: set[str], state: State, says: str) -> None:
+def test_gpu_needs_the_jax_its_driver_carries(
+    driver: str, builds: set[str], state: Weight, says: str
+) -> None:
     found = doctor.matching_jax(f"NVIDIA A100-SXM4-80GB, {driver}\n" * 2, builds)
     assert found.state is state
     assert says in found.remedy
-    assert bool(found.remedy) == (state is not State.GOOD)
+    assert bool(found.remedy) == (state is not Weight.GOOD)
 
 
 def test_environments_of_no_run_and_foreign_runs_are_noted(tmp_path: Path) -> None:
@@ -100,22 +102,22 @@ def test_environments_of_no_run_and_foreign_runs_are_noted(tmp_path: Path) -> No
     keys = {side: environment.key for side, environment in plan.environments.items()}
     for name in [*(f"{side}-{key}" for side, key in keys.items()), "stock-1"]:
         (layout.environments / name).mkdir()
-    assert doctor.caches(layout).state is State.GOOD
+    assert doctor.caches(layout).state is Weight.GOOD
     (layout.environments / "candidate-former").mkdir()
     (layout.runs / "foreign").mkdir()
     (layout.runs / "foreign" / "plan.json").write_text("{}")
     found = doctor.caches(layout)
-    assert found.state is State.NOTE
+    assert found.state is Weight.NOTE
     assert f"rm -r {layout.environments / 'candidate-former'};" in found.remedy
     assert "foreign" in found.remedy
     assert "rm -r" not in found.remedy.partition("foreign")[2]
 
 
 def test_neighbours_are_named_with_what_they_hold(tmp_path: Path) -> None:
-    assert doctor.neighbours(tmp_path).state is State.GOOD
+    assert doctor.neighbours(tmp_path).state is Weight.GOOD
     with reserved(tmp_path, 3 * GIB, 1):
         found = doctor.neighbours(tmp_path)
-    assert found.state is State.NOTE
+    assert found.state is Weight.NOTE
     assert f"hold 1 of {len(usable_cores())} cores and 3 GiB" in found.found
     assert str(os.getpid()) in found.found
 
@@ -125,10 +127,10 @@ def test_held_lock_is_told_from_a_leftover_one(tmp_path: Path) -> None:
     layout = open_layout(tmp_path)
     (layout.locks / "left.lock").touch()
     found = doctor.locks(layout)
-    assert (found.state, "1 lock files are left over" in found.found) == (State.GOOD, True)
+    assert (found.state, "1 lock files are left over" in found.found) == (Weight.GOOD, True)
     with FileLock(layout.locks / "run-a.lock"):
         found = doctor.locks(layout)
-    assert found.state is State.NOTE
+    assert found.state is Weight.NOTE
     assert f"run-a.lock by process {os.getpid()}" in found.found
     assert "left.lock" not in found.found
 

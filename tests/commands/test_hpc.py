@@ -10,7 +10,7 @@ from rich.console import Console
 
 from matrix.commands import hpc as cli
 from matrix.execute.slurm import Status
-from matrix.execute.slurm_outcomes import Outcome
+from matrix.execute.slurm_outcomes import JobOutcome
 from matrix.ground.errors import NetworkError, UsageError
 from matrix.hpc.profile import Profile
 
@@ -20,7 +20,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "POLL_SECONDS", (0.01, 0.02))
 
 
-def wait(answers: Iterator[Outcome | NetworkError], patience: float = 60.0, limit: float = 60.0) -> int:
+def wait(answers: Iterator[JobOutcome | NetworkError], patience: float = 60.0, limit: float = 60.0) -> int:
     """Wait for one job, of which the cluster says these things in turn."""
 
     def slurm(*_: str) -> list[Status]:
@@ -38,29 +38,29 @@ def wait(answers: Iterator[Outcome | NetworkError], patience: float = 60.0, limi
     return cli._wait(step)  # type: ignore[arg-type]
 
 
-def endlessly(*answers: Outcome | NetworkError) -> Iterator[Outcome | NetworkError]:
+def endlessly(*answers: JobOutcome | NetworkError) -> Iterator[JobOutcome | NetworkError]:
     yield from answers
     while True:
         yield answers[-1]
 
 
 def test_it_ends_with_the_last_job() -> None:
-    assert wait(iter([Outcome.WAITING, Outcome.RUNNING, Outcome.PASSED])) == 0
-    assert wait(iter([Outcome.RUNNING, Outcome.TIMEOUT])) == 1
+    assert wait(iter([JobOutcome.WAITING, JobOutcome.RUNNING, JobOutcome.PASSED])) == 0
+    assert wait(iter([JobOutcome.RUNNING, JobOutcome.TIMEOUT])) == 1
 
 
 def test_lost_connection_that_comes_back_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    assert wait(iter([Outcome.RUNNING, NetworkError("cannot reach it"), Outcome.PASSED])) == 0
+    assert wait(iter([JobOutcome.RUNNING, NetworkError("cannot reach it"), JobOutcome.PASSED])) == 0
     assert "unreachable: cannot reach it" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    "silence", [Outcome.UNREACHABLE, Outcome.UNKNOWN_JOB, NetworkError("cannot reach it")]
+    "silence", [JobOutcome.UNREACHABLE, JobOutcome.UNKNOWN_JOB, NetworkError("cannot reach it")]
 )
 def test_silence_is_borne_for_a_while_and_is_no_pass(
-    silence: Outcome | NetworkError, capsys: pytest.CaptureFixture[str]
+    silence: JobOutcome | NetworkError, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert wait(endlessly(Outcome.RUNNING, silence), patience=0.1) == 3
+    assert wait(endlessly(JobOutcome.RUNNING, silence), patience=0.1) == 3
     out = capsys.readouterr().out
     assert "gave up" in out
     assert "the last line" in out
@@ -72,7 +72,7 @@ def test_cluster_that_never_answered_is_a_network_failure() -> None:
 
 
 def test_limit_holds_for_jobs_that_never_end() -> None:
-    assert wait(endlessly(Outcome.WAITING), limit=0.1) == 3
+    assert wait(endlessly(JobOutcome.WAITING), limit=0.1) == 3
 
 
 def submit(monkeypatch: pytest.MonkeyPatch, here: str) -> list[tuple[str, ...]]:
@@ -112,16 +112,16 @@ def test_a_push_that_selects_no_cell_is_refused(tmp_path: Path, words: list[str]
 
 
 @pytest.mark.parametrize("place", range(3))
-@pytest.mark.parametrize("outcome", Outcome)
-def test_every_job_must_pass_wherever_it_stands_among_others(outcome: Outcome, place: int) -> None:
+@pytest.mark.parametrize("outcome", JobOutcome)
+def test_every_job_must_pass_wherever_it_stands_among_others(outcome: JobOutcome, place: int) -> None:
     """One passed job is not enough, nor are all but one."""
-    ends = [Outcome.PASSED] * 3
+    ends = [JobOutcome.PASSED] * 3
     ends[place] = outcome
     statuses = [
         Status(cell=str(n), job=str(n), outcome=end, reason="", tail="") for n, end in enumerate(ends)
     ]
     code = cli._judge(SimpleNamespace(console=Console()), statuses)  # type: ignore[arg-type]
-    assert code == (0 if outcome is Outcome.PASSED else 1 if outcome.broken else 3)
+    assert code == (0 if outcome is JobOutcome.PASSED else 1 if outcome.broken else 3)
 
 
 def test_a_run_without_cells_is_not_passed() -> None:

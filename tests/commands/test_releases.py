@@ -6,7 +6,7 @@ import re
 import pytest
 
 from matrix.catalogue.releases import KNOWN
-from matrix.commands.releases import RECORD, Examined, examined_in, table_of
+from matrix.commands.releases import RECORD, ExaminedRelease, examined_in, table_of
 from matrix.ground.layout import REPOSITORY_ROOT
 
 PAGE = REPOSITORY_ROOT / "docs" / "releases.md"
@@ -27,14 +27,14 @@ def test_known_releases_are_recognised_in_the_record() -> None:
     ("examined", "row"),
     [
         (
-            Examined("2026.9.19.1", ("3.12", "3.13"), ("a.py: x", "b.py: y")),
+            ExaminedRelease("2026.9.19.1", ("3.12", "3.13"), ("a.py: x", "b.py: y")),
             ("2026.9.19.1", "3.12, 3.13", "refused", "not run", "", "", ""),
         ),
         (
-            Examined("2026.7.9.1", ("3.11",), (), "6 of 6", 2.54e-6, "mirror", "Python 3.11"),
+            ExaminedRelease("2026.7.9.1", ("3.11",), (), "6 of 6", 2.54e-6, "mirror", "Python 3.11"),
             ("2026.7.9.1", "3.11", "known", "6 of 6", "2.5e-06", "mirror", "Python 3.11"),
         ),
     ],
 )
-def test_rows_say_what_was_seen(examined: Examined, row: tuple[str, ...]) -> None:
+def test_rows_say_what_was_seen(examined: ExaminedRelease, row: tuple[str, ...]) -> None:
     assert examined.row == row

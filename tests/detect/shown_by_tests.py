@@ -294,8 +294,8 @@ SHOWN_BY_TESTS = (
         (
             Edit(
                 "matrix/commands/hpc.py",
-                "    passed = any(status.outcome is Outcome.PASSED for status in statuses)\n",
-                "    passed = all(status.outcome is Outcome.PASSED for status in statuses)\n",
+                "    passed = any(status.outcome is JobOutcome.PASSED for status in statuses)\n",
+                "    passed = all(status.outcome is JobOutcome.PASSED for status in statuses)\n",
             ),
         ),
         ("tests/commands/test_hpc.py",),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from matrix.diagnose.audit.session import FileAudit, audit, audit_file, main
-from matrix.diagnose.audit.verdicts import Finding, Verdict
+from matrix.diagnose.audit.verdicts import Digits, TruePrecision
 from matrix.records.cell import PrecisionFacts, XlaMemory, write_record
 from matrix.records.precision import is_float32, significant_digits
 from tests.factory import EVIDENCE, evaluation, make_record
@@ -74,7 +74,7 @@ def test_significant_digits(value: float, digits: int) -> None:
 
 def test_float64_result_with_float64_output(tmp_path: Path) -> None:
     found = audited(tmp_path, result())
-    assert found.verdict is Verdict.FLOAT64
+    assert found.verdict is TruePrecision.FLOAT64
     assert "24 bytes for 3 lanes: float64" in found.reason
     assert found.judgements[0].label == "fp64"
 
@@ -82,16 +82,16 @@ def test_float64_result_with_float64_output(tmp_path: Path) -> None:
 def test_one_float32_value_decides(tmp_path: Path) -> None:
     values = {"eager_numpy": EVIDENCE, "full_pipeline_jit": EVIDENCE, "vmap_first_element": single(EVIDENCE)}
     found = audited(tmp_path, result(log_likelihood=values))
-    assert found.verdict is Verdict.FLOAT32
+    assert found.verdict is TruePrecision.FLOAT32
     (sign,) = found.judgements[0].signs
     assert sign.path == "log_likelihood.vmap_first_element"
     assert float(sign.value) == single(EVIDENCE)
-    assert sign.why == Finding.FLOAT32
+    assert sign.why == Digits.FLOAT32
 
 
 def test_float32_output_decides_although_the_values_look_right(tmp_path: Path) -> None:
     found = audited(tmp_path, result(memory_mb={"output": 4 * LANES / MIB}))
-    assert found.verdict is Verdict.FLOAT32
+    assert found.verdict is TruePrecision.FLOAT32
     assert sign_paths(found) == ["memory_mb.output"]
     assert "12 bytes for 3 lanes: float32" in found.reason
 
@@ -106,7 +106,7 @@ def test_mixed_precision_is_no_excuse(tmp_path: Path) -> None:
         tmp_path,
         result(use_mixed_precision=True, log_likelihood={"full_pipeline_jit": single(EVIDENCE)}),
     )
-    assert found.verdict is Verdict.FLOAT32
+    assert found.verdict is TruePrecision.FLOAT32
     assert found.judgements[0].label == "mp"
 
 
@@ -126,12 +126,12 @@ def test_mixed_precision_is_no_excuse(tmp_path: Path) -> None:
 )
 def test_without_evidence_there_is_no_verdict(tmp_path: Path, values: dict[str, Any], reason: str) -> None:
     found = audited(tmp_path, result(log_likelihood=values, memory_mb=None))
-    assert found.verdict is Verdict.UNDECIDABLE
+    assert found.verdict is TruePrecision.UNDECIDABLE
     assert reason in found.reason
 
 
 def test_float64_output_alone_is_evidence(tmp_path: Path) -> None:
-    assert audited(tmp_path, result(log_likelihood={})).verdict is Verdict.FLOAT64
+    assert audited(tmp_path, result(log_likelihood={})).verdict is TruePrecision.FLOAT64
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_float64_output_alone_is_evidence(tmp_path: Path) -> None:
 )
 def test_output_that_tells_nothing(tmp_path: Path, changes: dict[str, Any]) -> None:
     found = audited(tmp_path, result(log_likelihood={}, **changes))
-    assert found.verdict is Verdict.UNDECIDABLE
+    assert found.verdict is TruePrecision.UNDECIDABLE
 
 
 def test_times_constants_and_step_labels_are_no_likelihoods(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_times_constants_and_step_labels_are_no_likelihoods(tmp_path: Path) -> N
         "steps": {"Mapped recon + log evidence": 0.25},
     }
     found = audited(tmp_path, document)
-    assert found.verdict is Verdict.FLOAT64
+    assert found.verdict is TruePrecision.FLOAT64
     assert [number.path for number in found.judgements[0].numbers] == ["results[0].log_likelihood_jit"]
 
 
@@ -183,14 +183,14 @@ def test_each_config_of_a_comparison_is_judged(tmp_path: Path) -> None:
         "local_gpu_fp64": {"autolens_version": "2026.5.1.4"},
     }
     found = audited(tmp_path, {"configs": configs, "headline": {"vmap_per_call": {"hpc_a100_mp": 0.5}}})
-    assert found.verdict is Verdict.FLOAT32
+    assert found.verdict is TruePrecision.FLOAT32
     assert [(j.name, j.label, j.verdict) for j in found.judgements] == [
-        ("local_cpu_fp64", "fp64", Verdict.FLOAT64),
-        ("hpc_a100_mp", "mp", Verdict.FLOAT32),
-        ("local_gpu_fp64", "fp64", Verdict.UNDECIDABLE),
+        ("local_cpu_fp64", "fp64", TruePrecision.FLOAT64),
+        ("hpc_a100_mp", "mp", TruePrecision.FLOAT32),
+        ("local_gpu_fp64", "fp64", TruePrecision.UNDECIDABLE),
     ]
     del configs["hpc_a100_mp"]
-    assert audited(tmp_path, {"configs": configs}).verdict is Verdict.UNDECIDABLE
+    assert audited(tmp_path, {"configs": configs}).verdict is TruePrecision.UNDECIDABLE
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_other_files_are_named_as_such(tmp_path: Path, text: str) -> None:
     path = tmp_path / "other.json"
     path.write_text(text)
     found = audit_file(path)
-    assert found.verdict is Verdict.FOREIGN
+    assert found.verdict is TruePrecision.FOREIGN
     assert "holds no log likelihood" in found.reason
 
 
@@ -238,7 +238,7 @@ def test_what_could_not_be_looked_at_is_not_clean(
     path = tmp_path / "bad_fp64.json"
     path.write_bytes(content)
     found = audit_file(path)
-    assert found.verdict is Verdict.UNREADABLE
+    assert found.verdict is TruePrecision.UNREADABLE
     assert reason in found.reason
     assert main([str(tmp_path)]) == 2
     assert f"1 of 2 files could not be looked at, so nobody knows what they hold: {path}" in (
@@ -252,20 +252,20 @@ def test_any_encoding_of_json_is_read(tmp_path: Path, encoding: str, name: str) 
     for text in (FLOAT32, FLOAT32.replace("\n", "\r\n"), FLOAT32.replace("2026", "\\ud800\\u0000")):
         (tmp_path / name).write_bytes(text.encode(encoding))
         (found,) = audit([tmp_path])
-        assert found.verdict is Verdict.FLOAT32
+        assert found.verdict is TruePrecision.FLOAT32
         assert main([str(tmp_path)]) == 1
 
 
 def test_a_loop_of_links_could_not_be_looked_at(tmp_path: Path) -> None:
     audited(tmp_path, result())
     (tmp_path / "loop.json").symlink_to(tmp_path / "loop.json")
-    assert [found.verdict for found in audit([tmp_path])] == [Verdict.FLOAT64, Verdict.UNREADABLE]
+    assert [found.verdict for found in audit([tmp_path])] == [TruePrecision.FLOAT64, TruePrecision.UNREADABLE]
 
 
 def test_record_of_ours(tmp_path: Path) -> None:
     write_record(tmp_path / "cell.json", make_record())
     found = audit_file(tmp_path / "cell.json")
-    assert found.verdict is Verdict.FLOAT64
+    assert found.verdict is TruePrecision.FLOAT64
     assert found.judgements[0].name == "imaging-pixelization-fp64-candidate"
     assert found.judgements[0].label == "fp64"
 
@@ -283,7 +283,7 @@ def test_record_of_ours(tmp_path: Path) -> None:
 def test_spoilt_record_of_ours(tmp_path: Path, changes: dict[str, Any], path: str) -> None:
     write_record(tmp_path / "cell.json", make_record(**changes))
     found = audit_file(tmp_path / "cell.json")
-    assert found.verdict is Verdict.FLOAT32
+    assert found.verdict is TruePrecision.FLOAT32
     assert sign_paths(found) == [path]
 
 
@@ -362,9 +362,9 @@ def test_real_artifacts_hold_six_float32_results_and_their_copies(artifacts: dic
     kinds = ("mge", "pixelization", "delaunay")
     configs = ("hpc_a100_fp64", "hpc_a100_mp")
     expected = {f"imaging/{kind}/{name}.json" for kind in kinds for name in (*configs, "comparison")}
-    assert {name for name, file in artifacts.items() if file.verdict is Verdict.FLOAT32} == expected
+    assert {name for name, file in artifacts.items() if file.verdict is TruePrecision.FLOAT32} == expected
     for name in expected:
-        spoilt = [j.name for j in artifacts[name].judgements if j.verdict is Verdict.FLOAT32]
+        spoilt = [j.name for j in artifacts[name].judgements if j.verdict is TruePrecision.FLOAT32]
         assert spoilt == (list(configs) if name.endswith("comparison.json") else [Path(name).stem])
 
 
@@ -373,9 +373,9 @@ def test_real_float32_artifacts_show_it_in_every_jax_value_and_in_memory(
 ) -> None:
     for file in artifacts.values():
         for judgement in file.judgements:
-            if judgement.verdict is Verdict.FLOAT32:
-                telling = [n for n in judgement.numbers if n.finding is not Finding.NOT_FINITE]
-                assert all(n.compiled == (n.finding is Finding.FLOAT32) for n in telling)
+            if judgement.verdict is TruePrecision.FLOAT32:
+                telling = [n for n in judgement.numbers if n.finding is not Digits.NOT_FINITE]
+                assert all(n.compiled == (n.finding is Digits.FLOAT32) for n in telling)
                 assert [size.output_bytes for size in judgement.sizes] == [12]
 
 
@@ -384,7 +384,7 @@ def test_real_artifacts_that_record_nothing_are_undecidable(artifacts: dict[str,
         file for name, file in artifacts.items() if name.startswith("imaging/") and name.count("/") == 3
     ]
     assert len(per_instrument) == 36
-    assert {file.verdict for file in per_instrument} == {Verdict.UNDECIDABLE}
+    assert {file.verdict for file in per_instrument} == {TruePrecision.UNDECIDABLE}
 
 
 def test_real_local_and_interferometer_results_are_float64(artifacts: dict[str, FileAudit]) -> None:
@@ -393,7 +393,7 @@ def test_real_local_and_interferometer_results_are_float64(artifacts: dict[str, 
         for name, file in artifacts.items()
         if Path(name).stem.startswith("local_") or name.startswith("interferometer/")
     ]
-    assert {file.verdict for file in others} == {Verdict.FLOAT64}
+    assert {file.verdict for file in others} == {TruePrecision.FLOAT64}
 
 
 def test_an_error_of_ours_is_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

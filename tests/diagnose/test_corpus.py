@@ -15,7 +15,7 @@ import jax.numpy as jnp  # noqa: E402
 
 from matrix.catalogue.pipelines import Rectangular  # noqa: E402
 from matrix.diagnose.bench.contenders import Contender, Solved  # noqa: E402
-from matrix.diagnose.bench.record import Row  # noqa: E402
+from matrix.diagnose.bench.record import BenchRow  # noqa: E402
 from matrix.diagnose.bench.release import (  # noqa: E402
     FALLBACK,
     JACOBI,
@@ -28,8 +28,8 @@ from matrix.diagnose.corpus.cell import _with_gradient  # noqa: E402
 from matrix.diagnose.corpus.kinds import BILINEAR, KINDS, SLAM  # noqa: E402
 from matrix.diagnose.corpus.metrics import Metrics, metrics_of  # noqa: E402
 from matrix.diagnose.corpus.plot import plot  # noqa: E402
-from matrix.diagnose.corpus.points import CHANGES, Wanted, slam_vectors  # noqa: E402
-from matrix.diagnose.corpus.record import CorpusRecord, Examined, Judged, KindRecord  # noqa: E402
+from matrix.diagnose.corpus.points import CHANGES, WantedPoints, slam_vectors  # noqa: E402
+from matrix.diagnose.corpus.record import CorpusRecord, Examined, JudgedSolve, KindRecord  # noqa: E402
 from matrix.diagnose.corpus.rule import judgements, revisited  # noqa: E402
 from matrix.diagnose.corpus.session import main  # noqa: E402
 from matrix.diagnose.corpus.table import table  # noqa: E402
@@ -94,7 +94,7 @@ def test_points_are_the_recipe_s() -> None:
 
 
 def test_models_near_the_truth_begin_at_the_medians_and_others_fill_the_prior(tmp_path: Path) -> None:
-    units = Wanted(near=3, whole=40, seed=1, folder=tmp_path).units(5)
+    units = WantedPoints(near=3, whole=40, seed=1, folder=tmp_path).units(5)
     assert list(units)[:4] == ["near_0", "near_1", "near_2", "whole_0"]
     assert (units["near_0"] == 0.5).all()
     assert 0 < np.abs(units["near_1"] - 0.5).max() <= 0.05
@@ -205,16 +205,16 @@ def test_gradients_that_are_not_finite_are_noticed() -> None:
         assert not _with_gradient(broken)(*system)[3]
 
 
-def judged(solver: str, kkt: float = 1e-17, converged: bool = True, **metrics: float) -> Judged:
-    return Judged(solver, converged, 5, dataclasses.replace(EXACT, kkt=kkt, **metrics), kkt, None)
+def judged(solver: str, kkt: float = 1e-17, converged: bool = True, **metrics: float) -> JudgedSolve:
+    return JudgedSolve(solver, converged, 5, dataclasses.replace(EXACT, kkt=kkt, **metrics), kkt, None)
 
 
-def examined(name: str, *found: Judged) -> Examined:
+def examined(name: str, *found: JudgedSolve) -> Examined:
     return Examined(name, 3, 4.0, found)
 
 
-def row(solver: str, times_ours: float) -> Row:
-    return Row("corpus", "near_0", 3, 2, solver, 1.0, 2 * times_ours, times_ours, 1e-15, 0.0, None, 2)
+def row(solver: str, times_ours: float) -> BenchRow:
+    return BenchRow("corpus", "near_0", 3, 2, solver, 1.0, 2 * times_ours, times_ours, 1e-15, 0.0, None, 2)
 
 
 def kind(name: str, *systems: Examined, left_out: str | None = None) -> KindRecord:
@@ -230,7 +230,7 @@ GOOD = judged(OURS)
 
 
 def test_the_rule_is_broken_by_each_of_its_four_parts() -> None:
-    def admissible(ours: Judged, yardstick: Judged | None = None) -> bool:
+    def admissible(ours: JudgedSolve, yardstick: JudgedSolve | None = None) -> bool:
         return judgements([examined("a", ours, yardstick or judged(JACOBI))])[0].admissible
 
     assert admissible(GOOD)

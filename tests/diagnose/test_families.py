@@ -8,7 +8,7 @@ import pytest
 from matrix.checks.inside.systems import system_from
 from matrix.diagnose.bench.families import pairs, verdict
 from matrix.diagnose.bench.measuring import spread_of
-from matrix.diagnose.bench.record import Row
+from matrix.diagnose.bench.record import BenchRow
 from matrix.diagnose.families import (
     Case,
     duplicated,
@@ -112,13 +112,15 @@ def test_ranks_rows_and_units() -> None:
     assert np.ptp(np.log10(np.diag(other.Q))) > 16
 
 
-def row(solver: str, system: str = "s", **changes: object) -> Row:
+def row(solver: str, system: str = "s", **changes: object) -> BenchRow:
     """A measurement on a small system; ours takes a unit of time."""
-    made = Row("families", system, 50, 1, solver, 1.0, 1.0, 1.0, 1e-15, 0.0, None, None, (1.0, 1.1), True)
+    made = BenchRow(
+        "families", system, 50, 1, solver, 1.0, 1.0, 1.0, 1e-15, 0.0, None, None, (1.0, 1.1), True
+    )
     return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
 
 
-def said(*rows: Row) -> dict[str, str]:
+def said(*rows: BenchRow) -> dict[str, str]:
     return {before.split(" (")[0]: after for before, after in (one.rsplit(": ", 1) for one in verdict(rows))}
 
 

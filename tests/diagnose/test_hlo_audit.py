@@ -10,7 +10,7 @@ import pytest
 import solver
 from matrix.diagnose.hlo_audit.cell import RELAXED
 from matrix.diagnose.hlo_audit.operations import instructions_from, kinds, operations
-from matrix.diagnose.hlo_audit.record import PROGRAMS, HloRecord, Program
+from matrix.diagnose.hlo_audit.record import PROGRAMS, AuditedProgram, HloRecord
 from matrix.diagnose.hlo_audit.session import audit_table, relaxed_in_sampling_path, sentence
 from matrix.ground.layout import SOLVER
 from matrix.records.cell import Cell, Side
@@ -80,7 +80,7 @@ def test_the_table_holds_both_sides_side_by_side() -> None:
 
 def made(side: Side, called: int, relaxed: int) -> HloRecord:
     programs = {
-        name: Program(
+        name: AuditedProgram(
             kinds={"Cholesky": count, "callback": 1},
             operations={"add": 2, **({"dot": relaxed} if relaxed else {})},
             from_relaxed_code=relaxed,

@@ -17,7 +17,7 @@ from matrix.diagnose.survey.admm import solve_admm
 from matrix.diagnose.survey.fista import solve_fista
 from matrix.diagnose.survey.grid import DEFAULT, LIBRARY, TYPICAL, Choice, batches, grid
 from matrix.diagnose.survey.plot import plot
-from matrix.diagnose.survey.record import ClassGradients, CurvePoint, Row, SurveyRecord, read_survey
+from matrix.diagnose.survey.record import ClassGradients, CurvePoint, SurveyRecord, SurveyRow, read_survey
 from matrix.diagnose.survey.table import decision, summaries, table
 from matrix.diagnose.systems.stored import System
 from matrix.ground.layout import REPOSITORY_ROOT
@@ -28,9 +28,9 @@ SCHUR = Choice("schur", block="given")
 WHERE = {"cpu": "some CPU", "cores": [0], "load_before": 0.0, "jax": "0", "python": "3", "taken": "today"}
 
 
-def row(choice: Choice, lanes: int = 1, **changes: Any) -> Row:
+def row(choice: Choice, lanes: int = 1, **changes: Any) -> SurveyRow:
     """A measurement of a setting that does everything right, for one Cholesky equivalent."""
-    good = Row(
+    good = SurveyRow(
         systems=tuple(f"s{lane}" for lane in range(lanes)),
         K=1200,
         choice=choice,
@@ -50,7 +50,7 @@ def row(choice: Choice, lanes: int = 1, **changes: Any) -> Row:
     return dataclasses.replace(good, **changes)
 
 
-def record(*rows: Row, gradients: tuple[ClassGradients, ...] | None = None) -> SurveyRecord:
+def record(*rows: SurveyRow, gradients: tuple[ClassGradients, ...] | None = None) -> SurveyRecord:
     """A survey of these rows, with today's solver beside them; every gradient is finite unless given."""
     if gradients is None:
         gradients = tuple(ClassGradients(row.choice, "ill", 140, (1e1, 1e14), ()) for row in rows)
@@ -130,7 +130,7 @@ def test_what_was_not_measured_is_not_met() -> None:
 
 
 def test_the_decision_takes_the_fast_among_the_exact() -> None:
-    def rows(choice: Choice, **changes: Any) -> list[Row]:
+    def rows(choice: Choice, **changes: Any) -> list[SurveyRow]:
         return [row(choice, lanes, **changes) for lanes in (1, 3)]
 
     wrong = rows(Choice("fista", 100), residual=1e-3, times_today=90.0)

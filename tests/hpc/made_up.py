@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from matrix.execute.slurm import STATUSES, Resources, Status
-from matrix.execute.slurm_outcomes import Outcome
+from matrix.execute.slurm_outcomes import JobOutcome
 from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.records.cell import SIDES, write_record
 from matrix.run.plan import Plan, PlannedEnvironment
@@ -100,7 +100,7 @@ class Run:
         # Not at once: what is left of the first start may still be on its way out.
         update = ("scontrol", "update", f"JobId={job}", "StartTime=now+5")
         wait_until(lambda: not self.slurm.ask(*update), "the new start time")
-        wait_until(lambda: self.states()[cell].outcome is not Outcome.WAITING, "the second start")
+        wait_until(lambda: self.states()[cell].outcome is not JobOutcome.WAITING, "the second start")
 
     def starts(self, cell: str) -> list[str]:
         path = self.plan.folder.parent / f"{cell}.starts"

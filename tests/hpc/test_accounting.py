@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from matrix.execute.slurm import STATUSES, Status
-from matrix.execute.slurm_outcomes import Outcome
+from matrix.execute.slurm_outcomes import JobOutcome
 from tests.cluster import Accounting, Slurm, running_accounting, running_slurm, wait_until
 from tests.hpc.made_up import GOOD, Run, make_run
 
@@ -42,17 +42,17 @@ def forgotten(slurm: Slurm, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_ends_come_from_the_accounting(forgotten: Run) -> None:
     found = forgotten.states()
-    assert found[GOOD_CELL].outcome is Outcome.PASSED
-    assert found[BAD_CELL].outcome is Outcome.FAILED
+    assert found[GOOD_CELL].outcome is JobOutcome.PASSED
+    assert found[BAD_CELL].outcome is JobOutcome.FAILED
     assert found[BAD_CELL].reason == "exit code 3"
 
 
 def test_id_nobody_knows_is_an_unknown_job(slurm: Slurm, tmp_path: Path) -> None:
     run = make_run(slurm, tmp_path, {GOOD_CELL: GOOD})
-    invented = [Status(cell=GOOD_CELL, job="999999", outcome=Outcome.RUNNING)]
+    invented = [Status(cell=GOOD_CELL, job="999999", outcome=JobOutcome.RUNNING)]
     (run.plan.folder / "jobs.json").write_bytes(STATUSES.dump_json(invented))
     status = run.states()[GOOD_CELL]
-    assert status.outcome is Outcome.UNKNOWN_JOB
+    assert status.outcome is JobOutcome.UNKNOWN_JOB
     assert "neither the controller nor the accounting" in status.reason
 
 
@@ -60,9 +60,9 @@ def test_dead_accounting_is_unreachable_and_bounded(
     accounting: Accounting, slurm: Slurm, tmp_path: Path
 ) -> None:
     run = make_run(slurm, tmp_path, {GOOD_CELL: GOOD})
-    invented = [Status(cell=GOOD_CELL, job="999999", outcome=Outcome.RUNNING)]
+    invented = [Status(cell=GOOD_CELL, job="999999", outcome=JobOutcome.RUNNING)]
     (run.plan.folder / "jobs.json").write_bytes(STATUSES.dump_json(invented))
     accounting.kill()
     began = time.monotonic()
-    assert run.states()[GOOD_CELL].outcome is Outcome.UNREACHABLE
+    assert run.states()[GOOD_CELL].outcome is JobOutcome.UNREACHABLE
     assert time.monotonic() - began < 60

@@ -15,7 +15,7 @@ from matrix.ground.errors import EnvironmentFailure
 from matrix.hpc.check import check
 from matrix.hpc.profile import Profile
 from matrix.hpc.remote import Remote
-from matrix.hpc.ship import Pushed, describe_stack, read_pushed
+from matrix.hpc.ship import Shipped, describe_stack, read_pushed
 from tests.cluster import running_sshd
 
 BANNER = "Unauthorised use is prohibited. <0123> {\n"
@@ -55,7 +55,7 @@ def test_answers_are_read_whatever_the_login_says(remote: Remote, tmp_path: Path
     text = '{"run": "the-run", "code": "c"}'
     remote.write(f"{remote.profile.root}/pushed.json", text)
     assert (tmp_path / "root" / "pushed.json").read_text() == text
-    assert read_pushed(remote) == Pushed(run="the-run", code="c")
+    assert read_pushed(remote) == Shipped(run="the-run", code="c")
     assert "numpy" in describe_stack(remote).packages
     failing = remote.run(["sh", "-c", "printf out; printf why >&2; exit 7"], check=False)
     assert (failing.stdout, failing.stderr, failing.exit_code) == ("out", "why", 7)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from matrix.execute.slurm_outcomes import Outcome, rule
+from matrix.execute.slurm_outcomes import JobOutcome, rule
 from matrix.execute.slurm_states import Silence, Task, expanded, from_sacct, from_scontrol
 
 SACCT = """\
@@ -47,27 +47,27 @@ def test_ranges(text: str, numbers: list[int]) -> None:
 @pytest.mark.parametrize(
     ("state", "exit_code", "outcome"),
     [
-        ("COMPLETED", "0:0", Outcome.PASSED),
-        ("COMPLETED+", "0:0", Outcome.PASSED),
-        ("COMPLETED", "0:9", Outcome.FAILED),
-        ("COMPLETED", "", Outcome.FAILED),
-        ("FAILED", "3:0", Outcome.FAILED),
-        ("FAILED", "0:11", Outcome.FAILED),
-        ("TIMEOUT", "0:0", Outcome.TIMEOUT),
-        ("DEADLINE", "0:0", Outcome.TIMEOUT),
-        ("CANCELLED by 1000", "0:0", Outcome.CANCELLED),
-        ("NODE_FAIL", "0:0", Outcome.NODE_FAILURE),
-        ("BOOT_FAIL", "0:0", Outcome.NODE_FAILURE),
-        ("PREEMPTED", "0:0", Outcome.PREEMPTED),
-        ("OUT_OF_MEMORY", "0:125", Outcome.OUT_OF_MEMORY),
-        ("PENDING", "0:0", Outcome.WAITING),
-        ("REQUEUE_HOLD", "0:0", Outcome.WAITING),
-        ("RUNNING", "0:0", Outcome.RUNNING),
-        ("COMPLETING", "0:0", Outcome.RUNNING),
-        ("SOMETHING_NEW", "0:0", Outcome.UNRECOGNISED),
+        ("COMPLETED", "0:0", JobOutcome.PASSED),
+        ("COMPLETED+", "0:0", JobOutcome.PASSED),
+        ("COMPLETED", "0:9", JobOutcome.FAILED),
+        ("COMPLETED", "", JobOutcome.FAILED),
+        ("FAILED", "3:0", JobOutcome.FAILED),
+        ("FAILED", "0:11", JobOutcome.FAILED),
+        ("TIMEOUT", "0:0", JobOutcome.TIMEOUT),
+        ("DEADLINE", "0:0", JobOutcome.TIMEOUT),
+        ("CANCELLED by 1000", "0:0", JobOutcome.CANCELLED),
+        ("NODE_FAIL", "0:0", JobOutcome.NODE_FAILURE),
+        ("BOOT_FAIL", "0:0", JobOutcome.NODE_FAILURE),
+        ("PREEMPTED", "0:0", JobOutcome.PREEMPTED),
+        ("OUT_OF_MEMORY", "0:125", JobOutcome.OUT_OF_MEMORY),
+        ("PENDING", "0:0", JobOutcome.WAITING),
+        ("REQUEUE_HOLD", "0:0", JobOutcome.WAITING),
+        ("RUNNING", "0:0", JobOutcome.RUNNING),
+        ("COMPLETING", "0:0", JobOutcome.RUNNING),
+        ("SOMETHING_NEW", "0:0", JobOutcome.UNRECOGNISED),
     ],
 )
-def test_state_with_a_valid_record(state: str, exit_code: str, outcome: Outcome) -> None:
+def test_state_with_a_valid_record(state: str, exit_code: str, outcome: JobOutcome) -> None:
     ruling = rule(Task(state, exit_code), None, None)
     assert ruling.outcome is outcome
     assert ruling.reason
@@ -76,13 +76,13 @@ def test_state_with_a_valid_record(state: str, exit_code: str, outcome: Outcome)
 @pytest.mark.parametrize("silence", list(Silence))
 def test_silence_is_never_a_pass(silence: Silence) -> None:
     ruling = rule(silence, None, None)
-    assert ruling.outcome not in (Outcome.PASSED, Outcome.WAITING, Outcome.RUNNING)
+    assert ruling.outcome not in (JobOutcome.PASSED, JobOutcome.WAITING, JobOutcome.RUNNING)
     assert ruling.reason == silence.value
 
 
 def test_completed_without_its_record_is_no_pass() -> None:
     ruling = rule(Task("COMPLETED", "0:0"), "its record names other commits than planned", None)
-    assert ruling.outcome is Outcome.NO_RECORD
+    assert ruling.outcome is JobOutcome.NO_RECORD
     assert "other commits" in ruling.reason
 
 
@@ -106,14 +106,14 @@ def test_reasons_of_a_failure() -> None:
 )
 def test_memory_is_told_by_the_scheduler_in_the_log(line: str) -> None:
     ruling = rule(Task("FAILED", "9:0"), "none", None, f"some output\n{line}\nmore")
-    assert ruling.outcome is Outcome.OUT_OF_MEMORY
+    assert ruling.outcome is JobOutcome.OUT_OF_MEMORY
 
 
 def test_what_the_cell_itself_says_of_memory_does_not_count() -> None:
     log = "RESOURCE_EXHAUSTED: Out of memory, oom_kill, memory limit\nas slurmstepd: error: memory limit"
-    assert rule(Task("FAILED", "1:0"), "none", "exit code 1", log).outcome is Outcome.FAILED
+    assert rule(Task("FAILED", "1:0"), "none", "exit code 1", log).outcome is JobOutcome.FAILED
 
 
 def test_pass_is_a_pass_whatever_the_log_says() -> None:
     log = "slurmstepd: error: Exceeded job memory limit"
-    assert rule(Task("COMPLETED", "0:0"), None, None, log).outcome is Outcome.PASSED
+    assert rule(Task("COMPLETED", "0:0"), None, None, log).outcome is JobOutcome.PASSED

@@ -6,7 +6,7 @@ import pytest
 
 from matrix.execute import slurm
 from matrix.execute.slurm import Resources, Status, for_pairs, parameters, selected_pairs, unit_name
-from matrix.execute.slurm_outcomes import Outcome
+from matrix.execute.slurm_outcomes import JobOutcome
 from matrix.execute.slurm_states import Task
 from matrix.records.pair import write_pair
 from matrix.run.plan import Plan, PlannedPair
@@ -42,13 +42,13 @@ def test_pairs_have_memory_for_both_sides_and_run_one_at_a_time_after_the_cells(
     assert for_pairs(asked, resources, [])["additional_parameters"] == before
 
 
-@pytest.mark.parametrize(("recorded", "outcome"), [(True, Outcome.PASSED), (False, Outcome.NO_RECORD)])
+@pytest.mark.parametrize(("recorded", "outcome"), [(True, JobOutcome.PASSED), (False, JobOutcome.NO_RECORD)])
 def test_a_pair_has_passed_only_with_its_record(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch, recorded: bool, outcome: Outcome
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, recorded: bool, outcome: JobOutcome
 ) -> None:
     """Whatever Slurm says of the job."""
     (pair,) = selected_pairs(plan)
-    running = Status(cell=unit_name(pair), job="13_0", outcome=Outcome.RUNNING)
+    running = Status(cell=unit_name(pair), job="13_0", outcome=JobOutcome.RUNNING)
     slurm.write_statuses(plan.folder / "jobs.json", {unit_name(pair): running})
     monkeypatch.setattr(slurm, "ask", lambda ids: dict.fromkeys(ids, Task("COMPLETED", "0:0")))
     plan.pair_path(pair).parent.mkdir()

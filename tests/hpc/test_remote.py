@@ -10,7 +10,7 @@ from matrix.ground.errors import EnvironmentFailure, NetworkError, UsageError
 from matrix.hpc.check import check
 from matrix.hpc.profile import Profile
 from matrix.hpc.remote import Remote
-from matrix.hpc.ship import Pushed, _ship_blocker, describe_stack, read_pushed
+from matrix.hpc.ship import Shipped, _ship_blocker, describe_stack, read_pushed
 
 # Stands for a login node whose .bashrc greets and whose .bash_logout says goodbye.
 SSH = """#!/bin/sh
@@ -55,7 +55,7 @@ def test_an_answer_is_read_whatever_stands_around_it(
         monkeypatch.setenv(name, text)
     assert read_pushed(remote) is None
     remote.write(f"{remote.profile.root}/pushed.json", '{"run": "the-run", "code": "c"}')
-    assert read_pushed(remote) == Pushed(run="the-run", code="c")
+    assert read_pushed(remote) == Shipped(run="the-run", code="c")
     assert describe_stack(remote).packages == {"autolens": "2026.7.9.1"}
     failing = remote.run(["sh", "-c", "printf out; printf why >&2; exit 7"], check=False)
     assert (failing.stdout, failing.stderr, failing.exit_code) == ("out", "why", 7)

@@ -11,7 +11,7 @@ import pytest
 
 from matrix.execute.sessions import Session
 from matrix.execute.slurm import STATUSES, Status
-from matrix.execute.slurm_outcomes import Outcome
+from matrix.execute.slurm_outcomes import JobOutcome
 from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.run.plan import SIDES, Plan, PlannedEnvironment
 from tests.cluster import Slurm, running_slurm, wait_until
@@ -88,17 +88,17 @@ def test_a_session_passes_only_with_what_it_left(cluster: Cluster) -> None:
     def ended() -> bool:
         found.update(cluster.states())
         left = [status for status in found.values() if status.outcome.active]
-        if [status.cell for status in left] == ["bench-long"] and left[0].outcome is Outcome.RUNNING:
+        if [status.cell for status in left] == ["bench-long"] and left[0].outcome is JobOutcome.RUNNING:
             cluster.slurm.ask("scancel", str(left[0].job))
         return not left
 
     wait_until(ended, "the end of the jobs", 240, pause=2.0)
     outcomes = {name: status.outcome for name, status in found.items()}
     assert outcomes == {
-        "bench-good": Outcome.PASSED,
-        "bench-bad": Outcome.FAILED,
-        "bench-nothing": Outcome.NO_RECORD,
-        "bench-long": Outcome.CANCELLED,
+        "bench-good": JobOutcome.PASSED,
+        "bench-bad": JobOutcome.FAILED,
+        "bench-nothing": JobOutcome.NO_RECORD,
+        "bench-long": JobOutcome.CANCELLED,
     }
     assert found["bench-bad"].reason == "exit code 7"
     assert "the last line of bad" in found["bench-bad"].tail
@@ -107,5 +107,5 @@ def test_a_session_passes_only_with_what_it_left(cluster: Cluster) -> None:
     assert left.read_text() == "True"
     left.write_text("another")
     changed = cluster.states()["bench-good"]
-    assert changed.outcome is Outcome.NO_RECORD
+    assert changed.outcome is JobOutcome.NO_RECORD
     assert "bench.json is not there as it was left" in changed.reason

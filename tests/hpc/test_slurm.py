@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from matrix.execute.slurm import STATUSES, Status
-from matrix.execute.slurm_outcomes import Outcome
+from matrix.execute.slurm_outcomes import JobOutcome
 from matrix.execute.slurm_states import ASK_SECONDS
 from tests.cluster import Slurm, running_slurm, wait_until
 from tests.hpc.made_up import GOOD, GOOD_AT_SECOND_START, RESOURCES, Run, make_run
@@ -57,7 +57,7 @@ def mixed(slurm: Slurm, overlong: Run, tmp_path_factory: pytest.TempPathFactory)
 
 def test_cell_that_leaves_its_record_passes(mixed: dict[str, Status]) -> None:
     status = mixed["imaging-delaunay-fp64-baseline"]
-    assert status.outcome is Outcome.PASSED, status
+    assert status.outcome is JobOutcome.PASSED, status
     assert status.job is not None
     assert "_" in status.job
 
@@ -65,15 +65,15 @@ def test_cell_that_leaves_its_record_passes(mixed: dict[str, Status]) -> None:
 @pytest.mark.parametrize(
     ("cell", "outcome", "reason"),
     [
-        ("imaging-delaunay-fp64-candidate", Outcome.FAILED, "exit code 7"),
-        ("imaging-pixelization-fp64-baseline", Outcome.FAILED, "killed (signal 9)"),
-        ("imaging-pixelization-fp64-candidate", Outcome.FAILED, "left no valid record"),
-        ("imaging-mge-fp64-baseline", Outcome.CANCELLED, "cancelled"),
-        ("imaging-mge-fp64-candidate", Outcome.FAILED, "left no valid record"),
+        ("imaging-delaunay-fp64-candidate", JobOutcome.FAILED, "exit code 7"),
+        ("imaging-pixelization-fp64-baseline", JobOutcome.FAILED, "killed (signal 9)"),
+        ("imaging-pixelization-fp64-candidate", JobOutcome.FAILED, "left no valid record"),
+        ("imaging-mge-fp64-baseline", JobOutcome.CANCELLED, "cancelled"),
+        ("imaging-mge-fp64-candidate", JobOutcome.FAILED, "left no valid record"),
     ],
 )
 def test_failure_is_told_with_its_reason_and_log(
-    mixed: dict[str, Status], cell: str, outcome: Outcome, reason: str
+    mixed: dict[str, Status], cell: str, outcome: JobOutcome, reason: str
 ) -> None:
     assert mixed[cell].outcome is outcome, mixed[cell]
     assert reason in mixed[cell].reason
@@ -85,7 +85,7 @@ def test_crash_behind_a_pipe_fails_the_job(slurm: Slurm, tmp_path: Path) -> None
     run.submit(
         setup=(f"{sys.executable} -c 'print(\"no such module\"); raise SystemExit(5)' | tee /dev/null",)
     )
-    assert {status.outcome for status in run.ended().values()} == {Outcome.FAILED}
+    assert {status.outcome for status in run.ended().values()} == {JobOutcome.FAILED}
     assert {status.reason for status in run.ended().values()} == {"exit code 5"}
     assert all("no such module" in status.tail for status in run.ended().values())
     assert run.starts("imaging-mge-fp64-baseline") == []
@@ -99,7 +99,7 @@ def test_only_what_has_not_passed_is_submitted_again(slurm: Slurm, tmp_path: Pat
     run.behave({good: "sys.exit(9)", bad: GOOD})
     run.submit()
     second = run.ended()
-    assert {status.outcome for status in second.values()} == {Outcome.PASSED}
+    assert {status.outcome for status in second.values()} == {JobOutcome.PASSED}
     assert second[good].job == first[good].job
     assert (len(run.starts(good)), len(run.starts(bad))) == (1, 2)
     # Explicitly set: the submitting shell's own settings do not reach the job.
@@ -114,7 +114,7 @@ def test_requeued_job_does_not_run_a_finished_cell_again(slurm: Slurm, tmp_path:
     slurm.ask("scontrol", "requeue", run.job(cell))
     run.hurry(cell)
     status = run.ended(300)[cell]
-    assert status.outcome is Outcome.PASSED, status
+    assert status.outcome is JobOutcome.PASSED, status
     assert len(run.starts(cell)) == 1
 
 
@@ -131,10 +131,10 @@ def test_active_jobs_are_not_submitted_twice(slurm: Slurm, tmp_path: Path) -> No
 def test_job_the_controller_forgot_is_no_pass_without_accounting(slurm: Slurm, tmp_path: Path) -> None:
     cell = "imaging-mge-fp64-baseline"
     run = make_run(slurm, tmp_path, {cell: GOOD})
-    forgotten = [Status(cell=cell, job="999999", outcome=Outcome.RUNNING)]
+    forgotten = [Status(cell=cell, job="999999", outcome=JobOutcome.RUNNING)]
     (run.plan.folder / "jobs.json").write_bytes(STATUSES.dump_json(forgotten))
     status = run.states()[cell]
-    assert status.outcome is Outcome.ACCOUNTING_OFF
+    assert status.outcome is JobOutcome.ACCOUNTING_OFF
     assert "MinJobAge" in status.reason
 
 
@@ -142,15 +142,15 @@ def test_lost_record_takes_the_pass_back(slurm: Slurm, tmp_path: Path) -> None:
     cell = "imaging-mge-fp64-baseline"
     run = make_run(slurm, tmp_path, {cell: GOOD})
     run.submit()
-    assert run.ended()[cell].outcome is Outcome.PASSED
+    assert run.ended()[cell].outcome is JobOutcome.PASSED
     run.plan.record_path(run.plan.cell("imaging-mge", "baseline")).unlink()
-    assert run.states()[cell].outcome is Outcome.NO_RECORD
+    assert run.states()[cell].outcome is JobOutcome.NO_RECORD
 
 
 def test_overlong_cell_is_a_timeout(overlong: Run) -> None:
     found = overlong.ended(180)
-    assert found["imaging-mge-fp64-baseline"].outcome is Outcome.TIMEOUT
-    assert found["imaging-mge-fp64-candidate"].outcome is Outcome.PASSED
+    assert found["imaging-mge-fp64-baseline"].outcome is JobOutcome.TIMEOUT
+    assert found["imaging-mge-fp64-candidate"].outcome is JobOutcome.PASSED
 
 
 def preempt(slurm: Slurm) -> None:
@@ -180,7 +180,7 @@ def test_preempted_cell_is_told(slurm: Slurm, overlong: Run, scavenger: Run) -> 
     assert scavenger.job(cell)
     preempt(slurm)
     status = scavenger.ended(180)[cell]
-    assert status.outcome is Outcome.PREEMPTED
+    assert status.outcome is JobOutcome.PREEMPTED
     assert "submit again" in status.reason
     assert f"the last line of {cell}" in status.tail
 
@@ -191,7 +191,7 @@ def test_preempted_and_requeued_cell_starts_again_and_passes(slurm: Slurm, scave
     assert scavenger.job(cell)
     preempt(slurm)
     scavenger.hurry(cell)
-    assert scavenger.ended(180)[cell].outcome is Outcome.PASSED
+    assert scavenger.ended(180)[cell].outcome is JobOutcome.PASSED
     assert len(scavenger.starts(cell)) == 2
 
 
@@ -200,7 +200,7 @@ def test_cell_over_its_memory_is_told(slurm: Slurm, tmp_path: Path) -> None:
     run = make_run(slurm, tmp_path, {cell: "hog = b'1' * 2**30; time.sleep(600)"})
     run.submit()
     status = run.ended()[cell]
-    assert status.outcome is Outcome.OUT_OF_MEMORY
+    assert status.outcome is JobOutcome.OUT_OF_MEMORY
     assert "raise `memory`" in status.reason
 
 
@@ -212,10 +212,10 @@ def test_dead_controller_is_told_from_a_dead_job(slurm: Slurm, tmp_path: Path) -
     time.sleep(CONTROLLER_SAVES_SECONDS)
     slurm.kill("slurmctld")
     began = time.monotonic()
-    assert run.states()[cell].outcome is Outcome.UNREACHABLE
+    assert run.states()[cell].outcome is JobOutcome.UNREACHABLE
     assert time.monotonic() - began < 2 * ASK_SECONDS
     slurm.start_controller()
-    assert run.ended()[cell].outcome is Outcome.PASSED
+    assert run.ended()[cell].outcome is JobOutcome.PASSED
 
 
 @pytest.mark.parametrize("requeue", [False, True])
@@ -227,13 +227,13 @@ def test_killed_node(slurm: Slurm, tmp_path: Path, requeue: bool) -> None:
     assert all(run.job(planned.name) for planned in run.plan.cells)
     slurm.lose_node()
     if not requeue:
-        assert run.ended(180)[cell].outcome is Outcome.NODE_FAILURE
+        assert run.ended(180)[cell].outcome is JobOutcome.NODE_FAILURE
         slurm.start_node()
         return
     wait_until(lambda: "requeued, start 2" in run.states()[cell].reason, "the requeue")
     slurm.start_node()
     run.hurry(cell)
-    assert run.ended(180)[cell].outcome is Outcome.PASSED
+    assert run.ended(180)[cell].outcome is JobOutcome.PASSED
     assert len(run.starts(cell)) == 2
 
 

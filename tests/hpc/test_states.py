@@ -8,7 +8,7 @@ import pytest
 
 from matrix.execute import slurm, slurm_states
 from matrix.execute.slurm import Status
-from matrix.execute.slurm_outcomes import Outcome
+from matrix.execute.slurm_outcomes import JobOutcome
 from matrix.execute.slurm_states import Silence, Task, ask, from_sacct, from_scontrol
 from matrix.records.cell import RecordError, write_record
 from matrix.report.runs import load_run, verdict_of
@@ -89,13 +89,13 @@ def test_what_stands_around_the_controllers_answer_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("state", "outcome", "word"),
     [
-        ("TIMEOUT", Outcome.TIMEOUT, "FAIL"),
-        ("NODE_FAIL", Outcome.NODE_FAILURE, "FAIL"),
-        ("COMPLETED", Outcome.PASSED, "PASS on stand-ins as far as it ran"),
+        ("TIMEOUT", JobOutcome.TIMEOUT, "FAIL"),
+        ("NODE_FAIL", JobOutcome.NODE_FAILURE, "FAIL"),
+        ("COMPLETED", JobOutcome.PASSED, "PASS on stand-ins as far as it ran"),
     ],
 )
 def test_the_report_says_of_a_cell_what_slurm_says_of_its_job(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str, outcome: Outcome, word: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str, outcome: JobOutcome, word: str
 ) -> None:
     plan = make_plan(tmp_path)
     plan.write()
@@ -105,7 +105,7 @@ def test_the_report_says_of_a_cell_what_slurm_says_of_its_job(
         provenance = dataclasses.replace(record.provenance, driver=driver)
         write_record(plan.record_path(cell), dataclasses.replace(record, provenance=provenance))
     jobs = {
-        cell.name: Status(cell=cell.name, job=f"7_{n}", outcome=Outcome.RUNNING)
+        cell.name: Status(cell=cell.name, job=f"7_{n}", outcome=JobOutcome.RUNNING)
         for n, cell in enumerate(plan.cells)
     }
     slurm.write_statuses(plan.folder / "jobs.json", jobs)

@@ -11,10 +11,10 @@ from matrix.ground.errors import ManifestError, UsageError
 from matrix.ground.yaml_text import parse_yaml
 from matrix.prepare.manifest import (
     Manifest,
+    ManifestTolerances,
     Repository,
     Role,
     SourceKind,
-    Tolerances,
     load_manifest,
     override,
 )
@@ -329,12 +329,12 @@ def example() -> str:
 def test_the_reference_has_every_key_and_no_other() -> None:
     document = parse_yaml(example()).value
     assert set(document) == set(keys(Manifest))
-    assert set(document["tolerances"]) == set(keys(Tolerances))
+    assert set(document["tolerances"]) == set(keys(ManifestTolerances))
     assert set(document["repositories"][0]) == set(keys(Repository))
 
 
 def test_the_defaults_in_the_reference_are_those_of_the_code() -> None:
     document = parse_yaml(example()).value
-    assert document["tolerances"] == Tolerances.model_validate({}).model_dump()
+    assert document["tolerances"] == ManifestTolerances.model_validate({}).model_dump()
     for key in ("source", "mirror", "git_timeout"):
         assert document[key] == Manifest.model_fields[key].default

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from matrix.diagnose.audit.verdicts import Judgement, Verdict, judged_record, judged_results
+from matrix.diagnose.audit.verdicts import JudgedResult, TruePrecision, judged_record, judged_results
 from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
 from matrix.ground.files import write_json
 from matrix.ground.options import SessionParser
@@ -43,9 +43,9 @@ class FileAudit:
     """The verdict on one file; `judgements` is empty where it is not a result file, or could not be read."""
 
     path: Path
-    verdict: Verdict
+    verdict: TruePrecision
     reason: str
-    judgements: tuple[Judgement, ...] = ()
+    judgements: tuple[JudgedResult, ...] = ()
 
 
 def audit(paths: Sequence[Path]) -> list[FileAudit]:
@@ -65,7 +65,7 @@ def audit(paths: Sequence[Path]) -> list[FileAudit]:
             files.setdefault(os.path.realpath(file), file)
     if not (files or unseen):
         raise UsageError(f"no JSON file in {', '.join(map(str, paths))}: name a folder of result files.")
-    closed = [FileAudit(Path(error.filename), Verdict.UNREADABLE, str(error)) for error in unseen]
+    closed = [FileAudit(Path(error.filename), TruePrecision.UNREADABLE, str(error)) for error in unseen]
     return [*map(audit_file, files.values()), *closed]
 
 
@@ -88,13 +88,13 @@ def audit_file(path: Path) -> FileAudit:
         else:
             judgements = judged_results(path.stem, document)
     except (OSError, ValueError, RecursionError) as error:
-        return FileAudit(path, Verdict.UNREADABLE, _why_unreadable(text, error))
+        return FileAudit(path, TruePrecision.UNREADABLE, _why_unreadable(text, error))
     except RecordError as error:
-        return FileAudit(path, Verdict.UNREADABLE, str(error))
+        return FileAudit(path, TruePrecision.UNREADABLE, str(error))
     if not judgements:
-        return FileAudit(path, Verdict.FOREIGN, "holds no log likelihood and names no autolens version")
+        return FileAudit(path, TruePrecision.FOREIGN, "holds no log likelihood and names no autolens version")
     found = {judgement.verdict for judgement in judgements}
-    verdict = next(verdict for verdict in Verdict if verdict in found)
+    verdict = next(verdict for verdict in TruePrecision if verdict in found)
     return FileAudit(path, verdict, _file_reason(judgements), tuple(judgements))
 
 
@@ -106,21 +106,23 @@ def _why_unreadable(text: str, error: Exception) -> str:
     return f"cannot be read as JSON: {error}"
 
 
-def _file_reason(judgements: list[Judgement]) -> str:
+def _file_reason(judgements: list[JudgedResult]) -> str:
     if len(judgements) == 1:
         return judgements[0].reason
-    names: dict[Verdict, list[str]] = {}
+    names: dict[TruePrecision, list[str]] = {}
     for judgement in judgements:
         names.setdefault(judgement.verdict, []).append(judgement.name)
-    return "; ".join(f"{verdict}: {', '.join(names[verdict])}" for verdict in Verdict if verdict in names)
+    return "; ".join(
+        f"{verdict}: {', '.join(names[verdict])}" for verdict in TruePrecision if verdict in names
+    )
 
 
 _STYLES = {
-    Verdict.FLOAT32: "bold red",
-    Verdict.UNDECIDABLE: "yellow",
-    Verdict.FLOAT64: "green",
-    Verdict.UNREADABLE: "bold yellow",
-    Verdict.FOREIGN: "dim",
+    TruePrecision.FLOAT32: "bold red",
+    TruePrecision.UNDECIDABLE: "yellow",
+    TruePrecision.FLOAT64: "green",
+    TruePrecision.UNREADABLE: "bold yellow",
+    TruePrecision.FOREIGN: "dim",
 }
 
 
@@ -142,7 +144,7 @@ def print_audit(console: Console, audits: Sequence[FileAudit]) -> None:
             for sign in judgement.signs:
                 console.print(escape(f"  {sign.path} = {sign.value}: {sign.why}"), soft_wrap=True)
     counts = Counter(audited.verdict for audited in audits)
-    console.print(", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict))
+    console.print(", ".join(f"{counts[verdict]} {verdict}" for verdict in TruePrecision))
 
 
 def write_audit(path: Path, audits: Sequence[FileAudit]) -> None:
@@ -191,15 +193,15 @@ def _audit(known: argparse.Namespace) -> int:
     if known.json is not None:
         write_audit(known.json, audits)
     verdicts = {audited.verdict for audited in audits}
-    unreadable = [audited for audited in audits if audited.verdict is Verdict.UNREADABLE]
-    if unreadable and Verdict.FLOAT32 not in verdicts:
+    unreadable = [audited for audited in audits if audited.verdict is TruePrecision.UNREADABLE]
+    if unreadable and TruePrecision.FLOAT32 not in verdicts:
         raise UsageError(
             f"{len(unreadable)} of {len(audits)} files could not be looked at, so nobody knows what they "
             f"hold: {', '.join(str(audited.path) for audited in unreadable)}"
         )
-    if verdicts == {Verdict.FOREIGN}:
+    if verdicts == {TruePrecision.FOREIGN}:
         raise UsageError(f"none of the {len(audits)} JSON files is a result file, so nothing was audited.")
-    return int(Verdict.FLOAT32 in verdicts)
+    return int(TruePrecision.FLOAT32 in verdicts)
 
 
 if __name__ == "__main__":

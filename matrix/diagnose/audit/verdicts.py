@@ -22,7 +22,7 @@ _BYTES_PER_MIB = 2**20
 Label = Literal["fp64", "mp", "none"]
 
 
-class Verdict(enum.StrEnum):
+class TruePrecision(enum.StrEnum):
     """What a file is; of several configs in one file the first of these that applies."""
 
     FLOAT32 = "float32 in truth"
@@ -32,7 +32,7 @@ class Verdict(enum.StrEnum):
     FOREIGN = "not a result file"
 
 
-class Finding(enum.StrEnum):
+class Digits(enum.StrEnum):
     """What one number tells."""
 
     FLOAT32 = "exactly a float32 number"
@@ -48,7 +48,7 @@ class Number:
 
     path: str
     value: float
-    finding: Finding
+    finding: Digits
 
     @property
     def compiled(self) -> bool:
@@ -91,7 +91,7 @@ class OutputSize:
 
 
 @dataclasses.dataclass(frozen=True)
-class Judgement:
+class JudgedResult:
     """What is known of one result: a whole file, or one config of a comparison.
 
     Attributes
@@ -110,14 +110,14 @@ class Judgement:
 
     name: str
     label: Label
-    verdict: Verdict
+    verdict: TruePrecision
     reason: str
     signs: tuple[Sign, ...]
     numbers: tuple[Number, ...]
     sizes: tuple[OutputSize, ...]
 
 
-def judged_results(name: str, document: Any) -> list[Judgement]:
+def judged_results(name: str, document: Any) -> list[JudgedResult]:
     """One judgement per config of a comparison, or one for a plain result; none for anything else."""
     if not isinstance(document, dict):
         return []
@@ -133,7 +133,7 @@ def judged_results(name: str, document: Any) -> list[Judgement]:
     return judgements
 
 
-def judged_record(record: Record) -> Judgement:
+def judged_record(record: Record) -> JudgedResult:
     """Judge a record of ours, which tells more: dtypes, the x64 flag and each program's output size."""
     evaluations = dataclasses.asdict(record.evaluations)
     numbers = tuple(
@@ -157,7 +157,7 @@ def judged_record(record: Record) -> Judgement:
     return _judged(cell.name, cell.precision, numbers, sizes, tuple(signs))
 
 
-def _judged_config(name: str, config: dict[str, Any]) -> Judgement:
+def _judged_config(name: str, config: dict[str, Any]) -> JudgedResult:
     numbers = tuple(Number(path, value, _finding(value)) for path, value in _log_likelihoods(config))
     return _judged(name, _label(name, config), numbers, _output_sizes(config))
 
@@ -168,28 +168,28 @@ def _judged(
     numbers: tuple[Number, ...],
     sizes: tuple[OutputSize, ...],
     claims: tuple[Sign, ...] = (),
-) -> Judgement:
+) -> JudgedResult:
     """Weigh the evidence: one sign of float32 decides, float64 needs evidence of its own."""
     signs = (
-        *(Sign(n.path, repr(n.value), n.finding) for n in numbers if n.finding is Finding.FLOAT32),
+        *(Sign(n.path, repr(n.value), n.finding) for n in numbers if n.finding is Digits.FLOAT32),
         *(Sign(size.path, str(size.output_bytes), size.meaning) for size in sizes if size.float32),
         *claims,
     )
-    proofs = [n for n in numbers if n.compiled and n.finding is Finding.FLOAT64]
+    proofs = [n for n in numbers if n.compiled and n.finding is Digits.FLOAT64]
     corroboration = "; ".join(size.meaning for size in sizes)
     if signs:
-        verdict, reason = Verdict.FLOAT32, f"{_counted(len(signs), 'sign')} of float32"
+        verdict, reason = TruePrecision.FLOAT32, f"{_counted(len(signs), 'sign')} of float32"
     elif proofs:
         verdict, reason = (
-            Verdict.FLOAT64,
+            TruePrecision.FLOAT64,
             f"{_counted(len(proofs), 'JAX value')} with more digits than float32 holds",
         )
     elif any(size.float64 for size in sizes):
-        verdict, reason = Verdict.FLOAT64, "no JAX value tells, the compiled program's output does"
+        verdict, reason = TruePrecision.FLOAT64, "no JAX value tells, the compiled program's output does"
     else:
-        verdict, reason = Verdict.UNDECIDABLE, _why_undecidable(numbers)
+        verdict, reason = TruePrecision.UNDECIDABLE, _why_undecidable(numbers)
     reason = f"{reason} ({corroboration})" if corroboration else reason
-    return Judgement(name, label, verdict, reason, signs, numbers, sizes)
+    return JudgedResult(name, label, verdict, reason, signs, numbers, sizes)
 
 
 def _counted(count: int, noun: str) -> str:
@@ -205,16 +205,16 @@ def _why_undecidable(numbers: tuple[Number, ...]) -> str:
     return "; ".join(sorted({f"JAX value {number.finding}" for number in compiled}))
 
 
-def _finding(value: float) -> Finding:
+def _finding(value: float) -> Digits:
     if isinstance(value, int):
-        return Finding.WHOLE
+        return Digits.WHOLE
     if not math.isfinite(value):
-        return Finding.NOT_FINITE
+        return Digits.NOT_FINITE
     if value.is_integer():
-        return Finding.WHOLE
+        return Digits.WHOLE
     if is_float32(value):
-        return Finding.FLOAT32
-    return Finding.SHORT if significant_digits(value) <= FLOAT32_DIGITS else Finding.FLOAT64
+        return Digits.FLOAT32
+    return Digits.SHORT if significant_digits(value) <= FLOAT32_DIGITS else Digits.FLOAT64
 
 
 def _log_likelihoods(value: Any, path: str = "", inside: bool = False) -> Iterator[tuple[str, float]]:

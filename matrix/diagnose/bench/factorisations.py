@@ -12,7 +12,7 @@ import numpy as np
 from jax import Array, lax
 
 from matrix.diagnose.bench.contenders import program, repeated, solves_of
-from matrix.diagnose.bench.record import Row, per_lane
+from matrix.diagnose.bench.record import BenchRow, per_lane
 from matrix.diagnose.clock import interleaved_medians
 
 SIZES = (32, 64, 128, 256, 512, 800, 1285, 2000)
@@ -76,7 +76,7 @@ def backward_error(A: Array, factors: Array) -> float:
     return float(np.abs(exact @ exact.swapaxes(1, 2) - given).max() / np.abs(given).max())
 
 
-def factorisation(repeats: int, sizes: Sequence[int]) -> Iterator[list[Row]]:
+def factorisation(repeats: int, sizes: Sequence[int]) -> Iterator[list[BenchRow]]:
     """Time the ways in turn, for each precision, size and number of lanes."""
     for dtype in DTYPES:
         for K in sizes:
@@ -84,7 +84,7 @@ def factorisation(repeats: int, sizes: Sequence[int]) -> Iterator[list[Row]]:
                 yield _measured(matrices(lanes, K, dtype), repeats)
 
 
-def _measured(A: Array, repeats: int) -> list[Row]:
+def _measured(A: Array, repeats: int) -> list[BenchRow]:
     lanes, K, _ = A.shape
     solves = solves_of(K)
 
@@ -94,7 +94,7 @@ def _measured(A: Array, repeats: int) -> list[Row]:
     programs = {name: called(way) for name, way in WAYS.items()}
     seconds = interleaved_medians({name: call for name, (call, _) in programs.items()}, repeats)
     return [
-        Row(
+        BenchRow(
             part="factorisation",
             system=str(A.dtype),
             K=K,

@@ -7,7 +7,7 @@ import numpy as np
 
 from matrix.diagnose.bench.contenders import SMALL, Contender, told
 from matrix.diagnose.bench.measuring import measure
-from matrix.diagnose.bench.record import Row
+from matrix.diagnose.bench.record import BenchRow
 from matrix.diagnose.families import Case, families
 from matrix.diagnose.systems.stored import System
 
@@ -22,7 +22,7 @@ MOST_OF_SLOWEST = 2.0
 
 def on_families(
     systems: Sequence[System], repeats: int, sizes: Sequence[int] | None, match: str
-) -> Iterator[list[Row]]:
+) -> Iterator[list[BenchRow]]:
     """Every family, and real systems alone; the lanes of a batch also one by one, where they have an optimum.
 
     Parameters
@@ -38,7 +38,7 @@ def on_families(
             yield from _measured(case, repeats)
 
 
-def _measured(case: Case, repeats: int) -> Iterator[list[Row]]:
+def _measured(case: Case, repeats: int) -> Iterator[list[BenchRow]]:
     if case.systems[0].K < SMALL:
         repeats *= ROUNDS_OF_SMALL
     contenders = told(case.systems, case.told)
@@ -68,8 +68,8 @@ def _same_as_alone(together: Contender, alone: Sequence[Contender]) -> bool:
 class Pair:
     """Ours and jaxnnls on the same systems."""
 
-    ours: Row
-    theirs: Row
+    ours: BenchRow
+    theirs: BenchRow
 
     @property
     def label(self) -> str:
@@ -97,7 +97,7 @@ class Pair:
         return f"{self.label} ({self.theirs.times_ours:.2f}x, {low:.2f}-{high:.2f})"
 
 
-def pairs(rows: Sequence[Row]) -> list[Pair]:
+def pairs(rows: Sequence[BenchRow]) -> list[Pair]:
     """Ours beside jaxnnls, in the order of measurement; not what was measured without jaxnnls."""
     ours, theirs = (
         {(row.system, row.K): row for row in rows if row.solver == name} for name in ("ours", "jaxnnls")
@@ -105,7 +105,7 @@ def pairs(rows: Sequence[Row]) -> list[Pair]:
     return [Pair(ours[key], row) for key, row in theirs.items()]
 
 
-def verdict(rows: Sequence[Row]) -> list[str]:
+def verdict(rows: Sequence[BenchRow]) -> list[str]:
     """What holds on all families and what does not, the speed last."""
     both = pairs(rows)
     ours, theirs = (
@@ -127,7 +127,7 @@ def _others_than_alone(both: Sequence[Pair]) -> list[str]:
     return [pair.label for pair in both if pair.ours.as_alone is False]
 
 
-def _slow_batches(rows: Sequence[Row]) -> list[str]:
+def _slow_batches(rows: Sequence[BenchRow]) -> list[str]:
     found = []
     for batch in (row for row in rows if row.solver == "ours" and row.lanes > 1):
         lane = f"{batch.system}: lane"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from matrix.diagnose.bench.contenders import Contender, program, repeated, solves_of
-from matrix.diagnose.bench.record import Row, per_lane
+from matrix.diagnose.bench.record import BenchRow, per_lane
 from matrix.diagnose.clock import interleaved
 from matrix.diagnose.systems.stored import System
 
@@ -17,7 +17,7 @@ CERTIFIED = {8: 1e-9, 4: 1e-4}
 
 def measure(
     part: str, systems: Sequence[System], repeats: int, against: Mapping[str, Contender]
-) -> list[Row]:
+) -> list[BenchRow]:
     """Time the contenders in turn on the same lanes."""
     import jax.numpy as jnp
 
@@ -49,7 +49,7 @@ def measure(
         for name, found in answers.items()
     }
     return [
-        Row(
+        BenchRow(
             part=part,
             system=first.name,
             K=first.K,

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from matrix.diagnose.bench.families import Pair, pairs
-from matrix.diagnose.bench.record import Compiled, Measured, Row
+from matrix.diagnose.bench.record import BenchRow, Compiled, Measured
 from matrix.ground.figures import png
 
 COLOURS = {
@@ -46,7 +46,7 @@ def plot(rows: Sequence[Measured], path: Path) -> None:
     path.write_bytes(png(figure))
 
 
-def _systems(axes: Axes, rows: Sequence[Row]) -> None:
+def _systems(axes: Axes, rows: Sequence[BenchRow]) -> None:
     labels = [f"{row.system}, {row.lanes} lane(s)" for row in rows if row.solver == "ours"]
     for offset, name in ((-0.2, "ours"), (0.2, "jaxnnls")):
         values = [row.cholesky_equivalents for row in rows if row.solver == name]
@@ -62,7 +62,7 @@ def _systems(axes: Axes, rows: Sequence[Row]) -> None:
     axes.legend()
 
 
-def _scaling(axes: Axes, rows: Sequence[Row]) -> None:
+def _scaling(axes: Axes, rows: Sequence[BenchRow]) -> None:
     _lines(axes, rows, lambda row: row.K, lambda row: row.milliseconds)
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -71,7 +71,7 @@ def _scaling(axes: Axes, rows: Sequence[Row]) -> None:
     axes.set_title("size, synthetic systems")
 
 
-def _batch(axes: Axes, rows: Sequence[Row]) -> None:
+def _batch(axes: Axes, rows: Sequence[BenchRow]) -> None:
     _lines(axes, rows, lambda row: row.lanes, lambda row: row.cholesky_equivalents)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("lanes of one vmap")
@@ -79,7 +79,7 @@ def _batch(axes: Axes, rows: Sequence[Row]) -> None:
     axes.set_title(f"batch, K = {rows[0].K}")
 
 
-def _conditions(axes: Axes, rows: Sequence[Row]) -> None:
+def _conditions(axes: Axes, rows: Sequence[BenchRow]) -> None:
     for system in dict.fromkeys(row.system for row in rows):
         theirs = [row for row in rows if row.system == system and row.solver == "jaxnnls"]
         style = "o--" if system.startswith("degenerate") else "o-"
@@ -93,7 +93,7 @@ def _conditions(axes: Axes, rows: Sequence[Row]) -> None:
     axes.legend(fontsize=7)
 
 
-def _families(axes: Axes, rows: Sequence[Row]) -> None:
+def _families(axes: Axes, rows: Sequence[BenchRow]) -> None:
     both = pairs(rows)
     names = list(dict.fromkeys(map(_family, both)))
     for colour, reached, label in ((COLOURS["ours"], True, "certified"), (COLOURS["jaxnnls"], False, "not")):
@@ -137,7 +137,7 @@ def _compile(axes: Axes, rows: Sequence[Compiled]) -> None:
     axes.legend(fontsize=7)
 
 
-def _factorisation(axes: Axes, rows: Sequence[Row]) -> None:
+def _factorisation(axes: Axes, rows: Sequence[BenchRow]) -> None:
     styles = dict(zip(dict.fromkeys(row.lanes for row in rows), ("o-", "o--", "o:"), strict=True))
     colours = dict(zip(dict.fromkeys(row.solver for row in rows), COLOURS.values(), strict=False))
     drawn = [row for row in rows if row.system == "float64"]
@@ -154,7 +154,9 @@ def _factorisation(axes: Axes, rows: Sequence[Row]) -> None:
     axes.legend(fontsize=7)
 
 
-def _lines(axes: Axes, rows: Sequence[Row], x: Callable[[Row], float], y: Callable[[Row], float]) -> None:
+def _lines(
+    axes: Axes, rows: Sequence[BenchRow], x: Callable[[BenchRow], float], y: Callable[[BenchRow], float]
+) -> None:
     for name in dict.fromkeys(row.solver for row in rows):
         mine = [row for row in rows if row.solver == name]
         axes.plot(list(map(x, mine)), list(map(y, mine)), "o-", color=COLOURS.get(name), label=name)

@@ -12,7 +12,7 @@ VERSION = 4
 
 
 @dataclass(frozen=True)
-class Row:
+class BenchRow:
     """One solver on one system, or on several as lanes of a `vmap`.
 
     Attributes
@@ -76,7 +76,7 @@ class Compiled:
     times_ours
         The seconds of both divided by ours.
     spread
-        As in `Row`.
+        As in `BenchRow`.
     """
 
     part: str
@@ -98,7 +98,7 @@ class Compiled:
         )
 
 
-Measured = Row | Compiled
+Measured = BenchRow | Compiled
 
 
 def _quotient(row: Measured) -> str:

@@ -8,7 +8,7 @@ from matrix.checks.inside.systems import system_from
 from matrix.diagnose.bench import compiling, families
 from matrix.diagnose.bench.contenders import Contender, compiled, others, with_gradient
 from matrix.diagnose.bench.measuring import measure
-from matrix.diagnose.bench.record import Compiled, Measured, Row, line, write_bench
+from matrix.diagnose.bench.record import BenchRow, Compiled, Measured, line, write_bench
 from matrix.diagnose.clock import provenance
 from matrix.diagnose.systems.stored import System, lanes_of, leading, stored_systems, synthetic_system
 from matrix.ground.disk import disk_failures
@@ -30,13 +30,13 @@ def on_systems(
     systems: Sequence[System],
     lanes: int,
     repeats: int,
-) -> Iterator[list[Row]]:
+) -> Iterator[list[BenchRow]]:
     """Each system alone, then batches of different systems of one size."""
     for batch in [*((system,) for system in systems), *lanes_of(systems, lanes)]:
         yield measure(part, batch, repeats, contenders(batch))
 
 
-def scaling(repeats: int, sizes: Sequence[int], algorithms: Sequence[str]) -> Iterator[list[Row]]:
+def scaling(repeats: int, sizes: Sequence[int], algorithms: Sequence[str]) -> Iterator[list[BenchRow]]:
     """Synthetic systems of growing size, against everything there is, our own other algorithms included."""
     for K in sizes:
         system = synthetic_system(K)
@@ -49,7 +49,7 @@ def with_own(systems: Sequence[System], algorithms: Sequence[str]) -> dict[str, 
     return {**compiled(systems), **{name: compiled(systems, name)["ours"] for name in algorithms}}
 
 
-def batches(repeats: int, counts: Sequence[int]) -> Iterator[list[Row]]:
+def batches(repeats: int, counts: Sequence[int]) -> Iterator[list[BenchRow]]:
     """So many different synthetic lanes at production size."""
     for count in counts:
         systems = [synthetic_system(BATCH_SIZE, seed) for seed in range(count)]
@@ -57,7 +57,7 @@ def batches(repeats: int, counts: Sequence[int]) -> Iterator[list[Row]]:
         yield measure("batch", systems, rounds, compiled(systems))
 
 
-def conditions(repeats: int, sizes: Sequence[int]) -> Iterator[list[Row]]:
+def conditions(repeats: int, sizes: Sequence[int]) -> Iterator[list[BenchRow]]:
     """Systems of known condition number and no structure, also with half of the bounds undecided."""
     for K in sizes:
         for kind in ("ill", "degenerate"):
@@ -137,7 +137,7 @@ def _bench(options: argparse.Namespace) -> int:
 def _verdicts(rows: Sequence[Measured]) -> Iterator[str]:
     """What the parts with a bound say of it."""
     compiled_ones = [row for row in rows if isinstance(row, Compiled)]
-    of_families = [row for row in rows if isinstance(row, Row) and row.part == families.PART]
+    of_families = [row for row in rows if isinstance(row, BenchRow) and row.part == families.PART]
     if compiled_ones:
         yield compiling.verdict(compiled_ones)
     if of_families:

@@ -15,14 +15,14 @@ def examine(request: Request, stage: Callable[[str], None]) -> None:
     from matrix.diagnose.bench.release import solvers_of_release
     from matrix.diagnose.corpus.kinds import KINDS
     from matrix.diagnose.corpus.making import lacking, systems_of
-    from matrix.diagnose.corpus.points import Wanted
+    from matrix.diagnose.corpus.points import WantedPoints
     from matrix.diagnose.corpus.record import KindRecord
     from matrix.diagnose.sides.record import write_diagnosis
     from matrix.ground.errors import UsageError
 
     started, details, cell = now(), request.details, request.cell
     kind = KINDS[details["kind"]]
-    wanted = Wanted(details["near"], details["whole"], request.seed, Path(details["systems"]))
+    wanted = WantedPoints(details["near"], details["whole"], request.seed, Path(details["systems"]))
     if not solvers_of_release():
         raise UsageError("this release has no solvers of its own to compare with: 2026.9.26.1 is the first.")
     left_out = lacking(kind)
@@ -59,12 +59,12 @@ def _examined(systems: Iterator[Any], lens_columns: int, stage: Callable[[str], 
     import numpy as np
 
     from matrix.diagnose.corpus.metrics import metrics_of, reference_of
-    from matrix.diagnose.corpus.record import REFERENCE, Examined, Judged
+    from matrix.diagnose.corpus.record import REFERENCE, Examined, JudgedSolve
 
-    def judged(name: str, x: Any, converged: Any, steps: Any, finite: Any) -> Judged:
+    def judged(name: str, x: Any, converged: Any, steps: Any, finite: Any) -> JudgedSolve:
         metrics = metrics_of(system.Q, system.q, np.asarray(x), reference, lens_columns)
         residual = system.residual(x)
-        return Judged(
+        return JudgedSolve(
             name, bool(converged), int(steps), metrics, residual, None if finite is None else bool(finite)
         )
 

@@ -17,7 +17,7 @@ SLAM_LENS_GAUSSIANS = 40
 
 
 @dataclasses.dataclass(frozen=True)
-class Kind:
+class SystemKind:
     """One likelihood whose systems are taken.
 
     Attributes
@@ -64,21 +64,21 @@ class Kind:
 
 BILINEAR, RTU = "RectangularBilinearAdaptDensity", "RectangularRTUAdaptDensity"
 
-KINDS: Mapping[str, Kind] = MappingProxyType(
+KINDS: Mapping[str, SystemKind] = MappingProxyType(
     {
         kind.name: kind
         for kind in (
-            Kind(SLAM, "slam", "imaging-mge"),
-            Kind("imaging-mge", "gaussians", "imaging-mge"),
-            Kind("interferometer-mge", "gaussians", "interferometer-mge"),
-            Kind("delaunay", "mixed", "imaging-delaunay"),
-            Kind("bilinear", "mixed", "imaging-pixelization", BILINEAR),
-            Kind("rtu", "mixed", "imaging-pixelization", RTU),
-            Kind("delaunay-mapper", "mapper", "imaging-delaunay", lens_light=False),
-            Kind("bilinear-mapper", "mapper", "imaging-pixelization", BILINEAR, lens_light=False),
-            Kind("rtu-mapper", "mapper", "imaging-pixelization", RTU, lens_light=False),
-            Kind("interferometer-delaunay", "interferometer", "interferometer-delaunay"),
-            Kind("interferometer-pixelization", "interferometer", "interferometer-pixelization"),
+            SystemKind(SLAM, "slam", "imaging-mge"),
+            SystemKind("imaging-mge", "gaussians", "imaging-mge"),
+            SystemKind("interferometer-mge", "gaussians", "interferometer-mge"),
+            SystemKind("delaunay", "mixed", "imaging-delaunay"),
+            SystemKind("bilinear", "mixed", "imaging-pixelization", BILINEAR),
+            SystemKind("rtu", "mixed", "imaging-pixelization", RTU),
+            SystemKind("delaunay-mapper", "mapper", "imaging-delaunay", lens_light=False),
+            SystemKind("bilinear-mapper", "mapper", "imaging-pixelization", BILINEAR, lens_light=False),
+            SystemKind("rtu-mapper", "mapper", "imaging-pixelization", RTU, lens_light=False),
+            SystemKind("interferometer-delaunay", "interferometer", "interferometer-delaunay"),
+            SystemKind("interferometer-pixelization", "interferometer", "interferometer-pixelization"),
         )
     }
 )

@@ -10,8 +10,8 @@ import autolens as al
 import numpy as np
 from autoarray.inversion.inversion import inversion_util
 
-from matrix.diagnose.corpus.kinds import Kind
-from matrix.diagnose.corpus.points import CHANGES, Change, Wanted, slam_vectors
+from matrix.diagnose.corpus.kinds import SystemKind
+from matrix.diagnose.corpus.points import CHANGES, Change, WantedPoints, slam_vectors
 from matrix.diagnose.corpus.recipe import slam_likelihood
 from matrix.diagnose.systems.stored import System, read_system, write_system
 from matrix.pipelines.audit import tapped
@@ -21,7 +21,7 @@ from matrix.records.cell import Scale
 
 
 @dataclass(frozen=True)
-class Source:
+class SystemSource:
     """A likelihood, made when it is needed, and its lens models: physical parameters by system's name."""
 
     names: Sequence[str]
@@ -29,7 +29,7 @@ class Source:
     vectors: Callable[[Likelihood], dict[str, tuple[float, ...]]]
 
 
-def lacking(kind: Kind) -> str | None:
+def lacking(kind: SystemKind) -> str | None:
     """What the release lacks to make these systems; None where it lacks nothing."""
     holder, name = (al, "MassField") if kind.family == "slam" else (al.mesh, kind.mesh)
     if name is None or hasattr(holder, name):
@@ -38,7 +38,7 @@ def lacking(kind: Kind) -> str | None:
 
 
 def systems_of(
-    kind: Kind, scale: Scale, workspace: Path, wanted: Wanted, stage: Callable[[str], None]
+    kind: SystemKind, scale: Scale, workspace: Path, wanted: WantedPoints, stage: Callable[[str], None]
 ) -> Iterator[System]:
     """Each system in turn, from its file where it was made before."""
     for source in _sources(kind, scale, workspace, wanted):
@@ -48,7 +48,7 @@ def systems_of(
         yield from map(read_system, files)
 
 
-def _sources(kind: Kind, scale: Scale, workspace: Path, wanted: Wanted) -> Iterator[Source]:
+def _sources(kind: SystemKind, scale: Scale, workspace: Path, wanted: WantedPoints) -> Iterator[SystemSource]:
     if kind.family == "slam":
         yield from (_slam(workspace, change) for change in CHANGES)
         return
@@ -58,23 +58,25 @@ def _sources(kind: Kind, scale: Scale, workspace: Path, wanted: Wanted) -> Itera
         return {name: likelihood.vector_from_unit(tuple(unit)) for name, unit in units.items()}
 
     pipeline = kind.applied(scale)
-    yield Source(
+    yield SystemSource(
         tuple(wanted.units(1)), lambda: likelihood_from(pipeline, scale, workspace, mixed=False), vectors
     )
 
 
-def _slam(workspace: Path, change: Change) -> Source:
+def _slam(workspace: Path, change: Change) -> SystemSource:
     def name(number: int) -> str:
         return f"{change.label}_{number}"
 
-    return Source(
+    return SystemSource(
         tuple(map(name, change.points)),
         lambda: slam_likelihood(workspace, change),
         lambda made: {name(n): vector for n, vector in slam_vectors(made.medians(), change.points)},
     )
 
 
-def _make(source: Source, kind: Kind, scale: Scale, folder: Path, stage: Callable[[str], None]) -> None:
+def _make(
+    source: SystemSource, kind: SystemKind, scale: Scale, folder: Path, stage: Callable[[str], None]
+) -> None:
     stage("load the data and build the model")
     likelihood = source.likelihood()
     stage("compile the likelihood up to its solver")

@@ -14,7 +14,7 @@ VARIED_POINTS = range(0, POINTS, 8)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedPoints:
     """How many lens models near the truth and of the whole prior, and where their systems are kept."""
 
     near: int

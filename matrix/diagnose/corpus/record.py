@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from matrix.diagnose.bench.record import Row
+from matrix.diagnose.bench.record import BenchRow
 from matrix.diagnose.corpus.metrics import Metrics
 from matrix.records.cell import Cell, PrecisionFacts, Provenance
 from matrix.records.typed_json import closed
@@ -11,7 +11,7 @@ REFERENCE = "fnnls (reference)"
 
 
 @closed
-class Judged:
+class JudgedSolve:
     """One solver on one system.
 
     Attributes
@@ -39,7 +39,7 @@ class Examined:
     name: str
     K: int
     condition: float
-    judged: tuple[Judged, ...]
+    judged: tuple[JudgedSolve, ...]
 
 
 @closed
@@ -62,7 +62,7 @@ class KindRecord:
     cell: Cell
     key: str
     systems: tuple[Examined, ...]
-    times: tuple[Row, ...]
+    times: tuple[BenchRow, ...]
     left_out: str | None
     precision: PrecisionFacts
     provenance: Provenance

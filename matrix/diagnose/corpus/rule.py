@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from matrix.diagnose.bench.release import FALLBACK, JACOBI, OURS, RAW
 from matrix.diagnose.corpus.kinds import KINDS
-from matrix.diagnose.corpus.record import Examined, Judged, KindRecord
+from matrix.diagnose.corpus.record import Examined, JudgedSolve, KindRecord
 
 SIGNIFICANT, SOURCE_FLUX, TIMES_JACOBI = 1e-3, 1e-4, 10.0
 # Upstream notes that its fourth rule compares roundings, by which its own reference fails, and wants a floor.
@@ -20,7 +20,7 @@ FLOOR = sys.float_info.epsilon
 
 
 @dataclass(frozen=True)
-class Judgement:
+class BrokenRules:
     """One solver over some systems: on how many it breaks which rule, and the worst of each metric.
 
     Attributes
@@ -51,42 +51,42 @@ class Judgement:
         return not (self.unconverged or self.inexact or self.above_floor)
 
 
-def on(system: Examined, solver: str) -> Judged:
+def on(system: Examined, solver: str) -> JudgedSolve:
     """A solver on a system."""
     return next(judged for judged in system.judged if judged.solver == solver)
 
 
-def says_solved(system: Examined, judged: Judged) -> bool:
+def says_solved(system: Examined, judged: JudgedSolve) -> bool:
     """What a solver says; where a fallback answers, it is for the fallback to say."""
     return judged.converged or (judged.solver == FALLBACK and on(system, JACOBI).converged)
 
 
-def exact(judged: Judged) -> bool:
+def exact(judged: JudgedSolve) -> bool:
     """Whether the second and third rule are kept."""
     return judged.metrics.significant <= SIGNIFICANT and judged.metrics.source_flux <= SOURCE_FLUX
 
 
-def optimal(system: Examined, judged: Judged) -> bool:
+def optimal(system: Examined, judged: JudgedSolve) -> bool:
     """Whether the fourth rule is kept, which says nothing where Jacobi PDIP does not converge."""
     yardstick = on(system, JACOBI)
     return not yardstick.converged or judged.metrics.kkt <= TIMES_JACOBI * yardstick.metrics.kkt
 
 
-def judgements(systems: Sequence[Examined]) -> list[Judgement]:
+def judgements(systems: Sequence[Examined]) -> list[BrokenRules]:
     """Every solver over all of them."""
     return [_judgement(name, systems) for name in (judged.solver for judged in systems[0].judged)]
 
 
-def _judgement(solver: str, systems: Sequence[Examined]) -> Judgement:
+def _judgement(solver: str, systems: Sequence[Examined]) -> BrokenRules:
     pairs = [(system, on(system, solver)) for system in systems]
     broken = [(system, judged) for system, judged in pairs if not optimal(system, judged)]
     finite = [judged.gradient_finite for _, judged in pairs if judged.gradient_finite is not None]
     steps = [judged.steps for _, judged in pairs]
 
-    def worst(metric: Callable[[Judged], float]) -> float:
+    def worst(metric: Callable[[JudgedSolve], float]) -> float:
         return max(math.inf if math.isnan(metric(judged)) else metric(judged) for _, judged in pairs)
 
-    return Judgement(
+    return BrokenRules(
         solver=solver,
         systems=len(pairs),
         unconverged=sum(not says_solved(*pair) for pair in pairs),
@@ -127,7 +127,7 @@ def _kept(systems: Sequence[Examined], solvers: Sequence[str]) -> str:
     return f"{len(systems)} systems: " + "; ".join(words) + "."
 
 
-def _one(judgement: Judgement) -> str:
+def _one(judgement: BrokenRules) -> str:
     if judgement.admissible:
         return f"{judgement.solver} keeps the rule on all"
     parts = (

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from matrix.catalogue.pipelines import pipeline_named
-from matrix.diagnose.corpus.kinds import KINDS, Kind
+from matrix.diagnose.corpus.kinds import KINDS, SystemKind
 from matrix.diagnose.corpus.plot import plot
 from matrix.diagnose.corpus.record import CorpusRecord, KindRecord
 from matrix.diagnose.corpus.table import table
@@ -71,7 +71,7 @@ def _corpus(options: argparse.Namespace) -> int:
     return 0
 
 
-def _kinds(options: argparse.Namespace) -> list[Kind]:
+def _kinds(options: argparse.Namespace) -> list[SystemKind]:
     unknown = [name for name in options.kind if name not in KINDS]
     if unknown:
         raise UsageError(f"there is no kind {', '.join(unknown)}; choose from: {', '.join(KINDS)}.")
@@ -84,7 +84,7 @@ def _sizes(options: argparse.Namespace) -> dict[str, int]:
     return {name: getattr(options, name) for name in ("near", "whole", "lanes", "alone", "repeats")}
 
 
-def _folder(plan: Plan, kind: Kind, options: argparse.Namespace) -> Path:
+def _folder(plan: Plan, kind: SystemKind, options: argparse.Namespace) -> Path:
     """Where a kind's systems are kept: another place where anything differs that they come from."""
     data = plan.workspace / pipeline_named(kind.pipeline).dataset
     making = file_hash(files_behind(["matrix.diagnose.corpus.making"]))
@@ -93,11 +93,11 @@ def _folder(plan: Plan, kind: Kind, options: argparse.Namespace) -> Path:
     return Path(options.root).resolve() / "corpus" / key[:16] / f"{kind.name}-{options.scale}"
 
 
-def _key(plan: Plan, kind: Kind, options: argparse.Namespace) -> str:
+def _key(plan: Plan, kind: SystemKind, options: argparse.Namespace) -> str:
     return digest((str(_folder(plan, kind, options)), code_hash(JUDGING), str(_sizes(options))))
 
 
-def _kept(plan: Plan, kind: Kind, options: argparse.Namespace) -> KindRecord | None:
+def _kept(plan: Plan, kind: SystemKind, options: argparse.Namespace) -> KindRecord | None:
     try:
         record = read_diagnosis(_folder(plan, kind, options) / "record.json", KindRecord)
     except RecordError:
@@ -105,7 +105,7 @@ def _kept(plan: Plan, kind: Kind, options: argparse.Namespace) -> KindRecord | N
     return record if record.key == _key(plan, kind, options) else None
 
 
-def _judge(console: Console, plan: Plan, kind: Kind, options: argparse.Namespace) -> KindRecord:
+def _judge(console: Console, plan: Plan, kind: SystemKind, options: argparse.Namespace) -> KindRecord:
     folder = _folder(plan, kind, options)
     details = {
         **_sizes(options),
@@ -129,7 +129,7 @@ def _judge(console: Console, plan: Plan, kind: Kind, options: argparse.Namespace
     )
 
 
-def _seconds(kind: Kind, options: argparse.Namespace) -> float:
+def _seconds(kind: SystemKind, options: argparse.Namespace) -> float:
     middle = _MIDDLE if kind.family == "interferometer" else _LARGE
     small = kind.family in ("slam", "gaussians") or options.scale == "smoke"
     once, system = _SMALL if small else middle

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from matrix.diagnose.bench.record import Row
+from matrix.diagnose.bench.record import BenchRow
 from matrix.diagnose.corpus.record import CorpusRecord, KindRecord
-from matrix.diagnose.corpus.rule import Judgement, judgements, revisited
+from matrix.diagnose.corpus.rule import BrokenRules, judgements, revisited
 
 FAMILIES = {
     "slam": "Lens models of PyAutoArray#571",
@@ -62,7 +62,7 @@ def _judged(kinds: Iterable[KindRecord]) -> str:
     return _markdown(JUDGED, map(_cells, judgements(systems)))
 
 
-def _cells(one: Judgement) -> Sequence[str]:
+def _cells(one: BrokenRules) -> Sequence[str]:
     figures = (one.significant, one.source_flux, one.inactive_flux, one.kkt, one.residual)
     return (
         one.solver,
@@ -79,7 +79,7 @@ def _times(kinds: Iterable[KindRecord]) -> str:
     return _markdown(TIMED, (_timed(kind.kind, row) for kind in kinds for row in kind.times))
 
 
-def _timed(kind: str, row: Row) -> Sequence[str]:
+def _timed(kind: str, row: BenchRow) -> Sequence[str]:
     return (
         f"{kind}, {row.system}", str(row.K), str(row.lanes), row.solver, f"{row.milliseconds:.3g}",
         f"{row.cholesky_equivalents:.1f}", f"{row.times_ours:.1f}", f"{row.residual:.0e}", f"{row.solved}",

@@ -65,7 +65,7 @@ def _solves(solve: Any) -> Iterator[tuple[str, Callable[[Any, Any], Any]]]:
 def _counted(request: Request, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
     import jax
 
-    from matrix.diagnose.hlo_audit.record import Program
+    from matrix.diagnose.hlo_audit.record import AuditedProgram
     from matrix.ground.files import write_text
 
     program: Any = jax.jit(jax.vmap(function)).lower(*arguments).compile()
@@ -73,7 +73,7 @@ def _counted(request: Request, name: str, function: Callable[..., Any], *argumen
     write_text(request.folder / f"{name}.txt", text)
     counted = operations(text)
     memory = program.memory_analysis()
-    return Program(
+    return AuditedProgram(
         kinds=kinds(counted),
         operations=dict(sorted(counted.items())),
         from_relaxed_code=instructions_from(text, RELAXED),

@@ -9,7 +9,7 @@ PROGRAMS = ("likelihood", "solver", "forward-only", "gradient")
 
 
 @closed
-class Program:
+class AuditedProgram:
     """One compiled program.
 
     Attributes
@@ -43,6 +43,6 @@ class HloRecord:
 
     cell: Cell
     size: int
-    programs: dict[str, Program]
+    programs: dict[str, AuditedProgram]
     precision: PrecisionFacts
     provenance: Provenance

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from matrix.diagnose.hlo_audit.cell import LANES
-from matrix.diagnose.hlo_audit.record import PROGRAMS, HloRecord, Program
+from matrix.diagnose.hlo_audit.record import PROGRAMS, AuditedProgram, HloRecord
 from matrix.diagnose.sides.driver import (
     add_common_options,
     deliver,
@@ -67,7 +67,7 @@ def _counts(records: Mapping[Side, HloRecord]) -> Iterator[str]:
         yield f" {row:20s}" + "".join(f"{pair:>18s}" for pair in pairs)
 
 
-def _values(program: Program) -> dict[str, str]:
+def _values(program: AuditedProgram) -> dict[str, str]:
     sizes = {"temporary MiB": program.temporary_bytes, "code MiB": program.code_bytes}
     return {
         **{kind: str(count) for kind, count in program.kinds.items()},

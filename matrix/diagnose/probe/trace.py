@@ -89,7 +89,7 @@ def _take_origin(found: dict[str, Instruction], name: str, others: Sequence[str]
 
 
 @dataclass(frozen=True)
-class Window:
+class TracedCall:
     """One traced call of a program, in seconds.
 
     Attributes
@@ -113,7 +113,7 @@ class Window:
         return self.wall_s - sum(self.instructions_s.values())
 
 
-def read_windows(folder: Path, annotation: str, instructions: Iterable[str]) -> list[Window]:
+def read_windows(folder: Path, annotation: str, instructions: Iterable[str]) -> list[TracedCall]:
     """Read a trace that `jax.profiler` left below `folder`.
 
     Parameters
@@ -139,7 +139,7 @@ def read_windows(folder: Path, annotation: str, instructions: Iterable[str]) -> 
     return windows
 
 
-def windows_of(events: Sequence[Mapping[str, Any]], annotation: str, wanted: set[str]) -> list[Window]:
+def windows_of(events: Sequence[Mapping[str, Any]], annotation: str, wanted: set[str]) -> list[TracedCall]:
     """Lay the events of a trace (Chrome's format, microseconds) over the instructions `wanted`."""
     devices = {
         event["pid"]
@@ -179,7 +179,7 @@ def _window(
     end: float,
     operations: Sequence[tuple[Mapping[str, Any], str]],
     waits: Sequence[Mapping[str, Any]],
-) -> Window:
+) -> TracedCall:
     threads: dict[tuple[Any, Any], list[tuple[float, float, str]]] = defaultdict(list)
     calls: dict[str, int] = defaultdict(int)
     for event, name in operations:
@@ -193,7 +193,7 @@ def _window(
         if begin < finish:
             calls[HOST_CALLBACK] += 1
             segments += [(*gap, HOST_CALLBACK) for gap in _gaps(begin, finish, segments)]
-    return Window((end - start) * 1e-6, _shared(segments), dict(calls))
+    return TracedCall((end - start) * 1e-6, _shared(segments), dict(calls))
 
 
 def _gaps(

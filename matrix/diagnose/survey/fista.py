@@ -28,7 +28,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from matrix.diagnose.survey.scaled import CHECK_EVERY, Scaled, scaled
+from matrix.diagnose.survey.scaled import CHECK_EVERY, UnitDiagonal, scaled
 
 POWER_STEPS = 30
 SAFETY = 1.02
@@ -73,7 +73,7 @@ def solve_fista(Q: Array, q: Array, limit: int) -> tuple[Array, Array]:
     return problem.scale * final.point.x, final.taken
 
 
-def _step(problem: Scaled, curvature: Array, point: _Point) -> _Point:
+def _step(problem: UnitDiagonal, curvature: Array, point: _Point) -> _Point:
     x, y, momentum = point
     new_x = jnp.maximum(y - (problem.A @ y - problem.q) / curvature, 0)
     uphill = jnp.vdot(y - new_x, new_x - x) > 0

@@ -17,7 +17,7 @@ from matrix.diagnose.clock import interleaved_medians
 from matrix.diagnose.survey.admm import solve_admm
 from matrix.diagnose.survey.fista import solve_fista
 from matrix.diagnose.survey.grid import FIRST_ORDER, LIBRARY, TYPICAL, Choice, by_falling_limit, curves
-from matrix.diagnose.survey.record import ClassGradients, CurvePoint, Row
+from matrix.diagnose.survey.record import ClassGradients, CurvePoint, SurveyRow
 from matrix.diagnose.systems.stored import System
 
 Batch = tuple[System, ...]
@@ -39,7 +39,7 @@ class Answer:
     iterations: int
 
 
-def measure(batch: Batch, choices: Sequence[Choice], repeats: int, say: Say) -> list[Row]:
+def measure(batch: Batch, choices: Sequence[Choice], repeats: int, say: Say) -> list[SurveyRow]:
     """Every setting on one batch.
 
     A limit that a larger one did not reach is not run: it would take the same steps to the same answer.
@@ -58,7 +58,7 @@ def measure(batch: Batch, choices: Sequence[Choice], repeats: int, say: Say) -> 
         run = same_as.get(choice, choice)
         time = seconds[run.label]
         rows.append(
-            Row(
+            SurveyRow(
                 systems=tuple(system.name for system in batch),
                 K=batch[0].K,
                 choice=choice,

@@ -13,7 +13,7 @@ VERSION = 1
 
 
 @closed
-class Row:
+class SurveyRow:
     """One setting on one system, or on several as lanes of a `vmap`; of several lanes the worst counts.
 
     Attributes
@@ -90,7 +90,7 @@ class SurveyRecord:
 
     provenance: dict[str, Any]
     smallest_evidence: float
-    rows: tuple[Row, ...]
+    rows: tuple[SurveyRow, ...]
     gradients: tuple[ClassGradients, ...]
     curves: tuple[CurvePoint, ...]
 

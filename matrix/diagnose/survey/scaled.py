@@ -13,7 +13,7 @@ TOLERANCE = 0.5e-9
 CHECK_EVERY = 25
 
 
-class Scaled(NamedTuple):
+class UnitDiagonal(NamedTuple):
     """Minimise ½ xᵀAx - qᵀx, x >= 0, where A (K, K) has unit diagonal; the original answer is scale · x."""
 
     A: Array
@@ -25,7 +25,7 @@ class Scaled(NamedTuple):
         return solver.certificate(self.A, self.q, x).worst <= TOLERANCE
 
 
-def scaled(Q: Array, q: Array) -> Scaled:
+def scaled(Q: Array, q: Array) -> UnitDiagonal:
     """Scale by diag(Q)^(-1/2), Q (K, K) with a positive diagonal, q (K,)."""
     scale = 1 / jnp.sqrt(jnp.diagonal(Q))
-    return Scaled(Q * scale[:, None] * scale[None, :], q * scale, scale)
+    return UnitDiagonal(Q * scale[:, None] * scale[None, :], q * scale, scale)

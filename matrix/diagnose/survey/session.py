@@ -41,7 +41,7 @@ _COMPILE, _LANE, _CURVE, _GRADIENTS = 80.0, 40.0, 70.0, 150.0
 PASSING = {"accelerators", "cores", "load_before", "taken"}
 
 
-class Progress:
+class SurveyProgress:
     """Says what is being done, and how long the rest may take by the pace so far."""
 
     def __init__(self, console: Console, total: float) -> None:
@@ -92,7 +92,7 @@ def _survey(options: argparse.Namespace) -> int:
     choices = [choice for choice in grid() if options.only in choice.label or choice.label == grid()[0].label]
     drawn = _drawn(work)
     record = _begun(options)
-    progress = Progress(open_console(), sum(map(_weight, work)) + _CURVE * len(drawn) + _GRADIENTS)
+    progress = SurveyProgress(open_console(), sum(map(_weight, work)) + _CURVE * len(drawn) + _GRADIENTS)
 
     def keep(name: str, values: Iterable[object]) -> None:
         nonlocal record

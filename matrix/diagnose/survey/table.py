@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from matrix.diagnose.survey.grid import LIBRARY, Choice
-from matrix.diagnose.survey.record import Row, SurveyRecord
+from matrix.diagnose.survey.record import SurveyRecord, SurveyRow
 
 PRODUCTION = 1000
 CERTIFIED = 1e-9
@@ -20,7 +20,7 @@ HEADINGS = (
 
 
 @dataclass(frozen=True)
-class Target:
+class CostTarget:
     """Time on a CPU: Cholesky equivalents and times as fast as today in the median, and the most of any."""
 
     cost: float
@@ -28,18 +28,18 @@ class Target:
     most: float = 5.0
 
 
-ALONE = Target(cost=3.0, speed=6.0)
-LANES = Target(cost=3.5, speed=5.0)
+ALONE = CostTarget(cost=3.0, speed=6.0)
+LANES = CostTarget(cost=3.5, speed=5.0)
 
 
 @dataclass(frozen=True)
-class Cost:
+class Costs:
     """Cholesky equivalents per lane and times as fast as today, of every measurement at production size."""
 
     cost: tuple[float, ...]
     speed: tuple[float, ...]
 
-    def meets(self, target: Target) -> bool:
+    def meets(self, target: CostTarget) -> bool:
         """Whether the target is met; never where nothing was measured."""
         return (
             bool(self.cost)
@@ -71,8 +71,8 @@ class Summary:
     """
 
     choice: Choice
-    alone: Cost
-    lanes: Cost
+    alone: Costs
+    lanes: Costs
     speed: float
     iterations: tuple[int, int]
     certified: int
@@ -132,8 +132,8 @@ def _summary(record: SurveyRecord, choice: Choice) -> Summary:
     )
 
 
-def _cost(rows: Sequence[Row]) -> Cost:
-    return Cost(tuple(row.cholesky_equivalents for row in rows), tuple(row.times_today for row in rows))
+def _cost(rows: Sequence[SurveyRow]) -> Costs:
+    return Costs(tuple(row.cholesky_equivalents for row in rows), tuple(row.times_today for row in rows))
 
 
 def _largest(values: Iterable[float]) -> float:

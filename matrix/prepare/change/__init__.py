@@ -14,7 +14,7 @@ from matrix.prepare.change.dependencies import (
     residual_dependencies,
 )
 from matrix.prepare.change.package import PACKAGE, algorithm_names
-from matrix.prepare.change.recognition import Problem, UnrecognisedError
+from matrix.prepare.change.recognition import Unrecognised, UnrecognisedError
 from matrix.prepare.change.series import PlannedStep, plan_steps
 from matrix.prepare.change.shapes import PYPROJECT, chooses_solver, steps_for
 from matrix.prepare.change.tree import Writes
@@ -109,7 +109,7 @@ def plan_vendoring(checkout: Path, solver: Path, algorithm: str | None = None) -
         what = (
             f"files that are not the solver's ({', '.join(stale)}); remove them if an earlier run left them"
         )
-        raise UnrecognisedError(Problem(PACKAGE, what))
+        raise UnrecognisedError(Unrecognised(PACKAGE, what))
     return planned
 
 

@@ -6,7 +6,7 @@ import libcst as cst
 import libcst.matchers as m
 
 from matrix.prepare.change.recognition import (
-    Problem,
+    Unrecognised,
     UnrecognisedError,
     function_named,
     need_imported,
@@ -88,7 +88,7 @@ def jax_branch(function: ast.FunctionDef) -> ast.If:
     ]
     if len(found) != 1:
         raise UnrecognisedError(
-            Problem(
+            Unrecognised(
                 PATH, f'`{FUNCTION}` has {len(found)} branches `if xp.__name__.startswith("jax")`, not one'
             )
         )
@@ -102,7 +102,7 @@ def _is_switched(function: ast.FunctionDef, branch: ast.If) -> bool:
     if same_code(branch, jax_branch(template)):
         return True
     raise UnrecognisedError(
-        Problem(PATH, f"`{FUNCTION}` has `{NEW_PARAMETER}` but another JAX branch than vendoring writes")
+        Unrecognised(PATH, f"`{FUNCTION}` has `{NEW_PARAMETER}` but another JAX branch than vendoring writes")
     )
 
 
@@ -112,7 +112,7 @@ def _recognise(function: ast.FunctionDef, branch: ast.If) -> None:
     if "fnnls_cholesky" not in calls:
         oddities.append("its NumPy branch does not call `fnnls_cholesky`")
     if oddities:
-        raise UnrecognisedError(*(Problem(PATH, f"`{FUNCTION}`: {oddity}") for oddity in oddities))
+        raise UnrecognisedError(*(Unrecognised(PATH, f"`{FUNCTION}`: {oddity}") for oddity in oddities))
 
 
 def _signature_oddities(function: ast.FunctionDef) -> list[str]:
@@ -190,7 +190,7 @@ def config_import(branch: ast.If) -> str:
     """
     found = [ast.unparse(node) for node in ast.walk(branch) if _imports_conf(node)]
     if not found:
-        raise UnrecognisedError(Problem(PATH, f"`{FUNCTION}`: its JAX branch does not import `conf`"))
+        raise UnrecognisedError(Unrecognised(PATH, f"`{FUNCTION}`: its JAX branch does not import `conf`"))
     return found[0]
 
 

@@ -8,7 +8,7 @@ import libcst.matchers as m
 
 from matrix.prepare.change.call_site import FUNCTION, NEW_PARAMETER
 from matrix.prepare.change.recognition import (
-    Problem,
+    Unrecognised,
     UnrecognisedError,
     class_named,
     function_named,
@@ -84,7 +84,7 @@ def _is_done(inversion: ast.ClassDef) -> bool:
     if same_code(function_named(PATH, inversion.body, COLUMNS), ours) and passed == [True, True]:
         return True
     raise UnrecognisedError(
-        Problem(PATH, f"`{CLASS}.{COLUMNS}` exists but is not as vendoring writes and uses it")
+        Unrecognised(PATH, f"`{CLASS}.{COLUMNS}` exists but is not as vendoring writes and uses it")
     )
 
 
@@ -108,7 +108,7 @@ def _recognise(inversion: ast.ClassDef) -> None:
     defined = {node.name for node in inversion.body if isinstance(node, ast.FunctionDef)}
     oddities += [f"`{CLASS}.{name}` is missing" for name in _NEEDED if name not in defined]
     if oddities:
-        raise UnrecognisedError(*(Problem(PATH, f"`{CLASS}.{CALLER}`: {oddity}") for oddity in oddities))
+        raise UnrecognisedError(*(Unrecognised(PATH, f"`{CLASS}.{CALLER}`: {oddity}") for oddity in oddities))
 
 
 def _call_oddities(call: ast.Call) -> list[str]:

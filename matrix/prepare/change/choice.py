@@ -15,7 +15,7 @@ from matrix.prepare.change.call_site import PATH as CALL_SITE
 from matrix.prepare.change.callers import CALLER, CLASS
 from matrix.prepare.change.callers import PATH as CALLERS
 from matrix.prepare.change.recognition import (
-    Problem,
+    Unrecognised,
     UnrecognisedError,
     class_named,
     function_named,
@@ -144,7 +144,7 @@ def offer_in_call_site(source: str) -> str:
         case = function_named(TEMPLATE, ours, FUNCTION).body[0]
         if not all(map(same_code, (*kept, branch.body[0]), (*written, case))):
             raise UnrecognisedError(
-                Problem(
+                Unrecognised(
                     CALL_SITE, f'`{FUNCTION}` takes "{VALUE}" but has another solve than vendoring writes'
                 )
             )
@@ -179,7 +179,7 @@ def offer_in_callers(source: str) -> str:
         if _without_docstring(used)[:1] == found:
             return source
         raise UnrecognisedError(
-            Problem(CALLERS, f'`{CLASS}.{USED}` answers "{VALUE}" but not as vendoring writes it')
+            Unrecognised(CALLERS, f'`{CLASS}.{USED}` answers "{VALUE}" but not as vendoring writes it')
         )
     module = cst.parse_module(source)
     old = function_in(class_in(module, CLASS), USED)
@@ -204,7 +204,7 @@ def default_in_settings(source: str) -> str:
     found = [call for call in ast.walk(setting) if _reads_setting(call)]
     if len(found) != 1:
         what = f"`Settings.{SETTING}` reads its value from the configuration {len(found)} times, not once"
-        raise UnrecognisedError(Problem(SETTINGS, what))
+        raise UnrecognisedError(Unrecognised(SETTINGS, what))
     module = cst.parse_module(source)
     old = function_in(class_in(module, "Settings"), SETTING)
     new = cst.ensure_type(old.visit(_Default()), cst.FunctionDef)
@@ -244,7 +244,7 @@ def _is_offered(where: str, what: str, function: ast.FunctionDef, variable: str)
     if found == [THEIRS]:
         return False
     raise UnrecognisedError(
-        Problem(where, f"{what} holds `{variable}` against {found or 'nothing'}, expected {THEIRS}")
+        Unrecognised(where, f"{what} holds `{variable}` against {found or 'nothing'}, expected {THEIRS}")
     )
 
 
@@ -273,7 +273,7 @@ def _recognise_call_site(function: ast.FunctionDef, branch: ast.If) -> None:
     if "fnnls_cholesky" not in calls:
         oddities.append("its NumPy branch does not call `fnnls_cholesky`")
     if oddities:
-        raise UnrecognisedError(*(Problem(CALL_SITE, f"`{FUNCTION}`: {oddity}") for oddity in oddities))
+        raise UnrecognisedError(*(Unrecognised(CALL_SITE, f"`{FUNCTION}`: {oddity}") for oddity in oddities))
 
 
 def _recognise_callers(inversion: ast.ClassDef) -> None:
@@ -307,7 +307,7 @@ def _recognise_callers(inversion: ast.ClassDef) -> None:
             f"expected {'; '.join(_SYSTEMS)}"
         )
     if oddities:
-        raise UnrecognisedError(*(Problem(CALLERS, oddity) for oddity in oddities))
+        raise UnrecognisedError(*(Unrecognised(CALLERS, oddity) for oddity in oddities))
 
 
 def _call_oddities(call: ast.Call, names: dict[str, ast.expr]) -> list[str]:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, replace
 
 from matrix.ground.yaml_text import NotYamlError, parse_yaml
-from matrix.prepare.change.recognition import Problem, UnrecognisedError
+from matrix.prepare.change.recognition import Unrecognised, UnrecognisedError
 
 PATH = "autoarray/config/general.yaml"
 SECTION = "inversion"
@@ -166,7 +166,7 @@ def _rows(text: str) -> tuple[dict[str, int], list[str]]:
     """Return where the keys of the section stand, and the lines of the file, each with its end."""
     rows = _rows_of_section(text)
     if CHOICE not in rows:
-        raise UnrecognisedError(Problem(PATH, f"`{SECTION}` has no key `{CHOICE}`"))
+        raise UnrecognisedError(Unrecognised(PATH, f"`{SECTION}` has no key `{CHOICE}`"))
     lines = text.splitlines(keepends=True)
     if not lines[-1].endswith("\n"):
         lines[-1] += "\n"
@@ -187,13 +187,13 @@ def _rows_of_section(text: str) -> dict[str, int]:
     try:
         document = parse_yaml(text)
     except NotYamlError as error:
-        raise UnrecognisedError(Problem(PATH, f"not valid YAML ({error})")) from error
+        raise UnrecognisedError(Unrecognised(PATH, f"not valid YAML ({error})")) from error
     section = document.value.get(SECTION) if isinstance(document.value, dict) else None
     if not isinstance(section, dict):
-        raise UnrecognisedError(Problem(PATH, f"there is no section `{SECTION}`"))
+        raise UnrecognisedError(Unrecognised(PATH, f"there is no section `{SECTION}`"))
     missing = [setting.key for setting in KEPT if setting.key not in section]
     if missing:
-        raise UnrecognisedError(*(Problem(PATH, f"`{SECTION}` has no key `{key}`") for key in missing))
+        raise UnrecognisedError(*(Unrecognised(PATH, f"`{SECTION}` has no key `{key}`") for key in missing))
     return {str(key): document.line((SECTION, str(key))) - 1 for key in section}
 
 
@@ -215,5 +215,5 @@ def _parts(line: str) -> tuple[str, str, str]:
     """Split a line into its indent, its `key: value`, and its line end; a comment is left out."""
     match = re.fullmatch(r"([ \t]*)([^#\r\n]*?)[ \t]*(?:#[^\r\n]*)?(\r?\n|)", line)
     if match is None:
-        raise UnrecognisedError(Problem(PATH, f"the line {line.strip()!r} is not a plain `key: value`"))
+        raise UnrecognisedError(Unrecognised(PATH, f"the line {line.strip()!r} is not a plain `key: value`"))
     return match[1], match[2], match[3]

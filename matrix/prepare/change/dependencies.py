@@ -13,7 +13,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from matrix.ground.process import run
-from matrix.prepare.change.recognition import Problem, UnrecognisedError, parse
+from matrix.prepare.change.recognition import Unrecognised, UnrecognisedError, parse
 
 DISTRIBUTION = "jaxnnls"
 # The distribution whose `jax` extra declares jaxnnls, under its older and its newer name.
@@ -150,10 +150,10 @@ def _checked(name: str, before: str, after: str) -> str:
         kept = [word for word in _words(name, before) if not _is_ours(word)]
         left = list(_words(name, after))
     except (tomllib.TOMLDecodeError, configparser.Error) as error:
-        raise UnrecognisedError(Problem(name, f"it cannot be read ({error})")) from error
+        raise UnrecognisedError(Unrecognised(name, f"it cannot be read ({error})")) from error
     if left != kept or any(word.lower().startswith(DISTRIBUTION) for word in left):
         raise UnrecognisedError(
-            Problem(name, f"its requirement on {DISTRIBUTION} is written in an unknown way")
+            Unrecognised(name, f"its requirement on {DISTRIBUTION} is written in an unknown way")
         )
     return after
 

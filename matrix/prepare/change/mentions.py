@@ -3,7 +3,7 @@
 import ast
 import re
 
-from matrix.prepare.change.recognition import Problem, UnrecognisedError, imported_modules, parse
+from matrix.prepare.change.recognition import Unrecognised, UnrecognisedError, imported_modules, parse
 
 _NAME = re.compile(r"\bjaxnnls\b")
 REPLACEMENT = "autoarray.inversion.nnls"
@@ -22,9 +22,9 @@ def without_mentions(where: str, source: str) -> str:
     tree = parse(where, source)
     imports = sorted({name for name in imported_modules(tree) if name.split(".")[0] == "jaxnnls"})
     if imports:
-        raise UnrecognisedError(*(Problem(where, f"it imports `{name}`") for name in imports))
+        raise UnrecognisedError(*(Unrecognised(where, f"it imports `{name}`") for name in imports))
     if _in_code(tree):
-        raise UnrecognisedError(Problem(where, "it names jaxnnls in code"))
+        raise UnrecognisedError(Unrecognised(where, "it names jaxnnls in code"))
     return _NAME.sub(REPLACEMENT, source)
 
 

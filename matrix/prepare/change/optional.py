@@ -7,7 +7,13 @@ import libcst.matchers as m
 from libcst.codemod import CodemodContext
 from libcst.codemod.visitors import AddImportsVisitor, ImportItem
 
-from matrix.prepare.change.recognition import Problem, UnrecognisedError, imported_modules, parse, same_code
+from matrix.prepare.change.recognition import (
+    Unrecognised,
+    UnrecognisedError,
+    imported_modules,
+    parse,
+    same_code,
+)
 from matrix.prepare.change.templating import parse_like, spaced, template_text
 
 MODULE = "autoarray/util/jax_nnls.py"
@@ -34,7 +40,7 @@ def guard_imports(source: str) -> str:
     inside = [name for name in imported_modules(tree) if _is_ours(name)]
     if outside or not inside:
         what = "it imports jaxnnls outside its functions" if outside else "it does not import jaxnnls"
-        raise UnrecognisedError(Problem(MODULE, what))
+        raise UnrecognisedError(Unrecognised(MODULE, what))
     module = cst.ensure_type(cst.parse_module(source).visit(_CallGuard()), cst.Module)
     first = next(index for index, node in enumerate(module.body) if isinstance(node, cst.FunctionDef))
     guard = _functions(MODULE_TEMPLATE, module)
@@ -69,7 +75,7 @@ def _has(where: str, tree: ast.Module, template: str) -> bool:
     found = {node.name: node for node in tree.body if _defines(node) and node.name in ours}  # type: ignore[attr-defined]
     other = [name for name, node in found.items() if not same_code(node, ours[name])]
     if other:
-        raise UnrecognisedError(Problem(where, f"`{other[0]}` exists but is not as vendoring writes it"))
+        raise UnrecognisedError(Unrecognised(where, f"`{other[0]}` exists but is not as vendoring writes it"))
     return set(found) == set(ours)
 
 

@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 from matrix.ground.errors import UsageError
-from matrix.prepare.change.recognition import Problem, UnrecognisedError
+from matrix.prepare.change.recognition import Unrecognised, UnrecognisedError
 from matrix.prepare.change.templating import template_text
 from matrix.prepare.change.tree import PlannedTree
 
@@ -104,7 +104,7 @@ def declare_data(manifest: str, pyproject: str, files: dict[str, str]) -> str:
     setuptools = tomllib.loads(pyproject).get("tool", {}).get("setuptools", {})
     if not setuptools.get("include-package-data", False):
         what = "its package data do not come from MANIFEST.in (no `include-package-data = true`)"
-        raise UnrecognisedError(Problem("pyproject.toml", what))
+        raise UnrecognisedError(Unrecognised("pyproject.toml", what))
     line = f"recursive-include {PACKAGE} {' '.join(f'*{suffix}' for suffix in suffixes)}"
     newline = "\r\n" if "\r\n" in manifest else "\n"
     lines = manifest.splitlines()

@@ -13,7 +13,7 @@ SUPPORTED = (
 
 
 @dataclass(frozen=True)
-class Problem:
+class Unrecognised:
     """One thing that was not recognised: the file, relative to the checkout, and what is wrong with it."""
 
     where: str
@@ -23,7 +23,7 @@ class Problem:
 class UnrecognisedError(UsageError):
     """Code or configuration that vendoring does not know how to edit; nothing was changed."""
 
-    def __init__(self, *problems: Problem) -> None:
+    def __init__(self, *problems: Unrecognised) -> None:
         self.problems = problems
         found: dict[str, list[str]] = {}
         for problem in dict.fromkeys(problems):
@@ -47,7 +47,7 @@ def parse(where: str, source: str) -> ast.Module:
         return ast.parse(source)
     except SyntaxError as error:
         raise UnrecognisedError(
-            Problem(where, f"not valid Python (line {error.lineno}: {error.msg})")
+            Unrecognised(where, f"not valid Python (line {error.lineno}: {error.msg})")
         ) from error
 
 
@@ -61,7 +61,7 @@ def function_named(where: str, body: list[ast.stmt], name: str) -> ast.FunctionD
     """
     found = [node for node in body if isinstance(node, ast.FunctionDef) and node.name == name]
     if len(found) != 1:
-        raise UnrecognisedError(Problem(where, f"expected one function `{name}`, found {len(found)}"))
+        raise UnrecognisedError(Unrecognised(where, f"expected one function `{name}`, found {len(found)}"))
     return found[0]
 
 
@@ -75,7 +75,7 @@ def class_named(where: str, module: ast.Module, name: str) -> ast.ClassDef:
     """
     found = [node for node in module.body if isinstance(node, ast.ClassDef) and node.name == name]
     if len(found) != 1:
-        raise UnrecognisedError(Problem(where, f"expected one class `{name}`, found {len(found)}"))
+        raise UnrecognisedError(Unrecognised(where, f"expected one class `{name}`, found {len(found)}"))
     return found[0]
 
 
@@ -116,7 +116,7 @@ def need_imported(where: str, module: ast.Module, names: Iterable[str]) -> None:
     }
     missing = [name for name in names if name not in imported]
     if missing:
-        raise UnrecognisedError(*(Problem(where, f"it does not import `{name}`") for name in missing))
+        raise UnrecognisedError(*(Unrecognised(where, f"it does not import `{name}`") for name in missing))
 
 
 def imported_modules(tree: ast.AST) -> Iterator[str]:

@@ -15,7 +15,7 @@ from matrix.prepare.change.package import (
     solver_files,
     stale_files,
 )
-from matrix.prepare.change.recognition import Problem, UnrecognisedError
+from matrix.prepare.change.recognition import Unrecognised, UnrecognisedError
 from matrix.prepare.change.series import Step
 from matrix.prepare.change.tree import PlannedTree
 
@@ -54,7 +54,7 @@ def steps_for(checkout: Path, solver: Path, algorithm: str | None) -> tuple[Step
     if chooses_solver(checkout):
         steps = _offered
     elif call_site.calls_driver(_call_site_of(checkout)):
-        raise UnrecognisedError(Problem(call_site.PATH, _BETWEEN))
+        raise UnrecognisedError(Unrecognised(call_site.PATH, _BETWEEN))
     else:
         steps = _replaced
     return (_add_solver(solver), *steps(algorithm))

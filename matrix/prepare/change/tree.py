@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from matrix.ground.files import inside
-from matrix.prepare.change.recognition import Problem, UnrecognisedError
+from matrix.prepare.change.recognition import Unrecognised, UnrecognisedError
 
 Writes = dict[str, str | None]
 
@@ -20,7 +20,7 @@ class PlannedTree:
 
     def __init__(self, checkout: Path) -> None:
         self.checkout = checkout
-        self.problems: list[Problem] = []
+        self.problems: list[Unrecognised] = []
         self._planned: Writes = {}
         self._step: Writes = {}
 
@@ -34,7 +34,7 @@ class PlannedTree:
         """
         text = self._planned[name] if name in self._planned else self._on_disk(name)
         if text is None:
-            raise UnrecognisedError(Problem(name, "there is no such file"))
+            raise UnrecognisedError(Unrecognised(name, "there is no such file"))
         return text
 
     def has(self, name: str) -> bool:
@@ -76,4 +76,4 @@ class PlannedTree:
         try:
             return path.read_bytes().decode("utf-8")
         except UnicodeDecodeError as error:
-            raise UnrecognisedError(Problem(name, f"it is not UTF-8 text ({error})")) from error
+            raise UnrecognisedError(Unrecognised(name, f"it is not UTF-8 text ({error})")) from error

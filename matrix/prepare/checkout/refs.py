@@ -18,7 +18,7 @@ _NEAR_MATCHES = 5
 
 
 @dataclass(frozen=True)
-class Resolved:
+class ResolvedRef:
     """A ref and the commit it stands for."""
 
     ref: str

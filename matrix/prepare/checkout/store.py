@@ -20,7 +20,7 @@ from matrix.prepare.checkout.git import (
     local_clone,
 )
 from matrix.prepare.checkout.reading import has_commit, reading
-from matrix.prepare.checkout.refs import Resolved, find_abbreviated, find_named, is_full_sha, no_such_ref
+from matrix.prepare.checkout.refs import ResolvedRef, find_abbreviated, find_named, is_full_sha, no_such_ref
 
 # Names, once there is one, the objects that an incomplete clone could not give us.
 _INCOMPLETE = Path("info") / "incomplete"
@@ -93,7 +93,7 @@ def absent_files(store: Path, commit: str) -> tuple[str, ...]:
     return tuple(path for facts, _, path in files if facts.split()[2] in missing)
 
 
-def obtain(store: Path, name: str, refs: Sequence[str], location: str) -> Resolved:
+def obtain(store: Path, name: str, refs: Sequence[str], location: str) -> ResolvedRef:
     """Fetch the first of `refs` that exists in the source.
 
     A commit given in full that was fetched from the same place before needs no network.
@@ -111,7 +111,7 @@ def obtain(store: Path, name: str, refs: Sequence[str], location: str) -> Resolv
 
     Returns
     -------
-    Resolved
+    ResolvedRef
         The ref that exists and its commit, now in the store.
 
     Raises
@@ -130,7 +130,7 @@ def obtain(store: Path, name: str, refs: Sequence[str], location: str) -> Resolv
         ) from error
 
 
-def _obtain(store: Path, name: str, refs: Sequence[str], location: str) -> Resolved:
+def _obtain(store: Path, name: str, refs: Sequence[str], location: str) -> ResolvedRef:
     advertised: dict[str, str] | None = None
     for ref in refs:
         commit: str | None = ref
@@ -138,7 +138,7 @@ def _obtain(store: Path, name: str, refs: Sequence[str], location: str) -> Resol
             advertised = list_refs(location) if advertised is None else advertised
             commit = find_named(ref, advertised) or find_abbreviated(ref, location, advertised)
         if commit is not None and _fetched(store, location, commit):
-            return Resolved(ref, commit)
+            return ResolvedRef(ref, commit)
     advertised = list_refs(location) if advertised is None else advertised
     raise no_such_ref(name, refs, redact(location), advertised)
 

@@ -15,7 +15,7 @@ from matrix.ground.errors import EnvironmentFailure, UsageError
 from matrix.ground.file_locks import locked, wait_for_orphans
 from matrix.prepare.checkout.git import git
 from matrix.prepare.checkout.reading import reading
-from matrix.prepare.checkout.refs import Resolved
+from matrix.prepare.checkout.refs import ResolvedRef
 from matrix.prepare.checkout.sources import Source
 from matrix.prepare.checkout.store import (
     absent_files,
@@ -335,7 +335,7 @@ def _baseline(
     )
 
 
-def _obtained(name: str, refs: Sequence[str], location: str, root: Path) -> Resolved:
+def _obtained(name: str, refs: Sequence[str], location: str, root: Path) -> ResolvedRef:
     store = store_path(root, name)
     with _store_locked(root, name):
         open_store(store)

@@ -13,7 +13,7 @@ from matrix.run.plan import Constant, Plan
 ROUNDING = 1e-9
 
 
-class Ruling(enum.StrEnum):
+class DriftRuling(enum.StrEnum):
     """What happens to a constant."""
 
     UNCHANGED = "unchanged"
@@ -55,14 +55,14 @@ class Drift:
     jit: float
     vmap: float
     agree: tuple[str, ...]
-    ruling: Ruling
+    ruling: DriftRuling
     reason: str
     because: str = ""
 
     @property
     def rewrites(self) -> bool:
         """Whether the constant is to be written anew."""
-        return self.ruling in (Ruling.PROPOSED, Ruling.ACCEPTED)
+        return self.ruling in (DriftRuling.PROPOSED, DriftRuling.ACCEPTED)
 
 
 def measure_drift(
@@ -108,11 +108,11 @@ def measure_drift(
         agree=agree,
         ruling=ruling,
         reason=reason,
-        because=because if ruling is Ruling.ACCEPTED else "",
+        because=because if ruling is DriftRuling.ACCEPTED else "",
     )
 
 
-def rule(change: float, tolerance: float, agree: tuple[str, ...], because: str) -> tuple[Ruling, str]:
+def rule(change: float, tolerance: float, agree: tuple[str, ...], because: str) -> tuple[DriftRuling, str]:
     """Decide what becomes of a constant.
 
     Parameters
@@ -127,15 +127,21 @@ def rule(change: float, tolerance: float, agree: tuple[str, ...], because: str) 
         That person's reason, empty when nobody spoke.
     """
     if change <= ROUNDING:
-        return Ruling.UNCHANGED, f"drift {change:.1e} is rounding"
+        return DriftRuling.UNCHANGED, f"drift {change:.1e} is rounding"
     missing = [path for path in ("jit", "vmap") if path not in agree]
     if missing:
-        return Ruling.REFUSED, f"{' and '.join(missing)} do not give the NumPy path's value: no reason helps"
+        return (
+            DriftRuling.REFUSED,
+            f"{' and '.join(missing)} do not give the NumPy path's value: no reason helps",
+        )
     if change <= tolerance:
-        return Ruling.PROPOSED, f"drift {change:.1e} is within the tolerance {tolerance:.0e}, all paths agree"
+        return (
+            DriftRuling.PROPOSED,
+            f"drift {change:.1e} is within the tolerance {tolerance:.0e}, all paths agree",
+        )
     if because:
-        return Ruling.ACCEPTED, f"drift {change:.1e} is beyond {tolerance:.0e}, accepted: {because}"
+        return DriftRuling.ACCEPTED, f"drift {change:.1e} is beyond {tolerance:.0e}, accepted: {because}"
     return (
-        Ruling.REFUSED,
+        DriftRuling.REFUSED,
         f"drift {change:.1e} is beyond the tolerance {tolerance:.0e} and nobody accepted it",
     )

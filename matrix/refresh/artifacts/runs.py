@@ -20,13 +20,13 @@ class NoRunError(UsageError):
 
 
 @dataclass(frozen=True)
-class Run(judging.Run):
+class RefreshedRun(judging.Run):
     """A complete run, judged anew; `passed_over` says which newer runs would not do, and why."""
 
     passed_over: tuple[str, ...] = ()
 
 
-def newest_run(runs: Path, wanted: str | None) -> Run:
+def newest_run(runs: Path, wanted: str | None) -> RefreshedRun:
     """Find the newest run that can be refreshed from.
 
     Every record must be there and every gate pass. Only the gate that holds the evidences against the
@@ -53,7 +53,7 @@ def newest_run(runs: Path, wanted: str | None) -> Run:
         found = judging.judge_run(plan)
         reason = _unfit(found)
         if not reason:
-            return Run(plan, found.records, found.verdicts, found.pairs, tuple(refused))
+            return RefreshedRun(plan, found.records, found.verdicts, found.pairs, tuple(refused))
         refused.append(f"{plan.run}: {reason}")
     if wanted is not None and not asked_for:
         known = ", ".join(sorted(plan.run for plan in plans)) or "none"

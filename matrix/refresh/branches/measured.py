@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from matrix.diagnose.bench.record import Row
+from matrix.diagnose.bench.record import BenchRow
 from matrix.diagnose.corpus.record import CorpusRecord
 from matrix.diagnose.corpus.rule import revisited
 from matrix.diagnose.corpus.table import table
@@ -41,7 +41,7 @@ def _parts(path: Path) -> list[str]:
     ]
 
 
-def _times(rows: Sequence[Row]) -> str:
+def _times(rows: Sequence[BenchRow]) -> str:
     headings = ("solver", "systems alone", "times ours", "batches", "times ours, per lane", "residual")
     cells = []
     for solver in dict.fromkeys(row.solver for row in rows):

@@ -8,7 +8,7 @@ from pathlib import Path
 from matrix.ground.errors import UsageError
 from matrix.refresh.branches.forge import Forge, ForgeRefusedError, PullRequest
 from matrix.refresh.branches.push import look, push
-from matrix.refresh.branches.state import Opened, Pushed, State, write_state
+from matrix.refresh.branches.state import BranchState, Opened, Pushed, write_state
 from matrix.refresh.branches.trio import Branch
 
 # The text between the marks is ours; what people write before and after it stays.
@@ -37,7 +37,7 @@ class Publisher:
     """
 
     def __init__(
-        self, branches: Sequence[Branch], addresses: Mapping[str, str], state: State, state_path: Path
+        self, branches: Sequence[Branch], addresses: Mapping[str, str], state: BranchState, state_path: Path
     ) -> None:
         self._branches = branches
         self._addresses = addresses

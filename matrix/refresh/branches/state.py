@@ -30,7 +30,7 @@ class Opened(_Frozen):
     merged: str | None = None
 
 
-class State(BaseModel):
+class BranchState(BaseModel):
     """What was pushed and opened, by repository name."""
 
     model_config = ConfigDict(extra="forbid")
@@ -50,7 +50,7 @@ class State(BaseModel):
         return found if found is not None and found.branch == branch else None
 
 
-def read_state(path: Path) -> State:
+def read_state(path: Path) -> BranchState:
     """Read the state; a new one where there is no file yet.
 
     Raises
@@ -59,9 +59,9 @@ def read_state(path: Path) -> State:
         The file is damaged or of another version.
     """
     if not path.is_file():
-        return State()
+        return BranchState()
     try:
-        return State.model_validate_json(path.read_text(encoding="utf-8"))
+        return BranchState.model_validate_json(path.read_text(encoding="utf-8"))
     except ValidationError as error:
         raise UsageError(
             f"{path} cannot be read ({error.error_count()} faults): restore it, or remove it "
@@ -69,6 +69,6 @@ def read_state(path: Path) -> State:
         ) from error
 
 
-def write_state(path: Path, state: State) -> None:
+def write_state(path: Path, state: BranchState) -> None:
     """Write the state, whole or not at all."""
     write_text(path, state.model_dump_json(indent=2) + "\n")

@@ -9,10 +9,10 @@ from matrix.gates import CHANGE, Outcome
 from matrix.ground.files import write_text
 from matrix.prepare.manifest import Repository, Role, SourceKind
 from matrix.refresh.artifacts.drift import Drift
-from matrix.refresh.artifacts.runs import Run
+from matrix.refresh.artifacts.runs import RefreshedRun
 from matrix.refresh.branches.hosting import hosted
 from matrix.refresh.branches.repository import BranchRepository
-from matrix.refresh.branches.state import State
+from matrix.refresh.branches.state import BranchState
 from matrix.refresh.branches.steps import Notes
 from matrix.refresh.branches.trio import Branch
 from matrix.report.headlines import open_gates, said_of, speed
@@ -118,9 +118,9 @@ class Texts:
         What records beside the run's own say of the solvers, in paragraphs; empty where there are none.
     """
 
-    run: Run
+    run: RefreshedRun
     branches: Sequence[Branch]
-    state: State
+    state: BranchState
     drifts: Sequence[Drift]
     notes: Mapping[Role, Notes]
     without_steps: Sequence[str]
@@ -310,7 +310,7 @@ def _residual(plan: Plan) -> list[str]:
     ]
 
 
-def _merge_order(branch: Branch, branches: Sequence[Branch], state: State) -> str:
+def _merge_order(branch: Branch, branches: Sequence[Branch], state: BranchState) -> str:
     """Which pull requests come before this one and why, and how far each is on its way."""
     lines = ["## Merge order", ""]
     for number, other in enumerate(branches, start=1):
@@ -323,7 +323,7 @@ def _merge_order(branch: Branch, branches: Sequence[Branch], state: State) -> st
     return "\n".join([*lines, "", undo, *([""] if depends else []), *depends])
 
 
-def _progress(branch: Branch, state: State) -> str:
+def _progress(branch: Branch, state: BranchState) -> str:
     opened = state.opened(branch.at.name, branch.at.branch)
     if opened is not None:
         return f"{opened.url}, merged" if opened.merged else opened.url
@@ -340,7 +340,7 @@ def _slug(repository: Repository) -> str:
     return place.slug if place else repository.name
 
 
-def _link(branch: Branch, state: State) -> str:
+def _link(branch: Branch, state: BranchState) -> str:
     opened = state.opened(branch.at.name, branch.at.branch)
     if opened is not None:
         return opened.url
@@ -353,12 +353,12 @@ def _commits(at: BranchRepository) -> str:
     return f"## What is in it\n\n{listed}\n\nTogether: {at.size}."
 
 
-def _numbers(run: Run) -> str:
+def _numbers(run: RefreshedRun) -> str:
     rows = (row.cells for row in table_rows(run.plan, run.records, run.verdicts, run.pairs))
     return f"{markdown_table(HEADINGS, rows)}\n\n{CAPTION}."
 
 
-def _all_verdicts(run: Run) -> str:
+def _all_verdicts(run: RefreshedRun) -> str:
     rows = [
         (verdict.pipeline, verdict.gate, verdict.side or "both", str(verdict.outcome), verdict.message)
         for verdict in run.verdicts

@@ -11,7 +11,7 @@ from matrix.prepare.manifest import Manifest, Repository, Role, SourceKind
 from matrix.refresh.branches.identity import Identity
 from matrix.refresh.branches.push import check_branch
 from matrix.refresh.branches.repository import BranchRepository, Edit, branch_repository
-from matrix.refresh.branches.state import State
+from matrix.refresh.branches.state import BranchState
 from matrix.refresh.branches.steps import (
     Content,
     Notes,
@@ -38,7 +38,7 @@ class Branch:
 
 
 def build_branches(
-    manifest: Manifest, content: Content, root: Path, trees: Path, identity: Identity, state: State
+    manifest: Manifest, content: Content, root: Path, trees: Path, identity: Identity, state: BranchState
 ) -> tuple[list[Branch], Mapping[Role, Notes]]:
     """Make every branch, or bring it up to date by commits on top; nothing leaves this machine.
 

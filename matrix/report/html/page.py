@@ -19,7 +19,7 @@ from matrix.report.headlines import headlines, named_or_counted, open_gates
 from matrix.report.html.charts import COLOURS, chart_or_reason, convergence_chart, drift_chart, timing_chart
 from matrix.report.html.images import hex_palette
 from matrix.report.html.pictures import Pictures, gallery
-from matrix.report.html.problems import Problem, named, problems_of, session_command, whose
+from matrix.report.html.problems import ProblemCard, named, problems_of, session_command, whose
 from matrix.report.html.rendering import write_page
 from matrix.report.pairs import CAPTION as PAIR_CAPTION
 from matrix.report.pairs import HEADINGS as PAIR_HEADINGS
@@ -176,7 +176,7 @@ def _tone(plan: Plan, verdicts: Sequence[Verdict]) -> str:
 
 
 def _explanation(
-    shown: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict], problems: Sequence[Problem]
+    shown: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict], problems: Sequence[ProblemCard]
 ) -> str:
     """The banner's second line: what the verdict is about."""
     done = sum(cell.name in records for cell in shown.cells)

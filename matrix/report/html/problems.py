@@ -41,7 +41,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Problem:
+class ProblemCard:
     """The same failure of one or several pipelines, or one of the change, and how to see it again.
 
     Attributes
@@ -85,7 +85,7 @@ class Problem:
         return [verdict for failure in self.failures for verdict in failure.others]
 
 
-def problems_of(plan: Plan, verdicts: Sequence[Verdict]) -> list[Problem]:
+def problems_of(plan: Plan, verdicts: Sequence[Verdict]) -> list[ProblemCard]:
     """Failures by what is nearest to their cause: regressions first, the change last."""
     by_pipeline: dict[tuple[str, str], list[Verdict]] = {}
     for verdict in failures(verdicts):
@@ -107,7 +107,7 @@ def problems_of(plan: Plan, verdicts: Sequence[Verdict]) -> list[Problem]:
     )
 
 
-def named(problems: Sequence[Problem], most: int = 3) -> str:
+def named(problems: Sequence[ProblemCard], most: int = 3) -> str:
     """The first of the problems in a few words each, and how many more there are."""
     words = ", ".join(
         f"{problem.first.gate} on {named_or_counted(problem.pipelines)}" for problem in problems[:most]
@@ -151,9 +151,9 @@ def _failure(plan: Plan, failed: Sequence[Verdict]) -> Failure:
     return Failure(first, tuple(others), log)
 
 
-def _problem(plan: Plan, alike: Sequence[Failure]) -> Problem:
+def _problem(plan: Plan, alike: Sequence[Failure]) -> ProblemCard:
     first = alike[0].first
-    return Problem(
+    return ProblemCard(
         tuple(alike),
         _meaning(first.gate),
         READINGS.get(first.gate, ""),

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from matrix.records.cell import EagerEvaluation
-from matrix.refresh.artifacts.drift import Drift, Ruling, measure_drift, rule
+from matrix.refresh.artifacts.drift import Drift, DriftRuling, measure_drift, rule
 from tests.factory import EVIDENCE, evaluation, make_plan
 from tests.refresh.artifacts.made_up import complete_record
 
@@ -16,19 +16,19 @@ BOTH = ("jit", "vmap")
 @pytest.mark.parametrize(
     ("change", "agree", "because", "ruling"),
     [
-        (0.0, BOTH, "", Ruling.UNCHANGED),
-        (5e-10, (), "", Ruling.UNCHANGED),
-        (2e-9, BOTH, "", Ruling.PROPOSED),
-        (1e-4, BOTH, "", Ruling.PROPOSED),
-        (2e-9, ("jit",), "", Ruling.REFUSED),
-        (2e-9, ("vmap",), "known", Ruling.REFUSED),
-        (1.1e-4, BOTH, "", Ruling.REFUSED),
-        (1.1e-4, BOTH, "new mesh", Ruling.ACCEPTED),
-        (float("inf"), (), "new mesh", Ruling.REFUSED),
-        (float("nan"), (), "new mesh", Ruling.REFUSED),
+        (0.0, BOTH, "", DriftRuling.UNCHANGED),
+        (5e-10, (), "", DriftRuling.UNCHANGED),
+        (2e-9, BOTH, "", DriftRuling.PROPOSED),
+        (1e-4, BOTH, "", DriftRuling.PROPOSED),
+        (2e-9, ("jit",), "", DriftRuling.REFUSED),
+        (2e-9, ("vmap",), "known", DriftRuling.REFUSED),
+        (1.1e-4, BOTH, "", DriftRuling.REFUSED),
+        (1.1e-4, BOTH, "new mesh", DriftRuling.ACCEPTED),
+        (float("inf"), (), "new mesh", DriftRuling.REFUSED),
+        (float("nan"), (), "new mesh", DriftRuling.REFUSED),
     ],
 )
-def test_rule(change: float, agree: tuple[str, ...], because: str, ruling: Ruling) -> None:
+def test_rule(change: float, agree: tuple[str, ...], because: str, ruling: DriftRuling) -> None:
     assert rule(change, 1e-4, agree, because)[0] is ruling
 
 
@@ -50,13 +50,13 @@ def drift_of(tmp_path: Path, moved: float, accepted: dict[str, str], **evaluatio
 
 def test_nothing_moved(tmp_path: Path) -> None:
     drift = drift_of(tmp_path, 1.0, {})
-    assert (drift.ruling, drift.new, drift.agree) == (Ruling.UNCHANGED, EVIDENCE, BOTH)
+    assert (drift.ruling, drift.new, drift.agree) == (DriftRuling.UNCHANGED, EVIDENCE, BOTH)
     assert not drift.rewrites
 
 
 def test_small_drift_is_proposed(tmp_path: Path) -> None:
     drift = drift_of(tmp_path, 1 + 5e-5, {})
-    assert drift.ruling is Ruling.PROPOSED
+    assert drift.ruling is DriftRuling.PROPOSED
     assert drift.rewrites
     assert drift.relative_change == pytest.approx(5e-5)
 
@@ -64,14 +64,14 @@ def test_small_drift_is_proposed(tmp_path: Path) -> None:
 def test_one_stray_lane_keeps_the_constant(tmp_path: Path) -> None:
     new = EVIDENCE * (1 + 5e-5)
     drift = drift_of(tmp_path, 1 + 5e-5, {}, vmap_equal=evaluation(new, new, new * (1 + 1e-5)))
-    assert (drift.ruling, drift.agree) == (Ruling.REFUSED, ("jit",))
+    assert (drift.ruling, drift.agree) == (DriftRuling.REFUSED, ("jit",))
     assert "vmap" in drift.reason
 
 
 def test_large_drift_needs_a_word(tmp_path: Path) -> None:
-    assert drift_of(tmp_path, 1.01, {"imaging-mge": "not this one"}).ruling is Ruling.REFUSED
+    assert drift_of(tmp_path, 1.01, {"imaging-mge": "not this one"}).ruling is DriftRuling.REFUSED
     accepted = drift_of(tmp_path, 1.01, {"imaging-pixelization": "the mesh changed"})
-    assert (accepted.ruling, accepted.because) == (Ruling.ACCEPTED, "the mesh changed")
+    assert (accepted.ruling, accepted.because) == (DriftRuling.ACCEPTED, "the mesh changed")
 
 
 def test_reason_is_dropped_where_nobody_needed_it(tmp_path: Path) -> None:
@@ -89,4 +89,4 @@ def test_log_likelihood_constant_is_compared_by_likelihood_and_the_paths_by_evid
     }
     records = {c.name: complete_record(c.pipeline, c.side, evaluations=evaluations) for c in plan.cells}
     drift = measure_drift(plan, "interferometer-mge", records, {})
-    assert (drift.new, drift.ruling, drift.agree) == (EVIDENCE, Ruling.UNCHANGED, BOTH)
+    assert (drift.new, drift.ruling, drift.agree) == (EVIDENCE, DriftRuling.UNCHANGED, BOTH)

@@ -5,26 +5,26 @@ from pathlib import Path
 
 import pytest
 
-from matrix.diagnose.bench.record import Row
+from matrix.diagnose.bench.record import BenchRow
 from matrix.diagnose.bench.release import JACOBI, OURS
 from matrix.diagnose.corpus.kinds import KINDS
 from matrix.diagnose.corpus.metrics import Metrics
-from matrix.diagnose.corpus.record import CorpusRecord, Examined, Judged, KindRecord
+from matrix.diagnose.corpus.record import CorpusRecord, Examined, JudgedSolve, KindRecord
 from matrix.diagnose.sides.record import write_diagnosis
 from matrix.ground.errors import MatrixError
 from matrix.refresh.branches.measured import measured_paragraphs
 from tests.factory import make_record
 
 
-def judged(solver: str, *, converged: bool = True, significant: float = 1e-9) -> Judged:
-    return Judged(solver, converged, 2, Metrics(significant, 1e-11, 8e-8, 1e-15), 1e-14, True)
+def judged(solver: str, *, converged: bool = True, significant: float = 1e-9) -> JudgedSolve:
+    return JudgedSolve(solver, converged, 2, Metrics(significant, 1e-11, 8e-8, 1e-15), 1e-14, True)
 
 
-def row(solver: str, times: float, lanes: int = 1, residual: float = 1e-14) -> Row:
-    return Row("corpus", "near_0", 1261, lanes, solver, times, times, times, residual, None, None, lanes)
+def row(solver: str, times: float, lanes: int = 1, residual: float = 1e-14) -> BenchRow:
+    return BenchRow("corpus", "near_0", 1261, lanes, solver, times, times, times, residual, None, None, lanes)
 
 
-def record(*times: Row) -> CorpusRecord:
+def record(*times: BenchRow) -> CorpusRecord:
     made = make_record()
     where = dataclasses.replace(made.provenance, packages={"autolens": "2026.10.26.1", "jax": "0.11.2"})
     yardstick = judged(JACOBI, converged=False, significant=3e122)
