@@ -253,7 +253,7 @@ def with_gradients(plan: Plan, key: str, measured: bool) -> Plan:
     if measured:
         ones = ("value", "lane_value", "exact_value", "largest_q_gradient", "largest_Q_gradient")
         numbers = {"condition": 1e7, "not_finite": 0.0, **dict.fromkeys(ones, 1.0)}
-        items = (Item("imaging-mge", "measured", numbers=numbers),)
+        items = (Item("solve_nnls_primal", "measured", numbers=numbers),)
         write_check(plan.check_path(check), CheckRecord("gradients", "candidate", key, items, {}, 1.0))
     else:
         write_json(plan.check_folder(check) / "failure.json", {"reason": "exit code 7"})
