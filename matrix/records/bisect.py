@@ -66,7 +66,7 @@ class BisectRecord:
     steps
         Those that were tried, in the order of the history.
     suspects
-        One of them is the first bad one; where there is one alone, it is found. None where nothing moved.
+        One of them is the first bad one; where there is one alone, it is found. Empty where nothing moved.
     """
 
     repository: str
