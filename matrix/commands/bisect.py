@@ -6,6 +6,7 @@ import math
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from matrix.gates import Outcome, differences, relative
 from matrix.gates.judging import Run, judge_run
 from matrix.ground.console import open_console
 from matrix.ground.errors import EnvironmentFailure, NetworkError, UsageError, exit_code_of
+from matrix.ground.hashing import digest
 from matrix.ground.layout import open_layout
 from matrix.ground.options import SessionParser
 from matrix.prepare.checkout import (
@@ -31,9 +33,10 @@ from matrix.prepare.checkout import (
 )
 from matrix.prepare.manifest import SourceKind
 from matrix.prepare.sides import Options, manifest_for
-from matrix.records.bisect import EVIDENCE, TIME, BisectRecord, Step, short_name, write_bisect
+from matrix.records.bisect import EVIDENCE, TIME, BisectRecord, Step, read_bisect, short_name, write_bisect
 from matrix.records.cell import SIDES, Side
 from matrix.records.pair import BATCH, SLOWEST
+from matrix.records.typed_json import RecordError
 from matrix.report.html.bisect import write_bisect_page
 from matrix.run.change import is_folder
 from matrix.run.kept import kept_failure
@@ -63,6 +66,7 @@ class _Search:
     revisions: Sequence[Revision]
     steps: dict[str, Step] = field(default_factory=dict)
     limit: float = SLOWEST
+    kept: Sequence[Step] = ()
 
     def measure(self, revision: Revision) -> Step:
         """Run the matrix on a revision against GOOD; what cannot be built or run is skipped."""
@@ -77,16 +81,23 @@ class _Search:
             if revision is self.revisions[-1] or isinstance(error, NetworkError):
                 raise
             return Step(revision.name, revision.subject, "skip", f"it could not be built: {error}")
+        if self.known.of == EVIDENCE:
+            self.limit = plan.tolerances.evidence
+        key = digest((plan.key, *(pair.key for pair in plan.pairs), str(self.limit)))
+        # A merge often has the content of the branch that it merges.
+        found = [step for step in (*self.steps.values(), *self.kept) if step.key == key]
+        same = next((step for step in found if step.state != "skip" and step.name != good.name), None)
+        if same is not None:
+            self.steps |= {step.name: step for step in found if step.name == good.name}
+            return replace(same, name=revision.name, subject=revision.subject)
         carry_out(self.console, plan)
         run = judge_run(plan)
-        self._learn(run, good)
-        return self._judged(run, revision)
+        self._learn(run, good, key)
+        return replace(self._judged(run, revision), key=key)
 
-    def _learn(self, run: Run, good: Revision) -> None:
-        """Take GOOD's own figures, and the limit, from a run that has them."""
-        if self.known.of == EVIDENCE:
-            self.limit = run.plan.tolerances.evidence
-        step = Step(good.name, good.subject, "good", "as given", run.plan.run)
+    def _learn(self, run: Run, good: Revision, key: str) -> None:
+        """Take GOOD's own figures from a run that has them."""
+        step = Step(good.name, good.subject, "good", "as given", run.plan.run, key)
         if good.name not in self.steps and (found := _figures(run, step, "baseline")).evidence is not None:
             self.steps[good.name] = found
 
@@ -147,6 +158,9 @@ def _bisect(words: Sequence[str]) -> int:
     if list(words[:3]) != [known.repository, known.good, known.bad]:
         parser.error("write REPOSITORY GOOD BAD first, and then the options")
     search = _prepared(open_console(), known, passed)
+    if not search.options.fresh:
+        with suppress(RecordError):
+            search.kept = read_bisect(search.folder / "bisect.json").steps
     _announce(search)
     *_, last = search.revisions
     step = search.steps[last.name] = search.measure(last)
@@ -239,10 +253,9 @@ def _check_ends(search: _Search, step: Step) -> None:
             f"BAD itself could not be measured, so there is nothing to halve: {step.said}"
         )
     if step.state == "good":
-        found = (
-            f"Nothing moved between GOOD and BAD beyond the limit of {search.limit:g}: {_step(good, step)}."
-        )
-        raise UsageError(search.conclude((), f"{found} {step.said}."))
+        limit = f"beyond the limit of {search.limit:g}"
+        found = f"Nothing moved between GOOD and BAD {limit}: {_step(good, step)}; {step.said}."
+        raise UsageError(search.conclude((), found))
 
 
 def _say(console: Console, step: Step) -> None:
@@ -254,21 +267,17 @@ def _found(search: _Search, suspects: Sequence[str]) -> str:
     names = {revision.name: revision for revision in search.revisions}
     first = names[suspects[0]]
     if len(suspects) == 1:
-        measured = (
-            step for name in first.parents if (step := search.steps.get(name)) and step.state == "good"
-        )
-        before = next(measured, search.steps[search.revisions[0].name])
-        return (
-            f"The first bad one is {first.name}, {first.subject}: {_step(before, search.steps[first.name])}."
-        )
+        good = search.steps[search.revisions[0].name]
+        parents = [search.steps[name] for name in first.parents if name in search.steps]
+        before = next((step for step in parents if step.state == "good"), good)
+        size = _step(before, search.steps[first.name])
+        return f"The first bad one is {first.name}, {first.subject}: {size}."
     listed = "; ".join(
         f"{short_name(name)} {names[name].subject}"
         + (f" (skipped: {search.steps[name].said})" if search.steps[name].state == "skip" else "")
         for name in suspects
     )
-    return (
-        f"The first bad one is among these {len(suspects)}, since the others could not be measured: {listed}."
-    )
+    return f"The first bad one is among these {len(suspects)}, which could not be told apart: {listed}."
 
 
 def _step(before: Step, after: Step) -> str:

@@ -32,6 +32,8 @@ class Step:
         Why it is good or bad, or could not be measured.
     run
         Name of the run that measured it; empty where none was made.
+    key
+        Of all that the run depends on: commits of one content are measured once.
     evidence
         Log evidence of the compiled likelihood.
     milliseconds
@@ -46,6 +48,7 @@ class Step:
     state: State
     said: str
     run: str = ""
+    key: str = ""
     evidence: float | None = None
     milliseconds: float | None = None
     ratio: Ratio | None = None

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +42,8 @@ class Bench:
         Those of which no environment is made, and whose cell leaves no record.
     measured
         Those that a cell was run for, in that order.
+    content
+        What a commit has the content of, where that is another one's.
     stop_at
         Interrupted when so many have been measured.
     """
@@ -53,6 +56,7 @@ class Bench:
     noisy: set[str] = dataclasses.field(default_factory=set)
     measured: list[str] = dataclasses.field(default_factory=list)
     stop_at: int = 99
+    content: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def plan(self, _: Console, options: Options) -> Plan:
         assert options.change is not None
@@ -66,7 +70,12 @@ class Bench:
         seconds = options.pair_seconds
         facts = {"pipeline": PIPELINE, "precision": "fp64", "scale": "production", "key": "k"}
         pairs = (PlannedPair(**facts, seconds=seconds),) if seconds else ()
-        plan = make_plan(self.folder / "runs" / commit, pairs=pairs, run=f"run-{commit.replace('.', '-')}")
+        plan = make_plan(
+            self.folder / "runs" / commit,
+            key=self.content.get(commit, commit),
+            pairs=pairs,
+            run=f"run-{commit.replace('.', '-')}",
+        )
         plan.write()
         return plan
 
@@ -213,6 +222,23 @@ def test_an_interrupted_bisection_goes_on_and_a_second_one_measures_nothing(benc
     assert len(measured) == len(set(measured)) > 2
     assert say()[0] == 0
     assert bench.measured == measured
+
+
+def test_commits_of_one_content_are_measured_once(bench: Bench, say: Say) -> None:
+    bench.culprit("s2")
+    after = [bench.sha(name) for name in ("c5", "c4", "c3", "m", "s2")]
+    bench.content = dict.fromkeys(after, after[0])
+    assert say()[0] == 0
+    assert bench.record().suspects == (bench.sha("s2"),)
+    assert [commit for commit in bench.measured if commit in after] == [bench.sha("c5")]
+    measured = list(bench.measured)
+    for folder in (bench.folder / "runs").iterdir():
+        shutil.rmtree(folder)
+    assert say()[0] == 0
+    assert bench.measured == measured
+    assert bench.record().steps[0].evidence == EVIDENCE
+    assert say("--fresh")[0] == 0
+    assert len(bench.measured) > len(measured)
 
 
 def test_releases_are_bisected_where_there_is_no_history(bench: Bench, say: Say) -> None:

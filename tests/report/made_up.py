@@ -63,10 +63,10 @@ def made_up_bisection() -> BisectRecord:
     a, b, c, d, e = (digit * 40 for digit in "01234")
     fast, slow = Ratio(0.99, 1.0, 1.01), Ratio(0.82, 0.83, 0.84)
     steps = (
-        Step(a, "a", "good", "as given", "run-e", 24746.105672, 75.0),
+        Step(a, "a", "good", "as given", "run-e", "k", 24746.105672, 75.0),
         Step(b, "b", "skip", "it could not be built: no <wheel>"),
-        Step(d, "d", "bad", "candidate slower", "run-d", 24795.597884, 90.0, slow),
-        Step(e, "e", "bad", "candidate slower", "run-e", 24795.597884, 91.0, fast),
+        Step(d, "d", "bad", "candidate slower", "run-d", "k", 24795.597884, 90.0, slow),
+        Step(e, "e", "bad", "candidate slower", "run-e", "k", 24795.597884, 91.0, fast),
     )
     return BisectRecord(
         repository="PyAutoArray",
