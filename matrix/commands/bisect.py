@@ -5,7 +5,7 @@ import datetime
 import math
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -83,7 +83,8 @@ class _Search:
             return Step(revision.name, revision.subject, "skip", f"it could not be built: {error}")
         if self.known.of == EVIDENCE:
             self.limit = plan.tolerances.evidence
-        key = digest((plan.key, *(pair.key for pair in plan.pairs), str(self.limit)))
+        asked_of = (self.known.of, self.options.only[0], str(self.limit))
+        key = digest((plan.key, *(pair.key for pair in plan.pairs), *asked_of))
         # A merge often has the content of the branch that it merges.
         found = [step for step in (*self.steps.values(), *self.kept) if step.key == key]
         same = next((step for step in found if step.state != "skip" and step.name != good.name), None)
@@ -159,8 +160,7 @@ def _bisect(words: Sequence[str]) -> int:
         parser.error("write REPOSITORY GOOD BAD first, and then the options")
     search = _prepared(open_console(), known, passed)
     if not search.options.fresh:
-        with suppress(RecordError):
-            search.kept = read_bisect(search.folder / "bisect.json").steps
+        search.kept = tuple(_kept(search.folder.parent))
     _announce(search)
     *_, last = search.revisions
     step = search.steps[last.name] = search.measure(last)
@@ -229,6 +229,13 @@ def _prepared(console: Console, known: argparse.Namespace, passed: Sequence[str]
         location = source.locations[known.repository]
         revisions = commits_between(known.repository, location, known.good, known.bad)
     return _Search(console, known, passed, source, options, manifest.release, revisions)
+
+
+def _kept(folder: Path) -> Iterator[Step]:
+    """The steps of all earlier bisections."""
+    for path in sorted(folder.glob("*/bisect.json")):
+        with suppress(RecordError):
+            yield from read_bisect(path).steps
 
 
 def _announce(search: _Search) -> None:

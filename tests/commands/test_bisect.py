@@ -239,6 +239,9 @@ def test_commits_of_one_content_are_measured_once(bench: Bench, say: Say) -> Non
     assert bench.record().steps[0].evidence == EVIDENCE
     assert say("--fresh")[0] == 0
     assert len(bench.measured) > len(measured)
+    measured = list(bench.measured)
+    assert say("PyAutoArray", "c0", "c4")[0] == 0
+    assert bench.measured == measured
 
 
 def test_releases_are_bisected_where_there_is_no_history(bench: Bench, say: Say) -> None:
