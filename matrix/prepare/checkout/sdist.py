@@ -21,6 +21,8 @@ from matrix.ground.redaction import redact
 # The first that is set is the index; PyPI when none is.
 _INDEX = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
 _MORE_INDEXES = ("UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL")
+# Every release runs on it, whatever Python runs this.
+_OF_ALL = TargetPython(py_ver=(3, 12))
 _FOLDERS = ("UV_FIND_LINKS", "PIP_FIND_LINKS")
 
 
@@ -74,7 +76,7 @@ def fetch_sdist(
 
 
 def released_versions(distribution: str) -> tuple[str, ...]:
-    """The releases of which the index has a source archive, whatever Python they are for, the oldest first.
+    """The releases of which the index has a source archive for Python 3.12, the oldest first.
 
     Raises
     ------
@@ -84,7 +86,7 @@ def released_versions(distribution: str) -> tuple[str, ...]:
     indexes, folders = _places()
     try:
         finder = PackageFinder(
-            index_urls=indexes, find_links=folders, ignore_compatibility=True, no_binary=[distribution]
+            index_urls=indexes, find_links=folders, target_python=_OF_ALL, no_binary=[distribution]
         )
         found = {str(package.version) for package in finder.find_matches(distribution)}
     except (HTTPError, UnpackError, OSError) as error:
