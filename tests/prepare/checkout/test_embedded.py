@@ -209,7 +209,7 @@ def test_releases_of_an_index_are_listed_by_age_and_once(tmp_path: Path) -> None
         "autoarray-2026.11.1.1-py3-none-any.whl",
     )
     needs = 'data-requires-python="&gt;=3.12"'
-    page.write_text("".join(f'<a href="autoarray-{name}" {needs}>x</a>' for name in (*files, files[0])))
+    page.write_text("".join(f'<a href="{name}" {needs}>x</a>' for name in (*files, files[0])))
     assert released_versions("autoarray") == ("2026.9.26.1", "2026.10.7.1")
 
 
