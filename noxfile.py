@@ -130,6 +130,12 @@ def audit(session: nox.Session) -> None:
     _hand_over(session, "matrix.diagnose.audit.session", failed="float32 under a float64 label")
 
 
+@nox.session(tags=["change"])
+def bisect(session: nox.Session) -> None:
+    """Which commit moved a log evidence or a time: nox -s bisect -- PyAutoArray GOOD BAD --only PIPELINE."""
+    _hand_over(session, "matrix.commands.bisect", failed=JUDGES_NOTHING)
+
+
 @nox.session(name="hlo-audit", tags=["change"])
 def hlo_audit(session: nox.Session) -> None:
     """What of the gradient's machinery is compiled into the likelihood: nox -s hlo-audit -- PIPELINE."""

@@ -80,7 +80,7 @@ def test_command_is_taken(command: Command) -> None:
             elif accepted.options.verb == "submit" and rest:
                 rest = rest if not sessions_from(rest, "now") else []
             assert accepted.options.verb == "push" or rest == []
-        if module == "matrix.commands.pack":
+        if module in ("matrix.commands.pack", "matrix.commands.bisect"):
             rest = parsed("matrix", ["fp64", *rest]).rest
         if rest:
             assert_pytest_takes(rest)

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from matrix.records.arrays import Arrays, arrays_path, write_arrays
+from matrix.records.bisect import BisectRecord, Step
 from matrix.records.cell import Record, write_record
+from matrix.records.ratio import Ratio
 from matrix.run.plan import Plan
 from tests.factory import make_plan, make_record
 
@@ -54,3 +56,28 @@ def write_run(
         if arrays:
             write_arrays(arrays_path(path), make_arrays(record.key))
     return plan
+
+
+def made_up_bisection() -> BisectRecord:
+    """Five commits, of which the second could not be built, the third was not tried and the fourth is bad."""
+    a, b, c, d, e = (digit * 40 for digit in "01234")
+    fast, slow = Ratio(0.99, 1.0, 1.01), Ratio(0.82, 0.83, 0.84)
+    steps = (
+        Step(a, "a", "good", "as given", "run-e", "k", 24746.105672, 75.0),
+        Step(b, "b", "skip", "it could not be built: no <wheel>"),
+        Step(d, "d", "bad", "candidate slower", "run-d", "k", 24795.597884, 90.0, slow),
+        Step(e, "e", "bad", "candidate slower", "run-e", "k", 24795.597884, 91.0, fast),
+    )
+    return BisectRecord(
+        repository="PyAutoArray",
+        pipeline="imaging-pixelization",
+        of="time",
+        scale="production",
+        release="2026.7.9.1",
+        source="mirror",
+        limit=1.05,
+        history=(a, b, c, d, e),
+        steps=steps,
+        suspects=(d,),
+        taken="2026-01-01T00:00:00+00:00",
+    )

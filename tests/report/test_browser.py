@@ -10,9 +10,10 @@ import pytest
 from matrix.commands.compare import main as compare
 from matrix.commands.trend import main as trend
 from matrix.report.html import write_html
+from matrix.report.html.bisect import write_bisect_page
 from matrix.report.runs import load_run
 from tests.factory import EVIDENCE, evaluation, make_record
-from tests.report.made_up import write_run
+from tests.report.made_up import made_up_bisection, write_run
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -165,8 +166,13 @@ def test_other_pages_are_accessible_too(browser: "Browser", tmp_path: Path) -> N
     for name in ("a", "b"):
         write_run(tmp_path / "runs" / name, RECORDS["red" if name == "b" else "green"])
     assert compare(["a", "b", "--root", str(tmp_path)]) == trend(["--root", str(tmp_path)]) == 0
+    write_bisect_page(tmp_path / "bisect.html", made_up_bisection(), "The first bad one is 3333, d.")
     opened = browser.new_page(viewport={"width": 360, "height": 900})
-    for path in (tmp_path / "runs" / "b" / "compare-with-a.html", tmp_path / "trend.html"):
+    for path in (
+        tmp_path / "runs" / "b" / "compare-with-a.html",
+        tmp_path / "trend.html",
+        tmp_path / "bisect.html",
+    ):
         opened.goto(path.as_uri())
         assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert axe.run(opened).response["violations"] == []

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from httpx2 import HTTPError
+from packaging.version import Version
 from unearth import PackageFinder, TargetPython
 from unearth.errors import UnpackError
 
@@ -20,6 +21,8 @@ from matrix.ground.redaction import redact
 # The first that is set is the index; PyPI when none is.
 _INDEX = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
 _MORE_INDEXES = ("UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL")
+# Every release runs on it, whatever Python runs this.
+_OF_ALL = TargetPython(py_ver=(3, 12))
 _FOLDERS = ("UV_FIND_LINKS", "PIP_FIND_LINKS")
 
 
@@ -70,6 +73,28 @@ def fetch_sdist(
                 "which is then untested."
             )
     return archive
+
+
+def released_versions(distribution: str) -> tuple[str, ...]:
+    """The releases of which the index has a source archive for Python 3.12, the oldest first.
+
+    Raises
+    ------
+    NetworkError
+        The index did not answer.
+    """
+    indexes, folders = _places()
+    try:
+        finder = PackageFinder(
+            index_urls=indexes, find_links=folders, target_python=_OF_ALL, no_binary=[distribution]
+        )
+        found = {str(package.version) for package in finder.find_matches(distribution)}
+    except (HTTPError, UnpackError, OSError) as error:
+        raise NetworkError(
+            f"no list of the releases of {distribution}: {error} (asked: {', '.join(_asked())}). Check the "
+            "network and the index settings of pip or uv (UV_INDEX_URL, PIP_INDEX_URL), then start again."
+        ) from error
+    return tuple(sorted(found, key=Version))
 
 
 def unpack_sdist(archive: Path, folder: Path) -> None:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from matrix.gates import Verdict, relative
+from matrix.records.bisect import EVIDENCE, TIME, BisectRecord, Step, short_name
 from matrix.records.cell import SIDES, Record, Side
 from matrix.run.plan import Plan
 
@@ -288,6 +289,32 @@ def _trend_column(times: Axes, evidences: Axes, points: Sequence[tuple[int, Reco
     evidences.set_ylim(*_ENDS)
     evidences.set_yticks([_ZERO, 1e-12, 1e-6, 1.0], ["0", "1e-12", "1e-6", "≥ 1"])
     evidences.minorticks_off()
+
+
+def bisect_chart(record: BisectRecord) -> Markup:
+    """Log evidence and milliseconds of the revisions that were measured, in the order of their history."""
+    steps = [step for step in record.steps if step.state != "skip"]
+    panels = (
+        ("log evidence", [step.evidence for step in steps], record.of == EVIDENCE),
+        ("vmap, ms per lane", [step.milliseconds for step in steps], record.of == TIME),
+    )
+    return _charts(*(_bisect_panel(record, steps, *panel) for panel in panels))
+
+
+def _bisect_panel(
+    record: BisectRecord, steps: Sequence[Step], label: str, values: Sequence[float | None], judged: bool
+) -> Markup:
+    with _chart(f"bisect {label} {record.history}", 4.7, 3.0) as (figure, axes):
+        drawn = [(place, value) for place, value in enumerate(values) if value is not None]
+        axes.plot(*zip(*drawn, strict=True), color=_INK, linewidth=0.7, alpha=0.6)
+        for place, value in drawn:
+            bad = judged and steps[place].state == "bad"
+            axes.plot([place], [value], **_marker("candidate", FAILED if bad else COLOURS["candidate"]))
+        axes.set_xticks(range(len(steps)), [short_name(step.name) for step in steps], rotation=60)
+        axes.set_xlim(-0.5, len(steps) - 0.5)
+        axes.ticklabel_format(axis="y", useOffset=False)
+        axes.set_title(label, loc="left")
+        return _svg(figure, f"{record.pipeline}: {label} over the revisions that were measured, in order")
 
 
 @contextmanager

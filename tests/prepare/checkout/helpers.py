@@ -49,6 +49,30 @@ def make_repository(folder: Path) -> Path:
     return folder
 
 
+def make_history(folder: Path) -> Path:
+    """Make nine commits, each tagged by its subject: c0 to c5, and s1 and s2 that m merges after c2."""
+    folder.mkdir(parents=True)
+    run_git(folder, "init", "--quiet", "--initial-branch=main")
+
+    def commit(*words: str) -> None:
+        run_git(folder, *words)
+        run_git(folder, "tag", "--no-sign", words[-1])
+
+    def empty(name: str) -> None:
+        commit("commit", "--quiet", "--allow-empty", "-m", name)
+
+    for name in ("c0", "c1", "c2"):
+        empty(name)
+    run_git(folder, "checkout", "--quiet", "-b", "side", "c0")
+    for name in ("s1", "s2"):
+        empty(name)
+    run_git(folder, "checkout", "--quiet", "main")
+    commit("merge", "--quiet", "--no-ff", "side", "-m", "m")
+    for name in ("c3", "c4", "c5"):
+        empty(name)
+    return folder
+
+
 def fingerprint(folder: Path) -> dict[str, tuple[str, float]]:
     """Return content and time of every file below `folder`, `.git` included."""
     return {

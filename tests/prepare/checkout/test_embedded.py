@@ -12,7 +12,7 @@ import pytest
 
 from matrix.ground.errors import EnvironmentFailure, NetworkError, UsageError
 from matrix.prepare.checkout import build_origins, prepare, resolve_source
-from matrix.prepare.checkout.sdist import fetch_sdist, unpack_sdist
+from matrix.prepare.checkout.sdist import fetch_sdist, released_versions, unpack_sdist
 from matrix.prepare.manifest import Manifest, Repository, Role
 from tests.prepare.checkout.helpers import NAMES, RELEASE, fingerprint, run_git
 
@@ -198,6 +198,19 @@ def test_an_archive_is_downloaded_once(tmp_path: Path, index: str, monkeypatch: 
     archive = fetch_sdist("autoarray", RELEASE, tmp_path / "cache")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:1/simple")
     assert fetch_sdist("autoarray", RELEASE, tmp_path / "cache") == archive
+
+
+@pytest.mark.usefixtures("index")
+def test_releases_of_an_index_are_listed_by_age_and_once(tmp_path: Path) -> None:
+    page = tmp_path / "index" / "simple" / "autoarray" / "index.html"
+    files = (
+        "autoarray-2026.10.7.1.tar.gz",
+        "autoarray-2026.9.26.1.tar.gz",
+        "autoarray-2026.11.1.1-py3-none-any.whl",
+    )
+    needs = 'data-requires-python="&gt;=3.12"'
+    page.write_text("".join(f'<a href="{name}" {needs}>x</a>' for name in (*files, files[0])))
+    assert released_versions("autoarray") == ("2026.9.26.1", "2026.10.7.1")
 
 
 def test_a_release_that_does_not_exist_is_wrong_use(tmp_path: Path, index: str) -> None:

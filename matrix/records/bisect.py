@@ -1,0 +1,105 @@
+"""The record of a bisection: what each commit or release gave that was measured, and which one moved it."""
+
+from pathlib import Path
+from typing import Literal
+
+from matrix.ground.files import write_text
+from matrix.records import typed_json
+from matrix.records.ratio import Ratio
+from matrix.records.typed_json import closed
+
+SCHEMA = "nnls-matrix/bisect-record"
+VERSION = 1
+
+EVIDENCE, TIME = "evidence", "time"
+State = Literal["good", "bad", "skip"]
+
+
+def short_name(name: str) -> str:
+    """What people are shown of a revision's name: twelve digits of a sha, and a release whole."""
+    return name if "." in name else name[:12]
+
+
+@closed
+class Step:
+    """One revision.
+
+    Attributes
+    ----------
+    name, subject
+        A commit's full sha and the first line of its message; or a release.
+    said
+        Why it is good or bad, or could not be measured.
+    run
+        Name of the run that measured it; empty where none was made.
+    key
+        Of all that the run depends on: commits of one content are measured once.
+    evidence
+        Log evidence of the compiled likelihood.
+    milliseconds
+        Of a likelihood in a batch: median of the pair's rounds where there was a pair, else of the cell's
+        own repeats.
+    ratio
+        GOOD's time over this one's in a batch; None where no times were asked for.
+    """
+
+    name: str
+    subject: str
+    state: State
+    said: str
+    run: str = ""
+    key: str = ""
+    evidence: float | None = None
+    milliseconds: float | None = None
+    ratio: Ratio | None = None
+
+
+@closed
+class BisectRecord:
+    """All of it, as far as it has come.
+
+    Attributes
+    ----------
+    of
+        ``evidence`` or ``time``.
+    limit
+        Relative difference of an evidence, or times as long as GOOD, from which on a revision is bad.
+    history
+        The names of all revisions from GOOD to BAD, parents first.
+    steps
+        Those that were tried, in the order of the history.
+    suspects
+        One of them is the first bad one; where there is one alone, it is found. Empty where nothing moved.
+    """
+
+    repository: str
+    pipeline: str
+    of: Literal["evidence", "time"]
+    scale: str
+    release: str
+    source: str
+    limit: float
+    history: tuple[str, ...]
+    steps: tuple[Step, ...]
+    suspects: tuple[str, ...]
+    taken: str
+
+    def step(self, name: str) -> Step | None:
+        """What is known of a revision."""
+        return next((step for step in self.steps if step.name == name), None)
+
+
+def read_bisect(path: Path) -> BisectRecord:
+    """Read the record at `path`.
+
+    Raises
+    ------
+    RecordError
+        The file is missing or not a valid record of this version.
+    """
+    return typed_json.read(path, BisectRecord, SCHEMA, VERSION)
+
+
+def write_bisect(path: Path, record: BisectRecord) -> None:
+    """Write `record` to `path`, whole or not at all."""
+    write_text(path, typed_json.to_text(record, SCHEMA, VERSION))
