@@ -33,7 +33,15 @@ from matrix.prepare.checkout import (
 )
 from matrix.prepare.manifest import SourceKind
 from matrix.prepare.sides import Options, manifest_for
-from matrix.records.bisect import EVIDENCE, TIME, BisectRecord, Step, read_bisect, short_name, write_bisect
+from matrix.records.bisect import (
+    EVIDENCE,
+    TIME,
+    BisectRecord,
+    TriedRevision,
+    read_bisect,
+    short_name,
+    write_bisect,
+)
 from matrix.records.cell import SIDES, Side
 from matrix.records.pair import BATCH, SLOWEST
 from matrix.records.typed_json import RecordError
@@ -64,11 +72,11 @@ class _Search:
     options: Options
     release: str
     revisions: Sequence[Revision]
-    steps: dict[str, Step] = field(default_factory=dict)
+    steps: dict[str, TriedRevision] = field(default_factory=dict)
     limit: float = SLOWEST
-    kept: Sequence[Step] = ()
+    kept: Sequence[TriedRevision] = ()
 
-    def measure(self, revision: Revision) -> Step:
+    def measure(self, revision: Revision) -> TriedRevision:
         """Run the matrix on a revision against GOOD; what cannot be built or run is skipped."""
         good = self.revisions[0]
         asked = _options(self.known, self.passed, good.name, revision.name)
@@ -80,7 +88,7 @@ class _Search:
             # Without BAD there is nothing to halve; without a network no commit is to blame.
             if revision is self.revisions[-1] or isinstance(error, NetworkError):
                 raise
-            return Step(revision.name, revision.subject, "skip", f"it could not be built: {error}")
+            return TriedRevision(revision.name, revision.subject, "skip", f"it could not be built: {error}")
         if self.known.of == EVIDENCE:
             self.limit = plan.tolerances.evidence
         asked_of = (self.known.of, self.options.only[0], str(self.limit))
@@ -98,13 +106,15 @@ class _Search:
 
     def _learn(self, run: Run, good: Revision, key: str) -> None:
         """Take GOOD's own figures from a run that has them."""
-        step = Step(good.name, good.subject, "good", "as given", run.plan.run, key)
+        step = TriedRevision(good.name, good.subject, "good", "as given", run.plan.run, key)
         if good.name not in self.steps and (found := _figures(run, step, "baseline")).evidence is not None:
             self.steps[good.name] = found
 
-    def _judged(self, run: Run, revision: Revision) -> Step:
+    def _judged(self, run: Run, revision: Revision) -> TriedRevision:
         plan, (pipeline,) = run.plan, self.options.only
-        step = _figures(run, Step(revision.name, revision.subject, "skip", "", plan.run), "candidate")
+        step = _figures(
+            run, TriedRevision(revision.name, revision.subject, "skip", "", plan.run), "candidate"
+        )
         cells = [plan.cell(pipeline, side) for side in SIDES]
         missing = [cell for cell in cells if cell.name not in run.records]
         if missing:
@@ -231,7 +241,7 @@ def _prepared(console: Console, known: argparse.Namespace, passed: Sequence[str]
     return _Search(console, known, passed, source, options, manifest.release, revisions)
 
 
-def _kept(folder: Path) -> Iterator[Step]:
+def _kept(folder: Path) -> Iterator[TriedRevision]:
     """The steps of all earlier bisections."""
     for path in sorted(folder.glob("*/bisect.json")):
         with suppress(RecordError):
@@ -251,7 +261,7 @@ def _announce(search: _Search) -> None:
     )
 
 
-def _check_ends(search: _Search, step: Step) -> None:
+def _check_ends(search: _Search, step: TriedRevision) -> None:
     """End it where BAD could not be measured, or nothing moved between GOOD and BAD."""
     _say(search.console, step)
     good = search.steps.get(search.revisions[0].name)
@@ -265,7 +275,7 @@ def _check_ends(search: _Search, step: Step) -> None:
         raise UsageError(search.conclude((), found))
 
 
-def _say(console: Console, step: Step) -> None:
+def _say(console: Console, step: TriedRevision) -> None:
     console.print(f"{step.state:11s} {short_name(step.name)} {step.subject}: {step.said}")
 
 
@@ -287,7 +297,7 @@ def _found(search: _Search, suspects: Sequence[str]) -> str:
     return f"The first bad one is among these {len(suspects)}, which could not be told apart: {listed}."
 
 
-def _step(before: Step, after: Step) -> str:
+def _step(before: TriedRevision, after: TriedRevision) -> str:
     """How far two measured revisions are apart, in words."""
     assert before.evidence is not None and after.evidence is not None
     said = (
@@ -300,7 +310,7 @@ def _step(before: Step, after: Step) -> str:
     return said
 
 
-def _figures(run: Run, step: Step, side: Side) -> Step:
+def _figures(run: Run, step: TriedRevision, side: Side) -> TriedRevision:
     """The step with what a run's records of one side say."""
     (pipeline,) = run.plan.selected
     record, pair = run.records.get(run.plan.cell(pipeline, side).name), run.pairs.get(pipeline)

@@ -21,7 +21,7 @@ def short_name(name: str) -> str:
 
 
 @closed
-class Step:
+class TriedRevision:
     """One revision.
 
     Attributes
@@ -80,11 +80,11 @@ class BisectRecord:
     source: str
     limit: float
     history: tuple[str, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[TriedRevision, ...]
     suspects: tuple[str, ...]
     taken: str
 
-    def step(self, name: str) -> Step | None:
+    def step(self, name: str) -> TriedRevision | None:
         """What is known of a revision."""
         return next((step for step in self.steps if step.name == name), None)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from matrix.records.arrays import Arrays, arrays_path, write_arrays
-from matrix.records.bisect import BisectRecord, Step
+from matrix.records.bisect import BisectRecord, TriedRevision
 from matrix.records.cell import Record, write_record
 from matrix.records.ratio import Ratio
 from matrix.run.plan import Plan
@@ -63,10 +63,10 @@ def made_up_bisection() -> BisectRecord:
     a, b, c, d, e = (digit * 40 for digit in "01234")
     fast, slow = Ratio(0.99, 1.0, 1.01), Ratio(0.82, 0.83, 0.84)
     steps = (
-        Step(a, "a", "good", "as given", "run-e", "k", 24746.105672, 75.0),
-        Step(b, "b", "skip", "it could not be built: no <wheel>"),
-        Step(d, "d", "bad", "candidate slower", "run-d", "k", 24795.597884, 90.0, slow),
-        Step(e, "e", "bad", "candidate slower", "run-e", "k", 24795.597884, 91.0, fast),
+        TriedRevision(a, "a", "good", "as given", "run-e", "k", 24746.105672, 75.0),
+        TriedRevision(b, "b", "skip", "it could not be built: no <wheel>"),
+        TriedRevision(d, "d", "bad", "candidate slower", "run-d", "k", 24795.597884, 90.0, slow),
+        TriedRevision(e, "e", "bad", "candidate slower", "run-e", "k", 24795.597884, 91.0, fast),
     )
     return BisectRecord(
         repository="PyAutoArray",

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from matrix.records.bisect import BisectRecord, Step, short_name
+from matrix.records.bisect import BisectRecord, TriedRevision, short_name
 from matrix.report.html.charts import bisect_chart, chart_or_reason
 from matrix.report.html.rendering import write_page
 
@@ -35,7 +35,7 @@ def write_bisect_page(path: Path, record: BisectRecord, found: str) -> None:
     )
 
 
-def _row(step: Step) -> tuple[str, ...]:
+def _row(step: TriedRevision) -> tuple[str, ...]:
     evidence = "" if step.evidence is None else f"{step.evidence:.6f}"
     milliseconds = "" if step.milliseconds is None else f"{step.milliseconds:.1f}"
     ratio = "" if step.ratio is None else str(step.ratio)

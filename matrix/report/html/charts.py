@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from matrix.gates import Verdict, relative
-from matrix.records.bisect import EVIDENCE, TIME, BisectRecord, Step, short_name
+from matrix.records.bisect import EVIDENCE, TIME, BisectRecord, TriedRevision, short_name
 from matrix.records.cell import SIDES, Record, Side
 from matrix.run.plan import Plan
 
@@ -302,7 +302,11 @@ def bisect_chart(record: BisectRecord) -> Markup:
 
 
 def _bisect_panel(
-    record: BisectRecord, steps: Sequence[Step], label: str, values: Sequence[float | None], judged: bool
+    record: BisectRecord,
+    steps: Sequence[TriedRevision],
+    label: str,
+    values: Sequence[float | None],
+    judged: bool,
 ) -> Markup:
     with _chart(f"bisect {label} {record.history}", 4.7, 3.0) as (figure, axes):
         drawn = [(place, value) for place, value in enumerate(values) if value is not None]
