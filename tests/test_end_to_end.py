@@ -419,7 +419,7 @@ def solve_nnls_primal_with_status(Q, q, target_kappa=1e-3, **options):
     [
         (("--ref", "PyAutoArray"), 2, "NAME=REF"),
         (("--release", "yesterday"), 2, "yesterday"),
-        (("--only", "imaging-mgee"), 2, "invalid choice"),
+        (("--only", "imaging-mgee"), 2, "Did you mean 'imaging-mge'"),
         (("--soruce", "git"), 2, "--soruce"),
         (("--manifest", "missing.yaml"), 2, "missing.yaml"),
     ],

@@ -32,7 +32,7 @@ from matrix.prepare.checkout import (
     resolve_source,
 )
 from matrix.prepare.manifest import SourceKind
-from matrix.prepare.sides import Options, manifest_for
+from matrix.prepare.sides import SideOptions, manifest_for
 from matrix.records.bisect import (
     EVIDENCE,
     TIME,
@@ -69,7 +69,7 @@ class _Search:
     known: argparse.Namespace
     passed: Sequence[str]
     source: Source
-    options: Options
+    options: SideOptions
     release: str
     revisions: Sequence[Revision]
     steps: dict[str, TriedRevision] = field(default_factory=dict)
@@ -204,7 +204,7 @@ def _parser() -> SessionParser:
     return parser
 
 
-def _options(known: argparse.Namespace, passed: Sequence[str], good: str, bad: str) -> Options:
+def _options(known: argparse.Namespace, passed: Sequence[str], good: str, bad: str) -> SideOptions:
     """What a run of BAD against GOOD is told.
 
     Raises

@@ -14,7 +14,7 @@ from matrix.ground.errors import EnvironmentFailure, NetworkError
 from matrix.ground.layout import MANIFEST
 from matrix.prepare.checkout import history
 from matrix.prepare.manifest import load_manifest
-from matrix.prepare.sides import Options
+from matrix.prepare.sides import SideOptions
 from matrix.records.bisect import BisectRecord, read_bisect
 from matrix.records.cell import write_record
 from matrix.records.pair import write_pair
@@ -58,7 +58,7 @@ class Bench:
     stop_at: int = 99
     content: dict[str, str] = dataclasses.field(default_factory=dict)
 
-    def plan(self, _: Console, options: Options) -> Plan:
+    def plan(self, _: Console, options: SideOptions) -> Plan:
         assert options.change is not None
         (good,), (commit,) = (
             side.refs.values() for side in (options.change.baseline, options.change.candidate)
