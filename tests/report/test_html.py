@@ -95,7 +95,7 @@ def test_red_run_says_first_which_gate_failed_where_why_and_how_to_run_it_again(
     failed = text[text.index("What failed", text.index("Run it again")) : text.index("log evidence drift")]
     assert re.search(r"constant on imaging-pixelization, candidate", failed)
     assert "drift 1.0e-02 (tolerance 1e-04)" in failed
-    assert "It should be so: Every path reproduces the recorded constant." in failed
+    assert "It should be so: Every path reproduces the recorded constant" in failed
     assert "New with the candidate" in failed
     assert "nox -s matrix-fp64 -- --only imaging-pixelization" in failed
     assert "last line &lt;of&gt; the log" in failed
