@@ -156,7 +156,7 @@ def test_a_driver_that_breaks_is_no_verdict(plan: Plan) -> None:
 
 
 def test_a_worker_that_is_killed_is_no_verdict(plan: Plan) -> None:
-    tell(plan, "before", "kill -9 $PPID; sleep 60")
+    tell(plan, "before", "kill -9 $PPID; sleep 10")
     done = run(plan, "-n1", "-k", f"{CANDIDATE} and test_cell")
     assert done.returncode == 3, done.stdout
     assert "an error of ours" in done.stderr

@@ -1,4 +1,4 @@
-"""The catalogue fits the code, and the quickest of its defects are caught."""
+"""The catalogue fits the code, and of what our tests must catch one defect of each area is planted."""
 
 import ast
 import importlib
@@ -26,7 +26,8 @@ AREAS = {
     *("solver", "call site", "config", "dependency", "precision", "constants", "artifacts", "harness"),
     *("audit", "gates", "report", "merge", "hpc"),
 }
-QUICK = [defect for defect in DEFECTS if defect.gate == "tests"]
+# All are planted by `nox -s detect`.
+ONE_OF_EACH_AREA = {defect.area: defect for defect in DEFECTS if defect.gate == "tests"}.values()
 
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
@@ -67,8 +68,8 @@ def test_every_area_has_its_defects() -> None:
     assert len({defect.name for defect in DEFECTS}) == len(DEFECTS)
 
 
-@pytest.mark.parametrize("defect", QUICK, ids=lambda defect: defect.name)
-def test_quick_defects_are_caught(defect: Defect, tmp_path: Path) -> None:
+@pytest.mark.parametrize("defect", ONE_OF_EACH_AREA, ids=lambda defect: defect.name)
+def test_a_defect_that_our_tests_must_catch_is_caught(defect: Defect, tmp_path: Path) -> None:
     found = detect(defect, open_layout(tmp_path), Path(sys.executable))
     assert found.as_it_should, found.output
 
