@@ -47,6 +47,8 @@ from matrix.run.plan import Plan, PlannedPair
 # A side calls a program in a row until it has computed for so long: shorter times are lost in switching.
 BLOCK_SECONDS = 0.1
 _MOST_CALLS = 1000
+# Five rounds are three minutes for nothing where six would have told.
+PATIENCE = 2.0
 # Two processes share one GPU; by default JAX takes three quarters of its memory for the first.
 _GPU_VARIABLES = {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.45"}
 
@@ -260,7 +262,8 @@ def timed_in_turn(
     baseline, candidate
         Ready to compute; neither does so unless asked.
     limit
-        Seconds. A round that has begun is finished.
+        Seconds. A round that has begun is finished, and rounds go on to the least number that says anything
+        while that takes no more than `PATIENCE` times as long.
     lot
         Draws which side is first: in A B B A or in B A A B.
     clock
@@ -274,12 +277,13 @@ def timed_in_turn(
     sides: dict[Side, Timed] = {"baseline": baseline, "candidate": candidate}
     calls = {timed: _calls(timed, sides) for timed in TIMED}
     rounds: dict[str, list[Round]] = {timed: [] for timed in TIMED}
-    deadline = clock() + limit
+    begin = clock()
     order = list(SIDES)
     number = 0
     # The solve alone may be so short that it is never known: it goes along, and nothing waits for it.
     while open_ones := [timed for timed in (SINGLE, BATCH) if not _known(rounds[timed])]:
-        if number and clock() >= deadline:
+        patience = 1.0 if number >= LEAST_ROUNDS else PATIENCE
+        if number and clock() - begin >= patience * limit:
             break
         order = lot.sample(SIDES, 2) if number % 2 == 0 else order[::-1]
         for timed in (*open_ones, SOLVE, CONTROL):

@@ -198,5 +198,25 @@ def test_rounds_end_when_the_ratio_is_known_or_the_time_is_spent() -> None:
     rounds = timed_in_turn(Side(machine), Side(machine), LIMIT, random.Random(0), machine.clock)
     assert {len(found) for found in rounds.values()} == {LEAST_ROUNDS}
     machine = Machine(lambda _: 0.0)
-    rounds = timed_in_turn(Side(machine), Side(machine), 1.0, random.Random(0), machine.clock)
+    rounds = timed_in_turn(Side(machine), Side(machine), 0.0, random.Random(0), machine.clock)
     assert {len(found) for found in rounds.values()} == {1}
+
+
+def test_rounds_go_on_to_the_least_number_where_few_are_missing() -> None:
+    """A limit of five rounds is stretched to six, and one of two rounds is not."""
+    one = seconds_of_a_round()
+    for limit, rounds in ((4.5 * one, LEAST_ROUNDS), (1.5 * one, 3)):
+        machine = Machine(lambda _: 0.0)
+        found = timed_in_turn(Side(machine), Side(machine), limit, random.Random(0), machine.clock)
+        assert {len(each) for each in found.values()} == {rounds}
+
+
+def seconds_of_a_round() -> float:
+    """By the clock of a quiet machine, without what comes before the first."""
+    taken = []
+    for limit in (0.0, 1e9):
+        machine = Machine(lambda _: 0.0)
+        timed_in_turn(Side(machine), Side(machine), limit, random.Random(0), machine.clock)
+        taken.append(machine.clock())
+    first, least = taken
+    return (least - first) / (LEAST_ROUNDS - 1)
