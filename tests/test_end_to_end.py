@@ -17,7 +17,6 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from matrix.catalogue.pipelines import PIPELINES
-from matrix.diagnose.sides.record import read_diagnosis
 from matrix.diagnose.systems.record import ExtractionRecord
 from matrix.diagnose.systems.session import main as extract
 from matrix.diagnose.systems.stored import stored_systems
@@ -25,6 +24,7 @@ from matrix.gates import CHANGE, TIME, judged_in
 from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.prepare.environments import install_beside
 from matrix.prepare.locks import committed, pins
+from matrix.records import typed_json
 from matrix.records.arrays import arrays_path, read_arrays
 from matrix.records.cell import VENDORED, read_record
 from matrix.report.html.lensing import critical_curves
@@ -198,7 +198,7 @@ def test_systems_are_taken_from_the_likelihood_of_the_run(
     assert list(systems) == [f"{name}-0", f"{name}-1", *varied]
     # The first lane of a cell and the first draw are both the prior medians.
     record = read_record(run / "records" / f"{name}-fp64-candidate.json")
-    extracted = read_diagnosis(tmp_path / name / "record.json", ExtractionRecord).systems
+    extracted = typed_json.read(tmp_path / name / "record.json", ExtractionRecord).systems
     assert (extracted[0].K, extracted[0].zeros) == (record.nnls[0].size, record.nnls[0].zeros)
     assert [each.dense for each in extracted] == [0, 0, 5, 5]
     assert not np.array_equal(systems[f"{name}-0"].q, systems[f"{name}-1"].q)

@@ -17,7 +17,8 @@ from matrix.ground.disk import check_space
 from matrix.ground.errors import EnvironmentFailure, MatrixError
 from matrix.ground.files import write_text
 from matrix.ground.layout import REPOSITORY_ROOT
-from matrix.records.check import CheckRecord, Item, read_check, write_check
+from matrix.records import typed_json
+from matrix.records.check import CheckRecord, Item
 from matrix.run.kept import clear_failure, kept_check, write_failure
 from matrix.run.plan import Plan, PlannedCheck
 
@@ -76,14 +77,14 @@ def _inside(place: Workplace) -> CheckRecord:
     exit_code = place.run(command, place.folder, place.variables(REPOSITORY_ROOT))
     if exit_code != 0:
         raise place.failed(exit_code)
-    record = read_check(path)
+    record = typed_json.read(path, CheckRecord)
     if check.check == "independence":
         record = dataclasses.replace(
             record,
             items=(*record.items, declaration(plan.libraries[check.side])),
             facts={**record.facts, **companion.write_patches(plan, record)},
         )
-        write_check(path, record)
+        typed_json.write(path, record)
     return record
 
 
@@ -93,6 +94,6 @@ def _outside(place: Workplace) -> CheckRecord:
     facts = {"log": str(place.folder.relative_to(place.plan.folder))}
     check = place.check
     record = CheckRecord(check.check, check.side, check.key, items, facts, time.monotonic() - started)
-    write_check(place.plan.check_path(check), record)
+    typed_json.write(place.plan.check_path(check), record)
     place.unfinished.unlink(missing_ok=True)
     return record

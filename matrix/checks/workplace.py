@@ -9,8 +9,9 @@ from matrix.execute.local import failure_reason, log_tail, supervise
 from matrix.execute.reservations import Share
 from matrix.execute.variables import side_variables
 from matrix.ground.files import write_text
+from matrix.records import typed_json
 from matrix.records.cell import RecordError
-from matrix.records.check import CheckRecord, Item, read_check, write_check
+from matrix.records.check import CheckRecord, Item
 from matrix.run.plan import Plan, PlannedCheck
 
 
@@ -59,7 +60,7 @@ class Workplace:
     def kept_items(self) -> tuple[Item, ...]:
         """What an interrupted run of this very check had come to."""
         try:
-            record = read_check(self.unfinished)
+            record = typed_json.read(self.unfinished, CheckRecord)
         except RecordError:
             return ()
         return record.items if record.key == self.check.key else ()
@@ -67,7 +68,9 @@ class Workplace:
     def keep_items(self, items: Iterable[Item]) -> None:
         """Keep what the check has so far."""
         check = self.check
-        write_check(self.unfinished, CheckRecord(check.check, check.side, check.key, tuple(items), {}, 0.0))
+        typed_json.write(
+            self.unfinished, CheckRecord(check.check, check.side, check.key, tuple(items), {}, 0.0)
+        )
 
     def say(self, stage: str) -> None:
         """Announce what the check does now."""

@@ -18,7 +18,8 @@ from matrix.ground.errors import EnvironmentFailure, exit_code_of
 from matrix.ground.hashing import tree_hash
 from matrix.ground.layout import SOLVER
 from matrix.ground.options import SessionParser
-from matrix.records.check import CheckRecord, Item, write_check
+from matrix.records import typed_json
+from matrix.records.check import CheckRecord, Item
 
 COLUMNS = ("scaled_condition", "kkt_residual", "answer_error", "q_gradient_error", "Q_gradient_error")
 
@@ -50,7 +51,7 @@ def _assert(options: argparse.Namespace) -> int:
     }
     seconds = time.monotonic() - started
     record = CheckRecord("assertions", "candidate", tree_hash(SOLVER), items, facts, seconds)
-    write_check(options.output, record)
+    typed_json.write(options.output, record)
     return _show(items, seconds, options.output)
 
 

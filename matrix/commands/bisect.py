@@ -16,7 +16,7 @@ from matrix.catalogue.pipelines import pipeline_named
 from matrix.commands.flow import carry_out, plan_matrix
 from matrix.commands.matrix import matrix_options
 from matrix.gates import TIME as TIME_GATE
-from matrix.gates import Outcome, differences, relative
+from matrix.gates import Outcome, agree, relative
 from matrix.gates.judging import Run, judge_run
 from matrix.ground.console import open_console
 from matrix.ground.errors import EnvironmentFailure, NetworkError, UsageError, exit_code_of
@@ -33,14 +33,13 @@ from matrix.prepare.checkout import (
 )
 from matrix.prepare.manifest import SourceKind
 from matrix.prepare.sides import SideOptions, manifest_for
+from matrix.records import typed_json
 from matrix.records.bisect import (
     EVIDENCE,
     TIME,
     BisectRecord,
     TriedRevision,
-    read_bisect,
     short_name,
-    write_bisect,
 )
 from matrix.records.cell import SIDES, Side
 from matrix.records.pair import BATCH, SLOWEST
@@ -125,11 +124,8 @@ class _Search:
             state = {Outcome.PASS: "good", Outcome.FAIL: "bad"}.get(verdict.outcome, "skip")
             return replace(step, state=state, said=verdict.message)  # type: ignore[arg-type]
         baseline, candidate = (run.records[cell.name] for cell in cells)
-        apart = differences(candidate, baseline)
-        worst = max(apart, key=lambda path: apart[path])
-        alike = all(value <= self.limit for value in apart.values())
-        said = f"largest relative difference from GOOD {apart[worst]:.1e}, in {worst}"
-        return replace(step, state="good" if alike else "bad", said=said)
+        alike, how_far = agree(candidate, baseline, self.limit)
+        return replace(step, state="good" if alike else "bad", said=f"against GOOD: {how_far}")
 
     def record(self, suspects: Sequence[str]) -> BisectRecord:
         """What is known by now."""
@@ -158,7 +154,7 @@ class _Search:
     def conclude(self, suspects: Sequence[str], found: str) -> str:
         """Write record and page; return what was found and where they are, for people."""
         record, page = self.folder / "bisect.json", self.folder / "bisect.html"
-        write_bisect(record, self.record(suspects))
+        typed_json.write(record, self.record(suspects))
         write_bisect_page(page, self.record(suspects), found)
         return f"{found}\npage        {page}\nrecord      {record}"
 
@@ -180,7 +176,7 @@ def _bisect(words: Sequence[str]) -> int:
         revisions = {revision.name: revision for revision in search.revisions}
         while (name := bisection.next) is not None:
             # Before each, which takes minutes: whoever stops it keeps what there is.
-            write_bisect(search.folder / "bisect.json", search.record(bisection.suspects))
+            typed_json.write(search.folder / "bisect.json", search.record(bisection.suspects))
             step = search.steps[name] = search.measure(revisions[name])
             _say(search.console, step)
             bisection.mark(step.state, name)
@@ -245,7 +241,7 @@ def _kept(folder: Path) -> Iterator[TriedRevision]:
     """The steps of all earlier bisections."""
     for path in sorted(folder.glob("*/bisect.json")):
         with suppress(RecordError):
-            yield from read_bisect(path).steps
+            yield from typed_json.read(path, BisectRecord).steps
 
 
 def _announce(search: _Search) -> None:

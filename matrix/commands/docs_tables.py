@@ -14,7 +14,8 @@ from matrix.ground.errors import exit_code_of
 from matrix.ground.files import write_text
 from matrix.ground.layout import REPOSITORY_ROOT, open_layout
 from matrix.ground.options import SessionParser, add_root
-from matrix.records.null import NullRecord, read_null
+from matrix.records import typed_json
+from matrix.records.null import NullRecord
 from matrix.records.pair import BATCH, CONTROL, SINGLE, SOLVE, PairRecord, read_pair
 from matrix.report.main_run import MainRun, main_run_of, read_main_run, write_main_run
 from matrix.report.markdown import markdown_table
@@ -264,7 +265,7 @@ def _pairs(rows: Rows, part: str) -> list[tuple[dict[str, Any], dict[str, Any]]]
 
 def _trials() -> str:
     """A side against itself: how often the interval held what is true, and what the gate said."""
-    records = [read_null(path) for path in sorted(RESULTS.glob("null-*.json"))]
+    records = [typed_json.read(path, NullRecord) for path in sorted(RESULTS.glob("null-*.json"))]
     table = markdown_table(
         ("pipeline", "candidate slowed by", "trials", "true ratio inside", *Outcome, "load"),
         [

@@ -15,8 +15,9 @@ from matrix.ground.machine import usable_cores
 from matrix.ground.options import SessionParser
 from matrix.ground.suggestions import known_names
 from matrix.prepare.planning import planned_pairs
+from matrix.records import typed_json
 from matrix.records.cell import SIDES, Side
-from matrix.records.null import NullRecord, Trial, write_null
+from matrix.records.null import NullRecord, Trial
 from matrix.records.pair import BATCH, SINGLE, SOLVE, PairRecord
 from matrix.run.plan import Plan, PlannedPair, Word, read_plan
 
@@ -86,7 +87,7 @@ def _null(options: argparse.Namespace) -> int:
         console.print(f"{number}: {_said(trials[-1])}", markup=False)
         # After each: a trial takes minutes, and whoever stops it keeps what there is.
         record = _record(plan, options, timed, trials)
-        write_null(path, record)
+        typed_json.write(path, record)
     inconclusive = sum(any(trial.reasons.values()) for trial in trials)
     console.print(
         f"{record.truth(SINGLE):.3g} was outside an interval in {record.wrong()} of {len(record.told)} runs; "

@@ -26,6 +26,7 @@ from matrix.ground.errors import MatrixError
 from matrix.ground.files import write_text
 from matrix.ground.machine import usable_cores
 from matrix.ground.process import serving
+from matrix.records import typed_json
 from matrix.records.cell import SIDES, Precision, Scale, Side
 from matrix.records.pair import (
     BATCH,
@@ -38,7 +39,6 @@ from matrix.records.pair import (
     Round,
     TimedProcess,
     needs_another,
-    write_pair,
 )
 from matrix.records.ratio import LEAST_ROUNDS, NARROW, ratio_of
 from matrix.run.kept import clear_failure, kept_pair, kept_record, write_failure
@@ -163,7 +163,7 @@ def run_pair(
             reason = str(error).partition("\n")[0]
             write_failure(folder, reason)
             return PairFailure(pair, reason, folder)
-    write_pair(plan.pair_path(pair), record)
+    typed_json.write(plan.pair_path(pair), record)
     clear_failure(folder)
     return record
 

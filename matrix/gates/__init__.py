@@ -9,16 +9,14 @@ from matrix.gates.change import (
     judge_change_gate,
 )
 from matrix.gates.compiled import in_sampling_path
+from matrix.gates.distances import agree, differences, furthest, relative
 from matrix.gates.pipelines import (
     PAIR_GATES,
     SIDE_GATES,
     apply,
-    differences,
     evidence_for,
-    furthest,
     judge,
     judged_in,
-    relative,
 )
 from matrix.gates.times import TIME, time
 from matrix.gates.verdict import CHANGE, Blame, Outcome, Verdict
@@ -34,6 +32,7 @@ __all__ = [
     "Outcome",
     "TimedElsewhere",
     "Verdict",
+    "agree",
     "apply",
     "change_gate_name",
     "differences",

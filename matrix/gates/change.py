@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from matrix.catalogue.checks import ON_DEMAND, TARGET_KAPPA, checks_of, is_of_vendoring
-from matrix.gates.pipelines import relative
+from matrix.gates.distances import relative
 from matrix.gates.scripts import scripts_apart
 from matrix.gates.solves import KKT_CERTIFIED
 from matrix.gates.verdict import CHANGE, Blame, Outcome, Verdict, listed

@@ -2,14 +2,15 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from matrix.gates.batches import judged_batch
 from matrix.gates.comparable import Moved, differences_beside_the_change, faults_within
+from matrix.gates.distances import agree, differences, furthest, paths, relative, systems_apart
 from matrix.gates.solves import KKT_ANSWERED, KKT_CERTIFIED, how_it_went, nan_last, not_optimal, what_is_said
 from matrix.gates.verdict import Blame, Outcome, Verdict, listed
-from matrix.ground.machine import GIB
-from matrix.records.cell import SIDES, VENDORED, Batch, Evaluation, Record, Side
+from matrix.records.cell import SIDES, VENDORED, Record, Side
 from matrix.run.change import VENDORING, Change, Expected
 from matrix.run.plan import Constant, Plan
 
@@ -140,15 +141,6 @@ def apply(gate: str, side: Side | None, evidence: Evidence) -> Verdict:
     if side is None:
         return _apply_pair(gate, PAIR_GATES[gate], evidence)
     return _apply_side(gate, side, evidence)
-
-
-def relative(value: float, reference: float) -> float:
-    """|value − reference| / |reference|; infinite where either is not finite."""
-    if not (math.isfinite(value) and math.isfinite(reference)):
-        return math.inf
-    if reference == 0.0:
-        return 0.0 if value == 0.0 else math.inf
-    return abs(value - reference) / abs(reference)
 
 
 def finished(evidence: Evidence, side: Side, record: Record) -> Verdict:
@@ -289,47 +281,15 @@ def batches(evidence: Evidence, side: Side, record: Record) -> Verdict:
     Exists for a fault that only larger batches have, which a gate on a small one cannot see.
     """
     tolerance = evidence.parity if evidence.precision == "fp64" else evidence.tolerance
-    numbers = {"tolerance": tolerance}
     found = {batch.lanes: batch for batch in record.evaluations.batches}
-    said: dict[Outcome, list[str]] = {outcome: [] for outcome in Outcome}
-    for size in evidence.lanes:
-        batch = found.get(size)
-        if batch is None:
-            said[Outcome.FAIL].append(f"its record has no batch of {size}")
-        elif batch.vmap is None or batch.jit is None or batch.eager is None:
-            needed, usable = (bytes / GIB for bytes in (batch.needed_bytes or 0, batch.usable_bytes))
-            said[Outcome.NOT_RUN].append(
-                f"a batch of {size} needs {needed:.1f} GiB of {usable:.1f} GiB, so it was not run"
-            )
-        else:
-            apart = _lanes_apart(batch.vmap.values, batch.jit.values, batch.eager.values)
-            numbers[f"{size} lanes"] = max(apart)
-            outcome, words = _of_batch(batch, apart, tolerance)
-            said[outcome].append(words)
-    worst = next(outcome for outcome in (Outcome.FAIL, Outcome.NOT_RUN, Outcome.PASS) if said[outcome])
-    message = listed(
-        [words for each in (Outcome.FAIL, Outcome.NOT_RUN, Outcome.PASS) for words in said[each]]
-    )
-    return Verdict("batches", evidence.pipeline, side, worst, message, numbers)
-
-
-def _of_batch(batch: Batch, apart: Sequence[float], tolerance: float) -> tuple[Outcome, str]:
-    """What one batch of another size comes to; `apart` is per lane."""
-    worst = max(range(batch.lanes), key=lambda lane: apart[lane])
-    wrong = sum(not one <= tolerance for one in apart)
-    if not wrong:
-        agree = f"{batch.lanes} lanes agree to {apart[worst]:.1e} (tolerance {tolerance:.0e})"
-        return Outcome.PASS, agree
-    batched, alone, exact = (path.values[worst] for path in (batch.vmap, batch.jit, batch.eager) if path)
-    return Outcome.FAIL, (
-        f"{wrong} of {batch.lanes} lanes are wrong, most lane {worst + 1}: {batched:.9f} in the batch, "
-        f"{alone:.9f} alone, {exact:.9f} by NumPy (relative {apart[worst]:.1e}, tolerance {tolerance:.0e})"
-    )
-
-
-def _lanes_apart(*paths: Sequence[float]) -> list[float]:
-    """Per lane the largest relative difference of the first path from one of the others."""
-    return [max(relative(first, other) for other in others) for first, *others in zip(*paths, strict=True)]
+    judged = [judged_batch(found.get(size), size, tolerance) for size in evidence.lanes]
+    order = (Outcome.FAIL, Outcome.NOT_RUN, Outcome.PASS)
+    judged.sort(key=lambda one: order.index(one[0]))
+    numbers = {"tolerance": tolerance}
+    for _, _, of_batch in judged:
+        numbers |= of_batch
+    message = listed([words for _, words, _ in judged])
+    return Verdict("batches", evidence.pipeline, side, judged[0][0], message, numbers)
 
 
 def parity(evidence: Evidence, side: Side, record: Record) -> Verdict:
@@ -433,30 +393,17 @@ def candidate_vs_baseline(evidence: Evidence, baseline: Record, candidate: Recor
     Exists for another linear system handed to the solver, whose right answer hides in the evidence.
     """
     apart = differences(candidate, baseline)
-    worst = max(apart, key=lambda path: apart[path])
+    alike, message = agree(candidate, baseline, evidence.tolerance)
     if evidence.expected is not None:
-        message = (
-            f"this change means to move the evidence ({evidence.expected.because}): largest relative "
-            f"difference {apart[worst]:.1e}, in {worst}"
-        )
+        message = f"this change means to move the evidence ({evidence.expected.because}): {message}"
         return Verdict("candidate_vs_baseline", evidence.pipeline, None, Outcome.NOT_RUN, message, apart)
-    system = _systems_apart(candidate, baseline)
+    system = systems_apart(candidate, baseline)
     numbers = {**apart, "linear system": system, "tolerance": evidence.tolerance}
-    message = f"largest relative difference {apart[worst]:.1e}, in {worst}"
     # A faint source hides an error of per cents in the system from the evidence.
     if not system <= SAME_SYSTEM:
         message = f"the solver is handed another system: norms differ by {system:.1e} > {SAME_SYSTEM:.0e}"
-    ok = apart[worst] <= evidence.tolerance and system <= SAME_SYSTEM
+    ok = alike and system <= SAME_SYSTEM
     return _verdict("candidate_vs_baseline", evidence, None, ok, message, numbers)
-
-
-def _systems_apart(record: Record, reference: Record) -> float:
-    """Largest relative difference of the scaled norms of the systems that two records' lanes solved."""
-    lanes = zip(record.nnls, reference.nnls, strict=False)
-    return max(
-        max(relative(mine.matrix_norm, other.matrix_norm), relative(mine.vector_norm, other.vector_norm))
-        for mine, other in lanes
-    )
 
 
 SIDE_GATES: dict[str, SideGate] = {
@@ -476,36 +423,6 @@ PAIR_GATES: dict[str, PairGate] = {
     "comparable": comparable,
     "candidate_vs_baseline": candidate_vs_baseline,
 }
-
-
-def paths(record: Record) -> dict[str, Evaluation]:
-    """Every evaluation of a record by the name of its path."""
-    evaluations = record.evaluations
-    return {
-        "eager": evaluations.eager.figure_of_merit,
-        "eager log likelihood": evaluations.eager.log_likelihood,
-        "jit": evaluations.jit,
-        "vmap": evaluations.vmap_equal,
-        "vmap, different lanes": evaluations.vmap_lanes,
-        "eager, different lanes": evaluations.lanes_eager,
-        "jit, different lanes": evaluations.lanes_jit,
-    }
-
-
-def differences(record: Record, reference: Record) -> dict[str, float]:
-    """Largest relative difference of each path's values from those of another record."""
-    theirs, ours = paths(reference), paths(record)
-    return {path: _values_apart(ours[path].values, theirs[path].values) for path in theirs}
-
-
-def _values_apart(values: tuple[float, ...], references: tuple[float, ...]) -> float:
-    # Other numbers of lanes are no agreement, however alike those are that both have.
-    return max(map(relative, values, references)) if len(values) == len(references) else math.inf
-
-
-def furthest(values: Iterable[float], reference: float) -> float:
-    """The value with the largest relative distance from `reference`."""
-    return max(values, key=lambda value: relative(value, reference))
 
 
 def _apply_side(gate: str, side: Side, evidence: Evidence) -> Verdict:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from matrix.gates.pipelines import relative
+from matrix.gates.distances import relative
 from matrix.gates.verdict import listed
 from matrix.records.check import Item
 

@@ -1,15 +1,9 @@
 """The record of a bisection: what each commit or release gave that was measured, and which one moved it."""
 
-from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
-from matrix.ground.files import write_text
-from matrix.records import typed_json
 from matrix.records.ratio import Ratio
 from matrix.records.typed_json import closed
-
-SCHEMA = "nnls-matrix/bisect-record"
-VERSION = 1
 
 EVIDENCE, TIME = "evidence", "time"
 State = Literal["good", "bad", "skip"]
@@ -72,6 +66,9 @@ class BisectRecord:
         One of them is the first bad one; where there is one alone, it is found. Empty where nothing moved.
     """
 
+    SCHEMA: ClassVar[str] = "nnls-matrix/bisect-record"
+    VERSION: ClassVar[int] = 1
+
     repository: str
     pipeline: str
     of: Literal["evidence", "time"]
@@ -87,19 +84,3 @@ class BisectRecord:
     def step(self, name: str) -> TriedRevision | None:
         """What is known of a revision."""
         return next((step for step in self.steps if step.name == name), None)
-
-
-def read_bisect(path: Path) -> BisectRecord:
-    """Read the record at `path`.
-
-    Raises
-    ------
-    RecordError
-        The file is missing or not a valid record of this version.
-    """
-    return typed_json.read(path, BisectRecord, SCHEMA, VERSION)
-
-
-def write_bisect(path: Path, record: BisectRecord) -> None:
-    """Write `record` to `path`, whole or not at all."""
-    write_text(path, typed_json.to_text(record, SCHEMA, VERSION))

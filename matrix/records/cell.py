@@ -3,15 +3,12 @@
 import math
 import statistics
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from matrix.ground.files import write_text
 from matrix.records import typed_json
 from matrix.records.typed_json import RecordError as RecordError
 from matrix.records.typed_json import closed as closed
-
-SCHEMA = "nnls-matrix/cell-record"
-VERSION = 2
 
 # The package that is replaced, and what replaces it in a library that it was vendored into.
 REPLACED = "jaxnnls"
@@ -347,6 +344,9 @@ class Record:
         How that curve was had, where it needs saying; or why there is none.
     """
 
+    SCHEMA: ClassVar[str] = "nnls-matrix/cell-record"
+    VERSION: ClassVar[int] = 2
+
     cell: Cell
     key: str
     configuration: dict[str, Any]
@@ -363,7 +363,7 @@ class Record:
 
 def to_json(record: Record) -> str:
     """Write `record` as standard JSON."""
-    return typed_json.to_text(record, SCHEMA, VERSION)
+    return typed_json.to_text(record)
 
 
 def from_json(text: str, origin: str = "the record") -> Record:
@@ -374,7 +374,7 @@ def from_json(text: str, origin: str = "the record") -> Record:
     RecordError
         The text is no cell record of this version.
     """
-    return _whole(typed_json.from_text(text, Record, SCHEMA, VERSION, origin), origin)
+    return _whole(typed_json.from_text(text, Record, origin), origin)
 
 
 def write_record(path: Path, record: Record) -> None:
@@ -390,7 +390,7 @@ def read_record(path: Path) -> Record:
     RecordError
         The file is missing or not a valid record of this version.
     """
-    return _whole(typed_json.read(path, Record, SCHEMA, VERSION), str(path))
+    return _whole(typed_json.read(path, Record), str(path))
 
 
 def _whole(record: Record, origin: str) -> Record:

@@ -1,16 +1,10 @@
 """The record a check leaves behind: what was found, item by item, in a versioned JSON form."""
 
 import dataclasses
-from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
-from matrix.ground.files import write_text
-from matrix.records import typed_json
 from matrix.records.cell import Side
 from matrix.records.typed_json import closed
-
-SCHEMA = "nnls-matrix/check-record"
-VERSION = 1
 
 ItemOutcome = Literal["measured", "passed", "failed", "skipped"]
 
@@ -51,25 +45,12 @@ class CheckRecord:
         Wall-clock time of the check.
     """
 
+    SCHEMA: ClassVar[str] = "nnls-matrix/check-record"
+    VERSION: ClassVar[int] = 1
+
     check: str
     side: Side
     key: str
     items: tuple[Item, ...]
     facts: dict[str, str]
     seconds: float
-
-
-def write_check(path: Path, record: CheckRecord) -> None:
-    """Write `record` to `path`, whole or not at all."""
-    write_text(path, typed_json.to_text(record, SCHEMA, VERSION))
-
-
-def read_check(path: Path) -> CheckRecord:
-    """Read the check record at `path`, strictly.
-
-    Raises
-    ------
-    RecordError
-        The file is missing or not a valid check record of this version.
-    """
-    return typed_json.read(path, CheckRecord, SCHEMA, VERSION)

@@ -1,16 +1,11 @@
 """The record of a trial of the method: a side timed against itself, as it is or slowed by a known factor."""
 
-from pathlib import Path
+from typing import ClassVar
 
-from matrix.ground.files import write_text
-from matrix.records import typed_json
 from matrix.records.cell import Precision, Scale, Side
 from matrix.records.pair import BATCH, SINGLE
 from matrix.records.ratio import Ratio
 from matrix.records.typed_json import closed
-
-SCHEMA = "nnls-matrix/null-record"
-VERSION = 1
 
 
 @closed
@@ -57,6 +52,9 @@ class NullRecord:
         When, in ISO 8601.
     """
 
+    SCHEMA: ClassVar[str] = "nnls-matrix/null-record"
+    VERSION: ClassVar[int] = 1
+
     pipeline: str
     precision: Precision
     scale: Scale
@@ -88,19 +86,3 @@ class NullRecord:
             )
             for trial in self.told
         )
-
-
-def read_null(path: Path) -> NullRecord:
-    """Read the record at `path`.
-
-    Raises
-    ------
-    RecordError
-        The file is missing or not a valid record of this version.
-    """
-    return typed_json.read(path, NullRecord, SCHEMA, VERSION)
-
-
-def write_null(path: Path, record: NullRecord) -> None:
-    """Write `record` to `path`, whole or not at all."""
-    write_text(path, typed_json.to_text(record, SCHEMA, VERSION))

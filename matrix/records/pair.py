@@ -5,15 +5,12 @@ import math
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
-from matrix.ground.files import write_text
 from matrix.records import typed_json
 from matrix.records.cell import SIDES, Precision, Scale, Side
 from matrix.records.ratio import LEAST_ROUNDS, Ratio, ratio_of, united
 from matrix.records.typed_json import RecordError, closed
-
-SCHEMA = "nnls-matrix/pair-record"
-VERSION = 2
 
 # What is timed: the likelihood alone, the batch, the solve alone, and what the change cannot touch.
 SINGLE, BATCH, SOLVE, CONTROL = "single", "batch", "solve", "control"
@@ -120,6 +117,9 @@ class PairRecord:
         Of fresh processes, in their order.
     """
 
+    SCHEMA: ClassVar[str] = "nnls-matrix/pair-record"
+    VERSION: ClassVar[int] = 2
+
     pipeline: str
     precision: Precision
     scale: Scale
@@ -187,17 +187,12 @@ def read_pair(path: Path) -> PairRecord:
     RecordError
         The file is missing or not a valid record of this version.
     """
-    record = typed_json.read(path, PairRecord, SCHEMA, VERSION)
+    record = typed_json.read(path, PairRecord)
     if not _is_whole(record):
         raise RecordError(
             f"{path} contradicts itself: a pair lacks rounds or has an impossible time. Make it again."
         )
     return record
-
-
-def write_pair(path: Path, record: PairRecord) -> None:
-    """Write `record` to `path`, whole or not at all."""
-    write_text(path, typed_json.to_text(record, SCHEMA, VERSION))
 
 
 def _is_whole(record: PairRecord) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
 from matrix.ground.errors import MatrixError
-from matrix.ground.files import LARGEST_DOCUMENT, read_text
+from matrix.ground.files import LARGEST_DOCUMENT, read_text, write_text
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -31,19 +31,22 @@ def closed(kind: type[Kind]) -> type[Kind]:
     return made
 
 
-def to_text(record: Any, schema: str, version: int) -> str:
-    """Write a dataclass as JSON; floats that are not finite become {"nonfinite": "nan"}."""
-    document = {"schema": schema, "version": version, **dataclasses.asdict(record)}
+def to_text(record: Any) -> str:
+    """Write a dataclass as JSON; floats that are not finite become {"nonfinite": "nan"}.
+
+    Its class says the schema and the version, as `SCHEMA` and `VERSION`.
+    """
+    document = {"schema": record.SCHEMA, "version": record.VERSION, **dataclasses.asdict(record)}
     return json.dumps(_encoded(document), indent=2, allow_nan=False) + "\n"
 
 
-def from_text(text: str, kind: type[Kind], schema: str, version: int, origin: str) -> Kind:
+def from_text(text: str, kind: type[Kind], origin: str) -> Kind:
     """Read what `to_text` wrote, strictly.
 
     Parameters
     ----------
     kind
-        Class of the record.
+        Class of the record, with its `SCHEMA` and `VERSION`.
     origin
         How messages call the text, usually its path.
 
@@ -52,6 +55,7 @@ def from_text(text: str, kind: type[Kind], schema: str, version: int, origin: st
     RecordError
         The text is no JSON, no such record, from another version, or has a missing, unknown or ill-typed key.
     """
+    schema, version = kind.SCHEMA, kind.VERSION  # type: ignore[attr-defined]
     # Only the driver's environment has pydantic; the sides' environments write records but never read them.
     import pydantic
 
@@ -84,7 +88,7 @@ def from_text(text: str, kind: type[Kind], schema: str, version: int, origin: st
     return record
 
 
-def read(path: Path, kind: type[Kind], schema: str, version: int) -> Kind:
+def read(path: Path, kind: type[Kind]) -> Kind:
     """Read the record at `path`.
 
     Raises
@@ -96,7 +100,12 @@ def read(path: Path, kind: type[Kind], schema: str, version: int) -> Kind:
         text = read_text(path, most=LARGEST_DOCUMENT)
     except (OSError, UnicodeDecodeError) as error:
         raise RecordError(f"cannot read the record {path}: {error}.") from error
-    return from_text(text, kind, schema, version, str(path))
+    return from_text(text, kind, str(path))
+
+
+def write(path: Path, record: Any) -> None:
+    """Write a record to `path`, whole or not at all."""
+    write_text(path, to_text(record))
 
 
 @functools.cache

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from matrix.ground.errors import MatrixError
 from matrix.ground.files import read_text, write_json
+from matrix.records import typed_json
 from matrix.records.cell import Record, RecordError, read_record
-from matrix.records.check import CheckRecord, read_check
+from matrix.records.check import CheckRecord
 from matrix.records.pair import PairRecord, read_pair
 from matrix.run.plan import Plan, PlanError, PlannedCell, PlannedCheck, PlannedPair, read_plan
 
@@ -34,7 +35,7 @@ def kept_check(plan: Plan, check: PlannedCheck) -> CheckRecord | None:
     As with a cell, the record of a process that broke after writing it does not count.
     """
     try:
-        record = read_check(plan.check_path(check))
+        record = typed_json.read(plan.check_path(check), CheckRecord)
     except RecordError:
         return None
     return record if record.key == check.key and kept_check_failure(plan, check) is None else None

@@ -15,9 +15,9 @@ from matrix.ground.layout import MANIFEST
 from matrix.prepare.checkout import history
 from matrix.prepare.manifest import load_manifest
 from matrix.prepare.sides import SideOptions
-from matrix.records.bisect import BisectRecord, read_bisect
+from matrix.records import typed_json
+from matrix.records.bisect import BisectRecord
 from matrix.records.cell import write_record
-from matrix.records.pair import write_pair
 from matrix.run.kept import kept_record, write_failure
 from matrix.run.plan import Plan, PlannedPair
 from tests.factory import EVIDENCE, evaluation, make_pair, make_plan, make_record
@@ -96,7 +96,7 @@ class Bench:
         write_record(plan.record_path(cells[1]), make_record(key=cells[1].key, evaluations=moved))
         for pair in plan.pairs:
             seconds = 1.2 if bad else 1.048 if commit in self.noisy else 1.0
-            write_pair(plan.pair_path(pair), make_pair(baseline=1.0, candidate=seconds, key=pair.key))
+            typed_json.write(plan.pair_path(pair), make_pair(baseline=1.0, candidate=seconds, key=pair.key))
         return 1 if bad else 0
 
     def sha(self, name: str) -> str:
@@ -109,7 +109,7 @@ class Bench:
 
     def record(self) -> BisectRecord:
         (path,) = (self.folder / ".matrix" / "bisect").glob("*/bisect.json")
-        return read_bisect(path)
+        return typed_json.read(path, BisectRecord)
 
     def page(self) -> str:
         (path,) = (self.folder / ".matrix" / "bisect").glob("*/bisect.html")

@@ -19,9 +19,9 @@ from matrix.gates import CHANGE, Outcome
 from matrix.ground.errors import UsageError
 from matrix.ground.files import write_json
 from matrix.ground.layout import open_layout
+from matrix.records import typed_json
 from matrix.records.cell import SIDES, PrecisionFacts, Side, read_record, write_record
-from matrix.records.check import CheckRecord, Item, write_check
-from matrix.records.pair import write_pair
+from matrix.records.check import CheckRecord, Item
 from matrix.refresh.artifacts.runs import newest_run
 from matrix.report.runs import find_run
 from matrix.run.kept import kept_check
@@ -53,7 +53,7 @@ def make_run(
     for pair in pairs:
         if pair.pipeline in pipelines and tuple(sides) == SIDES:
             plan.pair_path(pair).parent.mkdir(exist_ok=True)
-            write_pair(plan.pair_path(pair), make_pair(pair.pipeline, key=pair.key))
+            typed_json.write(plan.pair_path(pair), make_pair(pair.pipeline, key=pair.key))
     for cell in plan.cells:
         if cell.pipeline in pipelines and cell.side in sides:
             write_cell(plan, cell.pipeline, cell.side)
@@ -254,7 +254,7 @@ def with_gradients(plan: Plan, key: str, measured: bool) -> Plan:
         ones = ("value", "lane_value", "exact_value", "largest_q_gradient", "largest_Q_gradient")
         numbers = {"condition": 1e7, "not_finite": 0.0, **dict.fromkeys(ones, 1.0)}
         items = (Item("solve_nnls_primal", "measured", numbers=numbers),)
-        write_check(plan.check_path(check), CheckRecord("gradients", "candidate", key, items, {}, 1.0))
+        typed_json.write(plan.check_path(check), CheckRecord("gradients", "candidate", key, items, {}, 1.0))
     else:
         write_json(plan.check_folder(check) / "failure.json", {"reason": "exit code 7"})
     return plan
@@ -351,7 +351,7 @@ def whole_run(folder: Path, **changes: Any) -> Plan:
     names = tuple(dict.fromkeys(check.check for check in checks))
     plan = make_run(folder, PIPELINES, checks=checks, selected_checks=names, **changes)
     for check, found in zip(checks, given, strict=True):
-        write_check(plan.check_path(check), found)
+        typed_json.write(plan.check_path(check), found)
     return plan
 
 

@@ -33,7 +33,8 @@ from matrix.diagnose.corpus.record import CorpusRecord, Examined, JudgedSolve, K
 from matrix.diagnose.corpus.rule import judgements, revisited  # noqa: E402
 from matrix.diagnose.corpus.session import main  # noqa: E402
 from matrix.diagnose.corpus.table import table  # noqa: E402
-from matrix.diagnose.sides.record import read_diagnosis, write_diagnosis  # noqa: E402
+from matrix.diagnose.sides.record import write_diagnosis  # noqa: E402
+from matrix.records import typed_json  # noqa: E402
 from tests.factory import make_record  # noqa: E402
 
 # The optimum of this system is (2, 0, 1): the second gradient there is 3.
@@ -290,7 +291,7 @@ def test_record_table_and_picture(tmp_path: Path) -> None:
         {"near": 1}, (kind("bilinear", examined("near_0", *everyone)), kind("rtu", left_out="no RTU"))
     )
     write_diagnosis(tmp_path / "corpus.json", record)
-    assert read_diagnosis(tmp_path / "corpus.json", CorpusRecord) == record
+    assert typed_json.read(tmp_path / "corpus.json", CorpusRecord) == record
     said = table(record)
     lines = [line for line in said.splitlines() if line.startswith(f"| {JACOBI}")]
     assert "| 1 of 1" in lines[0]

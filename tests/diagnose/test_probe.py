@@ -22,10 +22,11 @@ from matrix.diagnose.probe.slices import compiled_slice, sliced  # noqa: E402
 from matrix.diagnose.probe.steps import Scope, scoped, step_of, step_scopes  # noqa: E402
 from matrix.diagnose.probe.trace import HOST_CALLBACK, instructions_of, windows_of  # noqa: E402
 from matrix.diagnose.sides.driver import folder_of, newest_plan  # noqa: E402
-from matrix.diagnose.sides.record import read_diagnosis, write_diagnosis  # noqa: E402
+from matrix.diagnose.sides.record import write_diagnosis  # noqa: E402
 from matrix.ground.errors import UsageError  # noqa: E402
 from matrix.ground.layout import REPOSITORY_ROOT  # noqa: E402
 from matrix.pipelines.programs import compiled  # noqa: E402
+from matrix.records import typed_json  # noqa: E402
 from matrix.records.cell import RecordError  # noqa: E402
 from tests.factory import make_record  # noqa: E402
 
@@ -232,11 +233,11 @@ def test_batch_stops_gaining_where_more_lanes_save_less_than_five_per_cent() -> 
 def test_records_are_read_back_strictly(tmp_path: Path) -> None:
     record = batch_record(BatchPoint(1, 1.0, (0.5, 0.25), None, ""))
     write_diagnosis(tmp_path / "record.json", record)
-    assert read_diagnosis(tmp_path / "record.json", BatchRecord) == record
+    assert typed_json.read(tmp_path / "record.json", BatchRecord) == record
     other = dataclasses.replace(record)
     (tmp_path / "other.json").write_text('{"schema": "something else", "version": 1}')
     with pytest.raises(RecordError, match="batch-record"):
-        read_diagnosis(tmp_path / "other.json", type(other))
+        typed_json.read(tmp_path / "other.json", type(other))
 
 
 @pytest.mark.parametrize(
@@ -261,7 +262,7 @@ def test_a_record_names_no_folder_of_this_machine(tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     said = f"{path.parent}/log.txt, {tmp_path}/environments/a, {REPOSITORY_ROOT}/matrix, {Path.home()}/x"
     write_diagnosis(path, batch_record(BatchPoint(1, 1.0, (), None, said)))
-    (point,) = read_diagnosis(path, BatchRecord).points
+    (point,) = typed_json.read(path, BatchRecord).points
     assert point == BatchPoint(1, 1.0, (), None, "./log.txt, .matrix/environments/a, ./matrix, ~/x")
 
 

@@ -17,10 +17,11 @@ from matrix.diagnose.survey.admm import solve_admm
 from matrix.diagnose.survey.fista import solve_fista
 from matrix.diagnose.survey.grid import DEFAULT, LIBRARY, TYPICAL, Choice, batches, grid
 from matrix.diagnose.survey.plot import plot
-from matrix.diagnose.survey.record import ClassGradients, CurvePoint, SurveyRecord, SurveyRow, read_survey
+from matrix.diagnose.survey.record import ClassGradients, CurvePoint, SurveyRecord, SurveyRow
 from matrix.diagnose.survey.table import decision, summaries, table
 from matrix.diagnose.systems.stored import System
 from matrix.ground.layout import REPOSITORY_ROOT
+from matrix.records import typed_json
 from tests.solver.problems import lens_like, with_known_optimum
 
 PDIP = Choice("pdip", 50)
@@ -173,10 +174,10 @@ def test_the_command_writes_record_and_table_and_goes_on(tmp_path: Path) -> None
     command = [sys.executable, "-m", "matrix.diagnose.survey.session", *map(str, words)]
     done = subprocess.run(command, cwd=REPOSITORY_ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    found = read_survey(output)
+    found = typed_json.read(output, SurveyRecord)
     again = subprocess.run(command, cwd=REPOSITORY_ROOT, capture_output=True, text=True, check=False)
     assert again.stdout.count("[kept]") == 2, again.stderr
-    assert read_survey(output) == found
+    assert typed_json.read(output, SurveyRecord) == found
     assert found.provenance["x64"] is True
     rows = {row.choice: row for row in found.rows}
     assert set(rows) == {LIBRARY, *(choice for choice in grid() if choice.solver_tol == 1e-6)}

@@ -13,7 +13,7 @@ jaxnnls = pytest.importorskip("jaxnnls")
 import jax.numpy as jnp  # noqa: E402
 
 from matrix.diagnose.sides.process import interleaved  # noqa: E402
-from matrix.diagnose.sides.record import read_diagnosis, write_diagnosis  # noqa: E402
+from matrix.diagnose.sides.record import write_diagnosis  # noqa: E402
 from matrix.diagnose.sweep.cell import _giving, _prepared  # noqa: E402
 from matrix.diagnose.sweep.plot import sweep_curves  # noqa: E402
 from matrix.diagnose.sweep.record import Setting, SweepPoint, SweepRecord  # noqa: E402
@@ -21,6 +21,7 @@ from matrix.diagnose.sweep.session import settings_of  # noqa: E402
 from matrix.diagnose.sweep.verdict import Sweep  # noqa: E402
 from matrix.ground.errors import UsageError  # noqa: E402
 from matrix.pipelines.audit import CALL_SITE, Solve, tapped  # noqa: E402
+from matrix.records import typed_json  # noqa: E402
 from matrix.run.plan import Target  # noqa: E402
 from tests.factory import make_record  # noqa: E402
 from tests.pipelines import call_sites  # noqa: E402
@@ -98,7 +99,7 @@ def test_defaults_come_first_and_the_picture_takes_points_without_a_value() -> N
 def test_records_come_back_as_they_were(tmp_path: Path) -> None:
     record = sweep([DEFAULT, NAN], []).baseline
     write_diagnosis(tmp_path / "record.json", record)
-    assert read_diagnosis(tmp_path / "record.json", SweepRecord) == record
+    assert typed_json.read(tmp_path / "record.json", SweepRecord) == record
 
 
 def solve_through(site: types.ModuleType) -> tuple[Solve, tuple[Any, Any]]:

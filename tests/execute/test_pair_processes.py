@@ -15,8 +15,9 @@ from matrix.execute import reservations
 from matrix.execute.pairs import PairFailure, run_pair
 from matrix.gates import Outcome
 from matrix.pipelines.serve import serve, slower
+from matrix.records import typed_json
 from matrix.records.cell import SIDES, write_record
-from matrix.records.null import read_null
+from matrix.records.null import NullRecord
 from matrix.records.pair import BATCH, SINGLE, SOLVE, TIMED, PairRecord
 from matrix.run.kept import kept_pair, kept_pair_failure
 from matrix.run.plan import Plan, PlannedEnvironment, PlannedPair
@@ -112,7 +113,7 @@ def test_a_side_that_plays_both_is_timed_beside_the_run(tmp_path: Path) -> None:
     names = {path.name for path in (tmp_path / "pairs").glob("*.json")}
     assert names == {f"{PIPELINE}-fp64-candidate-1-null-{number}.json" for number in (1, 2)}
     assert kept_pair(plan, plan.pairs[0]) is None
-    record = read_null(tmp_path / "null-candidate-1.json")
+    record = typed_json.read(tmp_path / "null-candidate-1.json", NullRecord)
     assert [trial.outcome for trial in record.trials] == [Outcome.PASS, Outcome.PASS]
     assert record.wrong() == 0
 
@@ -125,7 +126,7 @@ def test_a_trial_whose_interval_lacks_the_truth_is_wrong(tmp_path: Path) -> None
     path = tmp_path / "kept.json"
     words = ["--times", "1", "--pair-seconds", "5", "--slower", "1.1", "--record", str(path)]
     assert null.main([str(tmp_path), PIPELINE, *words]) == 1
-    record = read_null(path)
+    record = typed_json.read(path, NullRecord)
     assert record.truth(BATCH) == pytest.approx(1 / 1.1)
     assert record.truth(SOLVE) == 1.0
     assert record.wrong() == 1

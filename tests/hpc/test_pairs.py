@@ -8,7 +8,7 @@ from matrix.execute import slurm
 from matrix.execute.slurm import Resources, Status, for_pairs, parameters, selected_pairs, unit_name
 from matrix.execute.slurm_outcomes import JobOutcome
 from matrix.execute.slurm_states import Task
-from matrix.records.pair import write_pair
+from matrix.records import typed_json
 from matrix.run.plan import Plan, PlannedPair
 from tests.factory import make_pair, make_plan
 from tests.hpc.made_up import RESOURCES
@@ -53,6 +53,6 @@ def test_a_pair_has_passed_only_with_its_record(
     monkeypatch.setattr(slurm, "ask", lambda ids: dict.fromkeys(ids, Task("COMPLETED", "0:0")))
     plan.pair_path(pair).parent.mkdir()
     if recorded:
-        write_pair(plan.pair_path(pair), make_pair(PIPELINE))
+        typed_json.write(plan.pair_path(pair), make_pair(PIPELINE))
     statuses = {status.cell: status for status in slurm.states(plan)}
     assert statuses[f"{PIPELINE}-fp64-pair"].outcome is outcome

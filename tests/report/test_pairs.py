@@ -10,8 +10,9 @@ import pytest
 from rich.console import Console
 
 from matrix.gates import judge
+from matrix.records import typed_json
 from matrix.records.cell import RecordError
-from matrix.records.pair import BATCH, CONTROL, SINGLE, PairRecord, Round, read_pair, write_pair
+from matrix.records.pair import BATCH, CONTROL, SINGLE, PairRecord, Round, read_pair
 from matrix.report import write_report
 from matrix.report.pairs import pair_rows, ratio_words
 from tests.factory import make_pair, make_plan, make_record
@@ -108,7 +109,7 @@ def test_no_ratio_stands_bare(tmp_path: Path, pairs: Mapping[str, PairRecord]) -
 def test_record_comes_back_as_it_was(tmp_path: Path) -> None:
     """Every round, through the file."""
     path = tmp_path / "pair.json"
-    write_pair(path, make_pair())
+    typed_json.write(path, make_pair())
     assert read_pair(path) == make_pair()
 
 
@@ -127,7 +128,7 @@ def test_record_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_record_that_contradicts_itself_is_refused(tmp_path: Path, spoilt: PairRecord) -> None:
     """An impossible time, no round, no process, no lane."""
     path = tmp_path / "pair.json"
-    write_pair(path, spoilt)
+    typed_json.write(path, spoilt)
     with pytest.raises(RecordError):
         read_pair(path)
 

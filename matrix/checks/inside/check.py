@@ -11,8 +11,9 @@ from matrix.checks.inside.watch import ImportWatch
 from matrix.ground.errors import UsageError
 from matrix.pipelines.cell import prepare_library
 from matrix.pipelines.vendored import vendors
+from matrix.records import typed_json
 from matrix.records.cell import REPLACED, VENDORED
-from matrix.records.check import CheckRecord, Item, write_check
+from matrix.records.check import CheckRecord, Item
 
 CHECKS = ("assertions", "gradients", "independence")
 
@@ -37,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "autoarray": str(importlib.import_module("autoarray").__file__),
     }
     seconds = time.monotonic() - started
-    write_check(options.record, CheckRecord(options.check, options.side, options.key, items, facts, seconds))
+    typed_json.write(
+        options.record, CheckRecord(options.check, options.side, options.key, items, facts, seconds)
+    )
     return 0
 
 

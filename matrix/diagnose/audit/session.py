@@ -20,8 +20,7 @@ from matrix.diagnose.audit.verdicts import JudgedResult, TruePrecision, judged_r
 from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
 from matrix.ground.files import write_json
 from matrix.ground.options import SessionParser
-from matrix.records.cell import SCHEMA as RECORD_SCHEMA
-from matrix.records.cell import RecordError, from_json
+from matrix.records.cell import Record, RecordError, from_json
 
 SCHEMA = "nnls-matrix/precision-audit"
 VERSION = 1
@@ -83,7 +82,7 @@ def audit_file(path: Path) -> FileAudit:
         # UTF-8, -16 or -32, with or without a byte-order mark.
         text = content.decode(json.detect_encoding(content), "surrogatepass")
         document = json.loads(text)
-        if isinstance(document, dict) and document.get("schema") == RECORD_SCHEMA:
+        if isinstance(document, dict) and document.get("schema") == Record.SCHEMA:
             judgements = [judged_record(from_json(text, str(path)))]
         else:
             judgements = judged_results(path.stem, document)

@@ -13,7 +13,7 @@ from matrix.diagnose.corpus.plot import plot
 from matrix.diagnose.corpus.record import CorpusRecord, KindRecord
 from matrix.diagnose.corpus.table import table
 from matrix.diagnose.sides.driver import add_common_options, newest_plan, run_side
-from matrix.diagnose.sides.record import read_diagnosis, write_diagnosis
+from matrix.diagnose.sides.record import write_diagnosis
 from matrix.ground.console import open_console
 from matrix.ground.disk import disk_failures
 from matrix.ground.errors import UsageError, exit_code_of
@@ -22,6 +22,7 @@ from matrix.ground.hashing import code_hash, digest, file_hash, tree_hash
 from matrix.ground.imports import files_behind
 from matrix.ground.options import SessionParser, add_record
 from matrix.ground.waiting import clock
+from matrix.records import typed_json
 from matrix.records.cell import Cell, RecordError
 from matrix.run.plan import Plan
 
@@ -99,7 +100,7 @@ def _key(plan: Plan, kind: SystemKind, options: argparse.Namespace) -> str:
 
 def _kept(plan: Plan, kind: SystemKind, options: argparse.Namespace) -> KindRecord | None:
     try:
-        record = read_diagnosis(_folder(plan, kind, options) / "record.json", KindRecord)
+        record = typed_json.read(_folder(plan, kind, options) / "record.json", KindRecord)
     except RecordError:
         return None
     return record if record.key == _key(plan, kind, options) else None

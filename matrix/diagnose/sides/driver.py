@@ -4,12 +4,11 @@ import argparse
 import datetime
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 
 from matrix.catalogue.pipelines import PIPELINES
-from matrix.diagnose.sides.record import Diagnosis, read_diagnosis
 from matrix.execute.local import exit_reason, log_tail, software, supervise
 from matrix.execute.reservations import own_share, peak_bytes
 from matrix.execute.variables import XLA_FLAGS, side_variables
@@ -20,10 +19,13 @@ from matrix.ground.files import write_json, write_text
 from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.ground.options import add_root
 from matrix.ground.waiting import doing, shown
+from matrix.records import typed_json
 from matrix.records.cell import SIDES, Cell, Side
 from matrix.run.plan import Plan, PlanError, read_plan, run_folders
 
 EVERY = "all"
+
+Diagnosis = TypeVar("Diagnosis")
 
 
 def newest_plan(root: Path, wanted: str | None) -> Plan:
@@ -197,7 +199,7 @@ def run_side(
     if exit_code != 0:
         reason = f"no end after {timeout:.0f} s" if exit_code is None else exit_reason(exit_code)
         raise EnvironmentFailure(f"{cell.name}: {reason}; its log is {log}\n{log_tail(log)}")
-    return read_diagnosis(folder / "record.json", kind)
+    return typed_json.read(folder / "record.json", kind)
 
 
 def traced_variables(plan: Plan) -> dict[str, str]:

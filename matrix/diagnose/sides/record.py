@@ -3,14 +3,12 @@
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from matrix.ground.files import write_text
 from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.ground.redaction import without_folders
 from matrix.records import typed_json
-
-Diagnosis = TypeVar("Diagnosis")
 
 
 def write_diagnosis(path: Path, record: Any) -> None:
@@ -18,7 +16,7 @@ def write_diagnosis(path: Path, record: Any) -> None:
 
     No folder of this machine is named in it.
     """
-    text = typed_json.to_text(record, record.SCHEMA, record.VERSION)
+    text = typed_json.to_text(record)
     write_text(path, without_folders(text, _folders(path.parent.resolve())))
 
 
@@ -33,19 +31,3 @@ def _folders(here: Path) -> dict[Path, str]:
         REPOSITORY_ROOT: ".",
         here: ".",
     }
-
-
-def read_diagnosis(path: Path, kind: type[Diagnosis]) -> Diagnosis:
-    """Read the record of a diagnosis at `path`.
-
-    Parameters
-    ----------
-    kind
-        Class of the record, with its schema and version.
-
-    Raises
-    ------
-    RecordError
-        The file is missing, or no such record of this version.
-    """
-    return typed_json.read(path, kind, kind.SCHEMA, kind.VERSION)  # type: ignore[attr-defined]

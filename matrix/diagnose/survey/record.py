@@ -1,15 +1,9 @@
 """What a survey of the solver's algorithms found, as typed data with a versioned JSON form."""
 
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from matrix.diagnose.survey.grid import Choice
-from matrix.ground.files import write_text
-from matrix.records import typed_json
 from matrix.records.typed_json import closed
-
-SCHEMA = "nnls-matrix/survey-record"
-VERSION = 1
 
 
 @closed
@@ -88,24 +82,11 @@ class CurvePoint:
 class SurveyRecord:
     """One survey; `smallest_evidence` is the least |log evidence| of the recorded constants."""
 
+    SCHEMA: ClassVar[str] = "nnls-matrix/survey-record"
+    VERSION: ClassVar[int] = 1
+
     provenance: dict[str, Any]
     smallest_evidence: float
     rows: tuple[SurveyRow, ...]
     gradients: tuple[ClassGradients, ...]
     curves: tuple[CurvePoint, ...]
-
-
-def write_survey(path: Path, record: SurveyRecord) -> None:
-    """Write the record as JSON."""
-    write_text(path, typed_json.to_text(record, SCHEMA, VERSION))
-
-
-def read_survey(path: Path) -> SurveyRecord:
-    """Read what `write_survey` wrote.
-
-    Raises
-    ------
-    RecordError
-        The file is missing or not a survey of this version.
-    """
-    return typed_json.read(path, SurveyRecord, SCHEMA, VERSION)

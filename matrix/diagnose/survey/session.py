@@ -15,7 +15,7 @@ from matrix.diagnose.clock import provenance
 from matrix.diagnose.survey.grid import batches, grid
 from matrix.diagnose.survey.measure import Batch, class_gradients, curve, measure
 from matrix.diagnose.survey.plot import plot
-from matrix.diagnose.survey.record import SurveyRecord, read_survey, write_survey
+from matrix.diagnose.survey.record import SurveyRecord
 from matrix.diagnose.survey.table import table
 from matrix.diagnose.systems.stored import System, stored_systems
 from matrix.ground.console import open_console
@@ -27,6 +27,7 @@ from matrix.ground.layout import SOLVER
 from matrix.ground.options import SessionParser, add_record
 from matrix.ground.waiting import clock, shown
 from matrix.prepare.embedded.generations import GENERATIONS
+from matrix.records import typed_json
 
 DESCRIPTION = (
     "Every algorithm over its parameters, alone and under vmap: time, iterations, objective, reconstruction, "
@@ -98,7 +99,7 @@ def _survey(options: argparse.Namespace) -> int:
         nonlocal record
         grown: dict[str, Any] = {name: (*getattr(record, name), *values)}
         record = dataclasses.replace(record, **grown)
-        write_survey(options.output, record)
+        typed_json.write(options.output, record)
 
     measured = {(row.systems, row.choice) for row in record.rows}
     for batch in work:
@@ -133,7 +134,7 @@ def _begun(options: argparse.Namespace) -> SurveyRecord:
     """The record to go on with: what is there already if it is of this solver, software and machine."""
     here = {**provenance(), "solver": tree_hash(SOLVER)}
     if options.output.is_file() and not options.fresh:
-        record = read_survey(options.output)
+        record = typed_json.read(options.output, SurveyRecord)
         if all(record.provenance.get(fact) == here[fact] for fact in here.keys() - PASSING):
             print("goes on with what the record has; --fresh starts over")
             return record

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from matrix.diagnose.probe.record import ProbeRecord
 from matrix.diagnose.sides.driver import output_folder, run_side
-from matrix.diagnose.sides.record import read_diagnosis
 from matrix.ground.errors import EnvironmentFailure
+from matrix.records import typed_json
 from matrix.records.cell import Provenance, Record, RecordError
 from matrix.run.plan import Plan
 
@@ -66,7 +66,7 @@ def _probes(folders: Iterable[Path]) -> Iterator[ProbeRecord]:
         for path in sorted(folder.glob(place)):
             # What another version of this program wrote, or a killed one, measured nothing for us.
             try:
-                yield read_diagnosis(path, ProbeRecord)
+                yield typed_json.read(path, ProbeRecord)
             except RecordError:
                 continue
 

@@ -8,8 +8,8 @@ from matrix.diagnose.bench.record import BenchRow
 from matrix.diagnose.corpus.record import CorpusRecord
 from matrix.diagnose.corpus.rule import revisited
 from matrix.diagnose.corpus.table import table
-from matrix.diagnose.sides.record import read_diagnosis
 from matrix.ground.layout import REPOSITORY_ROOT
+from matrix.records import typed_json
 from matrix.report.markdown import markdown_table
 
 RESULTS = REPOSITORY_ROOT / "docs" / "results"
@@ -28,7 +28,7 @@ def measured_paragraphs(folder: Path = RESULTS) -> list[str]:
 
 
 def _parts(path: Path) -> list[str]:
-    record = read_diagnosis(path, CorpusRecord)
+    record = typed_json.read(path, CorpusRecord)
     release = record.kinds[0].provenance.packages["autolens"]
     sentences = "\n".join(f"- {words}" for words in revisited(record.kinds))
     return [
