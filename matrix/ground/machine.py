@@ -19,7 +19,19 @@ _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 SMI_SECONDS = 30.0
 _UUID = re.compile(r"(GPU|MIG)-[\w-]+")
 _NUMERICAL = (
-    *("AUTOARRAY_", "PYAUTO_", "JAX_", "XLA_", "TF_", "NVIDIA_TF32_OVERRIDE", "CUDA_VISIBLE_DEVICES"),
+    *(
+        "AUTOARRAY_",
+        "PYAUTO_",
+        "JAX_",
+        "XLA_",
+        "TF_CPP_",
+        "TF_ENABLE_",
+        "TF_GPU_",
+        "TF_NUM_",
+        "TF_XLA_",
+        "NVIDIA_TF32_OVERRIDE",
+        "CUDA_VISIBLE_DEVICES",
+    ),
     *("BLIS_", "GOMP_", "GOTO_", "KMP_", "MKL_", "NPROC", "NUMBA_", "OMP_", "OPENBLAS_", "VECLIB_"),
     *("GLIBC_TUNABLES", "LD_PRELOAD", "MALLOC_"),
 )

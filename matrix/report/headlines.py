@@ -1,4 +1,4 @@
-"""The run in five lines: what was validated, on what, what moved, how much faster, and what did not run."""
+"""The run in a few lines: what was validated, on what, what moved, how much faster, and what is open."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -38,15 +38,21 @@ class OpenGate:
 def headlines(
     plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict], pairs: Pairs
 ) -> dict[str, str]:
-    """The five lines by their names; the last is missing where everything ran."""
-    left = said_of(open_gates(plan, records, verdicts))
+    """The lines by their names; the last ones are missing where every gate passed or failed."""
     return {
         "Validated": validated(plan, records),
         "On": f"release {plan.release}, {plan.heading}{_machines(records)}",
         "Moved": moved(verdicts),
         "Speed": speed(verdicts, pairs),
-        **({"Not run": left} if left else {}),
+        **left_open(plan, records, verdicts),
     }
+
+
+def left_open(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> dict[str, str]:
+    """What was inconclusive and what did not run, and why; nothing of either where there is none."""
+    gates = open_gates(plan, records, verdicts)
+    of_outcome = {outcome: [gate for gate in gates if gate.outcome is outcome] for outcome in OPEN}
+    return {outcome.value.capitalize(): said_of(found) for outcome, found in of_outcome.items() if found}
 
 
 def said_of(gates: Sequence[OpenGate]) -> str:
@@ -84,7 +90,7 @@ def moved(verdicts: Sequence[Verdict]) -> str:
     if not drifts:
         return NOTHING_MOVED_IN
     largest, verdict = max(drifts, key=lambda drift: drift[0])
-    within = "within" if largest <= verdict.numbers["tolerance"] else "BEYOND"
+    within = "BEYOND" if verdict.outcome is Outcome.FAIL else "within"
     return (
         f"log evidence by {largest:.1e} at most, {verdict.pipeline}, "
         f"{within} the tolerance of {verdict.numbers['tolerance']:.0e}"

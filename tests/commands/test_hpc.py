@@ -144,12 +144,12 @@ def test_a_measurement_is_a_job_per_pipeline() -> None:
 def test_the_probe_that_a_profile_made_comes_back_with_it() -> None:
     """To where the refresh of result files looks for probes."""
     session, *_ = cli.sessions_from(["profile", "imaging-mge"], "now")
-    assert session.outputs(Path("/root")) == (
-        Path("/root/profiles/profile-imaging-mge-now"),
-        Path("/root/probes"),
+    assert session.outputs(Path("ours")) == (
+        Path("ours/profiles/profile-imaging-mge-now"),
+        Path("ours/probes"),
     )
     session, *_ = cli.sessions_from(["sweep", "imaging-mge"], "now")
-    assert session.outputs(Path("/root")) == (Path("/root/sweeps/sweep-imaging-mge-now"),)
+    assert session.outputs(Path("ours")) == (Path("ours/sweeps/sweep-imaging-mge-now"),)
 
 
 @pytest.mark.parametrize(

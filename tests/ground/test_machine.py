@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix.ground.machine import accelerators, gpus
+from matrix.ground.machine import accelerators, gpus, numerical_variables
 
 
 def test_each_gpu_is_noted_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,3 +77,13 @@ def test_without_a_driver_there_are_no_gpus(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert gpus() == ()
+
+
+def test_variables_of_other_programs_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record may be published, and they may hold anything."""
+    for name in ("TF_CLI_CONFIG_FILE", "TF_VAR_password"):
+        monkeypatch.setenv(name, "private")
+    monkeypatch.setenv("TF_XLA_FLAGS", "--a-flag")
+    found = numerical_variables()
+    assert found["TF_XLA_FLAGS"] == "--a-flag"
+    assert "private" not in found.values()

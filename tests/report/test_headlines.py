@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from matrix.gates import CHANGE, TIME, Outcome, Verdict, judge
-from matrix.report.headlines import headlines, moved, open_gates, said_of, speed
+from matrix.report.headlines import headlines, left_open, moved, open_gates, said_of, speed
 from tests.factory import EVIDENCE, evaluation, make_pair, make_plan, make_record
 
 BOTH = ("imaging-pixelization", "imaging-delaunay")
@@ -71,3 +71,15 @@ def test_what_did_not_run_is_grouped_by_gate_and_then_by_reason(tmp_path: Path) 
         "time on imaging-pixelization and imaging-delaunay (smoke scale: nothing); "
         "gate 3, gate 4 (it was not asked for); gate 2 (no target)"
     )
+
+
+def test_what_cannot_be_told_is_not_called_not_run(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path, BOTH)
+    records = {one.cell.name: one for one in (make_record(name) for name in BOTH)}
+    noisy = Verdict(TIME, BOTH[0], None, Outcome.INCONCLUSIVE, "noisy")
+    verdicts = [noisy, left_out("gate 4", CHANGE, "no tests")]
+    assert left_open(plan, records, verdicts) == {
+        "Inconclusive": "time on imaging-pixelization (noisy)",
+        "Not run": "gate 4 (no tests)",
+    }
+    assert left_open(plan, records, []) == {}

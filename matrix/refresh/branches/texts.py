@@ -15,7 +15,7 @@ from matrix.refresh.branches.repository import BranchRepository
 from matrix.refresh.branches.state import BranchState
 from matrix.refresh.branches.steps import Notes
 from matrix.refresh.branches.trio import Branch
-from matrix.report.headlines import open_gates, said_of, speed
+from matrix.report.headlines import left_open, speed
 from matrix.report.markdown import markdown_table
 from matrix.report.rows import CAPTION, HEADINGS, overall, table_rows
 from matrix.run.plan import Plan
@@ -186,12 +186,13 @@ class Texts:
         """The verdict in two lines."""
         run, plan = self.run, self.run.plan
         largest = max(self.drifts, key=lambda drift: drift.relative_change)
-        left = said_of(open_gates(plan, run.records, run.verdicts))
+        left = left_open(plan, run.records, run.verdicts) or {"Not run": "nothing"}
         lines = (
             f"**{overall(plan, run.records, run.verdicts)}** on {len(plan.pipelines)} likelihoods, PyAuto "
             f"release {plan.release}. Speed: {speed(run.verdicts, run.pairs)}.",
             "Largest drift from a recorded log evidence: "
-            f"{largest.relative_change:.1e} ({largest.pipeline}). Not run: {left or 'nothing'}.",
+            f"{largest.relative_change:.1e} ({largest.pipeline}). "
+            + " ".join(f"{name}: {gates}." for name, gates in left.items()),
         )
         # Two spaces at the end of a line are Markdown's line break.
         return "  \n".join(lines)
