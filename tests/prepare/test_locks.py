@@ -3,9 +3,7 @@
 import json
 import os
 import re
-import subprocess
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,24 +14,21 @@ from matrix.commands import lock_check
 from matrix.commands.lock import main
 from matrix.commands.matrix import matrix_options
 from matrix.ground.errors import EnvironmentFailure, UsageError
-from matrix.ground.layout import REPOSITORY_ROOT, Layout, open_layout
-from matrix.prepare import environments, packages
-from matrix.prepare.difference import moved_packages
+from matrix.ground.layout import REPOSITORY_ROOT, Layout
+from matrix.prepare import packages
 from matrix.prepare.environments import (
     Recipe,
     interpreter_of,
     recipe_for,
     side_environment,
     stock_environment,
-    with_packages,
 )
-from matrix.prepare.interpreters import Interpreter, interpreters
 from matrix.prepare.locking import _for, _pins, machines, own_environments, resolve
 from matrix.prepare.locks import LOCKS, Lock, Pin, committed, lacking, pins
 from matrix.prepare.packages import build_sources, build_wheel, install_locked
-from tests.index import PASSWORD, Index, served
+from tests.index import PASSWORD, Index
+from tests.prepare.made_up_stack import RELEASE, installed, running
 
-RELEASE = "2026.7.9.1"
 OWN = own_environments(tomllib.loads((REPOSITORY_ROOT / "pyproject.toml").read_text()))
 FILES = sorted(LOCKS.rglob("*.txt"))
 
@@ -173,91 +168,6 @@ def test_source_of_another_python_is_left_alone(layout: Layout, tmp_path: Path) 
 
 
 # Where a lock can be installed, and what is, from an index of our own
-
-
-RECORDER = """
-import json, os, pathlib, zipfile
-
-def _write(folder, name, version):
-    about = f"{name}-{version}.dist-info"
-    wheel = pathlib.Path(folder) / f"{name}-{version}-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr(f"{name}/__init__.py", "MARK = 'built from source'")
-        archive.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n")
-        archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\\nTag: py3-none-any\\nRoot-Is-Purelib: true")
-        archive.writestr(f"{about}/RECORD", f"{name}/__init__.py,,\\n{about}/METADATA,,\\n{about}/WHEEL,,\\n")
-    return wheel.name
-
-def build_wheel(folder, config_settings=None, metadata_directory=None):
-    name, version = pathlib.Path("name.txt").read_text().split()
-    seen = dict(os.environ)
-    parent = pathlib.Path(f"/proc/{os.getppid()}")
-    if parent.is_dir():
-        seen["the parent's environment"] = (parent / "environ").read_bytes().decode("utf-8", "replace")
-        seen["the parent's words"] = (parent / "cmdline").read_bytes().decode("utf-8", "replace")
-    with open(@SEEN@, "a") as record:
-        record.write(json.dumps(seen) + "\\n")
-    return _write(folder, name, version)
-"""
-
-
-@pytest.fixture
-def layout(tmp_path: Path) -> Layout:
-    return open_layout(tmp_path / "matrix")
-
-
-@pytest.fixture
-def seen(tmp_path: Path) -> Path:
-    return tmp_path / "seen-by-builds"
-
-
-@pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: Path) -> Iterator[Index]:
-    """An index with a stack of its own, whose builds record what they see."""
-    with served(tmp_path / "index", monkeypatch) as index:
-        index.wheel("autolens", RELEASE, ["autoarray", "timeout-decorator", 'jaxnnls ; extra == "jax"'])
-        for name in ("autoarray", "jaxnnls", "numba", "jax", "jaxlib"):
-            index.wheel(name, "1.0" if name != "autoarray" else RELEASE)
-        recorder = {"recorder.py": RECORDER.replace("@SEEN@", repr(str(seen)))}
-        tools = index.wheel("setuptools", "99", files=recorder)
-        index.sdist("timeout-decorator", "0.5.0", source("timeout_decorator", "0.5.0"))
-        listed = tmp_path / "build.txt"
-        listed.write_text(f"setuptools==99 --hash=sha256:{tools}\n")
-        monkeypatch.setattr(packages, "BUILD_TOOLS", listed)
-        monkeypatch.setattr(environments, "committed", lambda *_: None)
-        monkeypatch.setenv("GH_TOKEN", f"token-{PASSWORD}")
-        yield index
-
-
-def source(name: str, version: str) -> dict[str, str]:
-    return {
-        "pyproject.toml": '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "recorder"\n'
-        f'[project]\nname = "{name}"\nversion = "{version}"\n',
-        "name.txt": f"{name} {version}",
-    }
-
-
-@pytest.fixture
-def library(tmp_path: Path) -> Path:
-    folder = tmp_path / "library"
-    folder.mkdir()
-    for path, text in source("autoarray", RELEASE).items():
-        (folder / path).write_text(text)
-    return folder
-
-
-def running() -> Interpreter:
-    return interpreters()[0]
-
-
-def installed(environment: environments.SideEnvironment) -> dict[str, str]:
-    code = (
-        "import importlib.metadata as m, json; "
-        "print(json.dumps({d.metadata['Name']: d.version for d in m.distributions()}))"
-    )
-    done = subprocess.run([environment.python, "-c", code], capture_output=True, text=True, check=True)
-    found: dict[str, str] = json.loads(done.stdout)
-    return found
 
 
 def test_both_sides_have_the_same_packages_but_for_the_change(
@@ -470,75 +380,3 @@ def test_newest_packages_are_taken_where_some_are_installed() -> None:
     assert matrix_options(["fp64", "--newest"]).newest
     with pytest.raises(UsageError, match="give one of them"):
         matrix_options(["fp64", "--newest", "--base-python", "python3"])
-
-
-# Packages that a change moves
-
-
-def test_packages_of_one_side_move_and_the_rest_stays(index: Index, layout: Layout, library: Path) -> None:
-    recipe = recipe_for(layout, RELEASE, "cpu")
-    index.wheel("jax", "2.0", ["jaxlib==2.0"])
-    index.wheel("jaxlib", "2.0")
-    # Newer than what is kept, and of no concern to the change.
-    index.wheel("numba", "2.0")
-    other = with_packages(layout, recipe, ["jax==2.0"])
-    assert moved_packages({"baseline": recipe, "candidate": other}) == {
-        "jax": {"baseline": "1.0", "candidate": "2.0"},
-        "jaxlib": {"baseline": "1.0", "candidate": "2.0"},
-    }
-    assert with_packages(layout, recipe, []) is recipe
-    index.wheel("jaxlib", "2.0.1")
-    assert with_packages(layout, recipe, ["jax==2.0"]).lock.key == other.lock.key
-    made = [
-        side_environment(layout, one, side, library, None, vendored=False)
-        for side, one in (("baseline", recipe), ("candidate", other))
-    ]
-    assert installed(made[1]) == installed(made[0]) | {"jax": "2.0", "jaxlib": "2.0"}
-    assert made[0].key != made[1].key
-    # Nothing is vendored, so nothing is replaced.
-    assert "jaxnnls" in installed(made[1])
-
-
-def test_package_may_be_one_that_the_stack_does_not_admit(index: Index, layout: Layout) -> None:
-    index.wheel("autolens", "2026.7.9.2", ["autoarray", "jax<2"])
-    index.wheel("autoarray", "2026.7.9.2")
-    index.wheel("jax", "2.0")
-    recipe = recipe_for(layout, "2026.7.9.2", "cpu")
-    found = {pin.name: pin.version for pin in pins(with_packages(layout, recipe, ["jax==2.0"]).lock.wheels)}
-    assert found["jax"] == "2.0"
-    assert found["autolens"] == "2026.7.9.2"
-
-
-@pytest.mark.parametrize(
-    ("package", "says"),
-    [
-        ("jaxx==1.0", r"the stack has none of that name\. Did you mean 'jax'"),
-        ("jax==9.9", "no set of packages"),
-    ],
-)
-@pytest.mark.usefixtures("index")
-def test_package_that_cannot_be_had_is_wrong_use(layout: Layout, package: str, says: str) -> None:
-    recipe = recipe_for(layout, RELEASE, "cpu")
-    with pytest.raises(UsageError, match=says):
-        with_packages(layout, recipe, [package])
-
-
-@pytest.mark.usefixtures("index")
-def test_other_packages_of_the_stack_are_built_from_their_checkouts(
-    layout: Layout, library: Path, tmp_path: Path
-) -> None:
-    fit = tmp_path / "fit"
-    fit.mkdir()
-    for path, text in source("autofit", "3.0").items():
-        (fit / path).write_text(text)
-    recipe = recipe_for(layout, RELEASE, "cpu")
-    keys = set()
-    for text in ("one", "two"):
-        (fit / "more.txt").write_text(text)
-        made = side_environment(
-            layout, recipe, "candidate", library, None, others={"autofit": fit}, vendored=False
-        )
-        keys.add(made.key)
-    assert installed(made)["autofit"] == "3.0"
-    plain = side_environment(layout, recipe, "candidate", library, None, vendored=False)
-    assert len({*keys, plain.key}) == 3
