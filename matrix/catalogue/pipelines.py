@@ -1,7 +1,8 @@
-"""The pipelines: what each is, and all that follows from its data and its source; pure data."""
+"""The pipelines and the instruments that they run on: what each is, and what follows from it; pure data."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Literal
@@ -15,6 +16,11 @@ from matrix.records.cell import Quantity, Scale
 LANES = 3
 
 Data = Literal["imaging", "interferometer"]
+
+# Stands between a pipeline's name and that of an instrument which is not its own.
+AT = "@"
+# Pixels beside the mask of the real-space grid at smoke scale.
+_MARGIN = 4
 
 # The library's class that turns images into visibilities: the exact one, which the constants were made with.
 TRANSFORMER = "TransformerDFT"
@@ -51,6 +57,31 @@ class Delaunay:
 
 
 Source = Gaussians | Rectangular | Delaunay
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """A dataset of the workspace, and what its scripts set for it.
+
+    Attributes
+    ----------
+    data
+        Kind of dataset.
+    pixel_scale
+        Of the image, or of the real-space grid, in arcsec per pixel.
+    mask_radius
+        In arcsec; None where the pipeline's own holds.
+    real_space_shape
+        Interferometer only: pixels of the real-space grid; None where the pipeline's own holds.
+    in_repository
+        Whether the workspace's repository has the data. Its scripts simulate those that it has not.
+    """
+
+    data: Data
+    pixel_scale: float
+    mask_radius: float | None = None
+    real_space_shape: tuple[int, int] | None = None
+    in_repository: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,7 +144,8 @@ class Pipeline:
     Attributes
     ----------
     name
-        `<data>-<source>`, as in file names and on the command line.
+        `<data>-<source>`, as in file names and on the command line; with `@<instrument>` behind it on another
+        instrument than its own.
     data, source
         Kind of dataset, and what the source is called in the workspace's folders.
     instrument
@@ -140,9 +172,17 @@ class Pipeline:
         return type(self.settings["production"].source)
 
     @property
+    def is_on_its_own_instrument(self) -> bool:
+        """Whether the instrument is the one that the pipeline is defined with."""
+        return AT not in self.name
+
+    @property
     def cost(self) -> Cost:
-        """What a cell takes at production scale."""
-        return COSTS[self.data, self.source_type]
+        """What a cell takes at production scale; of an image with finer pixels by their number."""
+        usual = COSTS[self.data, self.source_type]
+        own = INSTRUMENTS[OWN_INSTRUMENT[self.data]].pixel_scale
+        times = max(1.0, (own / self.pixel_scale) ** 2) if self.data == "imaging" else 1.0
+        return Cost(usual.seconds * times, round(usual.peak_bytes * times))
 
     @property
     def script(self) -> PurePosixPath:
@@ -160,9 +200,34 @@ class Pipeline:
         third = "psf.fits" if self.data == "imaging" else "uv_wavelengths.fits"
         return ("data.fits", "noise_map.fits", third)
 
+    @property
+    def how_to_simulate(self) -> str:
+        """What makes the dataset where it is missing, in a sentence."""
+        return (
+            f"Simulate it with jax_profiling/dataset_setup/{self.data}.py --instrument {self.instrument}, "
+            "run in the workspace's root."
+        )
+
+
+INSTRUMENTS: Mapping[str, Instrument] = MappingProxyType(
+    {
+        "hst": Instrument("imaging", 0.05, in_repository=True),
+        "euclid": Instrument("imaging", 0.1),
+        "jwst": Instrument("imaging", 0.03),
+        "ao": Instrument("imaging", 0.01),
+        "sma": Instrument("interferometer", 0.1, in_repository=True),
+        "alma": Instrument("interferometer", 0.05),
+        "hannah": Instrument("interferometer", 0.125, 2.3, (40, 40), in_repository=True),
+    }
+)
+
+# The one that a pipeline is defined with, and its constant recorded.
+OWN_INSTRUMENT: Mapping[Data, str] = MappingProxyType({"imaging": "hst", "interferometer": "sma"})
+
 
 def _pipeline(data: Data, source: str, production: Settings, smoke: Settings) -> Pipeline:
-    instrument, pixel_scale = ("hst", 0.05) if data == "imaging" else ("sma", 0.1)
+    instrument = OWN_INSTRUMENT[data]
+    pixel_scale = INSTRUMENTS[instrument].pixel_scale
     linear = isinstance(production.source, Gaussians)
     quantity: Quantity = "log_likelihood" if linear else "figure_of_merit"
     settings: Mapping[Scale, Settings] = MappingProxyType({"production": production, "smoke": smoke})
@@ -219,14 +284,65 @@ PIPELINES: Mapping[str, Pipeline] = MappingProxyType(
 
 
 def pipeline_named(name: str) -> Pipeline:
-    """Look up a pipeline.
+    """Look up a pipeline, on another instrument where the name says so, as `imaging-mge@euclid`.
 
     Raises
     ------
     UsageError
-        There is no pipeline of that name.
+        There is no pipeline of that name, or no such instrument for its kind of data.
     """
-    try:
-        return PIPELINES[name]
-    except KeyError:
-        raise UsageError(f"there is no pipeline {name!r}.{known_names(name, PIPELINES)}") from None
+    plain, at, instrument = name.partition(AT)
+    pipeline = PIPELINES.get(plain)
+    if pipeline is None:
+        raise UsageError(f"there is no pipeline {plain!r}.{known_names(plain, PIPELINES)}")
+    known = [word for word, one in INSTRUMENTS.items() if one.data == pipeline.data]
+    if at and instrument not in known:
+        raise UsageError(
+            f"there is no {pipeline.data} instrument {instrument!r}.{known_names(instrument, known)}"
+        )
+    return on_instrument(pipeline, instrument) if at else pipeline
+
+
+def planned_pipelines(selected: Iterable[str]) -> tuple[str, ...]:
+    """What a run plans, the longest first: all on their own instrument, and what else is selected."""
+    names = dict.fromkeys((*PIPELINES, *selected))
+    return tuple(sorted(names, key=lambda name: -pipeline_named(name).cost.seconds))
+
+
+def on_instrument(pipeline: Pipeline, name: str) -> Pipeline:
+    """The pipeline on an instrument of its kind of data; itself on its own."""
+    if name == pipeline.instrument:
+        return pipeline
+    instrument = INSTRUMENTS[name]
+    settings: Mapping[Scale, Settings] = MappingProxyType(
+        {
+            "production": masked(pipeline.settings["production"], instrument),
+            "smoke": _small(pipeline.settings["smoke"], instrument),
+        }
+    )
+    return replace(
+        pipeline,
+        name=f"{pipeline.name}{AT}{name}",
+        instrument=name,
+        pixel_scale=instrument.pixel_scale,
+        settings=settings,
+    )
+
+
+def masked(settings: Settings, instrument: Instrument) -> Settings:
+    """The settings with the instrument's mask and real-space grid, where it has them."""
+    return replace(
+        settings,
+        mask_radius=instrument.mask_radius or settings.mask_radius,
+        real_space_shape=instrument.real_space_shape or settings.real_space_shape,
+    )
+
+
+def _small(settings: Settings, instrument: Instrument) -> Settings:
+    """The settings of smoke scale: a mask that is no larger, and a grid that just holds it."""
+    radius = min(settings.mask_radius, instrument.mask_radius or settings.mask_radius)
+    if settings.real_space_shape is None:
+        return replace(settings, mask_radius=radius)
+    holds = math.ceil(2 * radius / instrument.pixel_scale) + _MARGIN
+    side = min(holds, *(instrument.real_space_shape or (holds,)))
+    return replace(settings, mask_radius=radius, real_space_shape=(side, side))

@@ -4,10 +4,9 @@ import argparse
 import math
 from collections.abc import Sequence
 
-from matrix.catalogue.pipelines import PIPELINES
+from matrix.catalogue.pipelines import pipeline_named
 from matrix.ground.errors import UsageError
 from matrix.ground.settings import settings_from
-from matrix.ground.suggestions import known_names
 from matrix.records.cell import SIDES, Side
 from matrix.run.change import Change, Expected, Given, checked_package
 
@@ -77,9 +76,8 @@ def expected_from(known: argparse.Namespace) -> dict[str, Expected]:
         raise UsageError('every --expect-drift PIPELINE=VALUE needs its own --because "REASON"')
     found: dict[str, Expected] = {}
     for text, because in zip(known.expect_drift, known.because, strict=True):
-        name, _, value = text.partition("=")
-        if name not in PIPELINES:
-            raise UsageError(f"--expect-drift {text}: no such pipeline.{known_names(name, PIPELINES)}")
+        word, _, value = text.partition("=")
+        name = pipeline_named(word).name
         if name in found:
             raise UsageError(f"--expect-drift: {name} is there twice.")
         found[name] = Expected(value=_number(text, value), because=because)

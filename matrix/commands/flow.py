@@ -10,6 +10,7 @@ import pytest
 from filelock import FileLock, Timeout
 from rich.console import Console
 
+from matrix.catalogue.pipelines import PIPELINES
 from matrix.execute.reservations import threads_per_worker, workers_that_fit
 from matrix.gates.judging import judge_run
 from matrix.ground.console import open_console
@@ -19,6 +20,7 @@ from matrix.ground.layout import REPOSITORY_ROOT, open_layout
 from matrix.ground.process import run
 from matrix.ground.redaction import OF_AN_INDEX, secrets_set_aside
 from matrix.ground.shell import inherited, without
+from matrix.prepare.datasets import check_given
 from matrix.prepare.planning import make_plan
 from matrix.prepare.sides import SideOptions, announced_release, announced_source, manifest_for, prepare_sides
 from matrix.report import write_files, write_report
@@ -74,6 +76,7 @@ def carry_out(console: Console, plan: Plan, pytest_arguments: tuple[str, ...] = 
 
 def plan_matrix(console: Console, options: SideOptions) -> Plan:
     """Make everything a run needs, and its plan, which is not written yet."""
+    check_given(options.datasets, options.only or (() if options.checks else tuple(PIPELINES)))
     manifest = manifest_for(options)
     layout = open_layout(options.root)
     # Before the fold, which would hide it: the first line says where the repositories come from.

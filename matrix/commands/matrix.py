@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from matrix.catalogue.arguments import PIPELINE_NAMES, pipeline_argument
 from matrix.catalogue.checks import ALL_CHECKS, CHECKS
 from matrix.catalogue.pipelines import LANES, PIPELINES
 from matrix.commands.change_options import add_change, change_from, expected_from, named_ref
@@ -76,6 +77,7 @@ def matrix_options(words: Sequence[str]) -> SideOptions:
         change=change_from(known),
         expected=expected_from(known),
         lanes=known.lanes,
+        datasets=datasets_from(known.dataset),
         # Of a shard's checks these are some already.
         with_scripts=known.with_scripts and known.shard is None,
         fresh=known.fresh,
@@ -115,9 +117,16 @@ def _parser() -> argparse.ArgumentParser:
         "--only",
         action="append",
         default=[],
-        type=one_of("pipeline", PIPELINES),
+        type=pipeline_argument,
         metavar="PIPELINE",
-        help=f"this pipeline only (repeatable): {', '.join(PIPELINES)}",
+        help=f"this pipeline only (repeatable): {PIPELINE_NAMES}",
+    )
+    add(
+        "--dataset",
+        action="append",
+        default=[],
+        metavar="INSTRUMENT=FOLDER",
+        help="data of your own in place of an instrument's, e.g. hst=~/data/my-lens (repeatable)",
     )
     add("--shard", metavar="I/N", help="the I-th of N parts of the session, e.g. 2/3")
     add("--list-shards", type=int, metavar="N", help="print the N parts as a job matrix in JSON and stop")
@@ -199,6 +208,25 @@ def _lanes(text: str) -> tuple[int, ...]:
             f"{text!r} are no sizes of batches: whole numbers from 2 to {MOST_LANES}, as 16,50"
         )
     return tuple(sorted({int(word) for word in words} - {LANES}))
+
+
+def datasets_from(words: Sequence[str]) -> dict[str, Path]:
+    """The folders of a person's data, by instrument.
+
+    Raises
+    ------
+    UsageError
+        A word is of another form, or an instrument is there twice.
+    """
+    found: dict[str, Path] = {}
+    for word in words:
+        name, separator, folder = word.partition("=")
+        if not (separator and name and folder):
+            raise UsageError(f"--dataset {word}: write INSTRUMENT=FOLDER, as --dataset hst=~/data/my-lens")
+        if name in found:
+            raise UsageError(f"--dataset: {name} is there twice.")
+        found[name] = Path(folder).expanduser().resolve()
+    return found
 
 
 def _ref(text: str) -> tuple[str, str]:

@@ -50,6 +50,8 @@ def _pack(known: argparse.Namespace, rest: Sequence[str]) -> int:
     if not known.file.parent.is_dir():
         raise UsageError(f"{known.file}: there is no folder {known.file.parent}. Make it, or name another.")
     options = matrix_options(["fp64", *rest, "--root", str(known.root)])
+    if options.datasets:
+        raise UsageError("a pack holds no data of your own: give --dataset where it is unpacked.")
     manifest = manifest_for(options)
     if manifest.change != VENDORING:
         raise UsageError(

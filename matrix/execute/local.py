@@ -71,7 +71,7 @@ def cell_command(plan: Plan, cell: PlannedCell) -> list[str]:
         "--precision": cell.precision,
         "--side": cell.side,
         "--scale": cell.scale,
-        "--workspace": plan.workspace,
+        "--workspace": plan.data_workspace,
         "--record": plan.record_path(cell),
         "--provenance": folder / "provenance.json",
         "--seed": plan.seed,

@@ -322,7 +322,7 @@ def _process(
         "--precision": pair.precision,
         "--side": side,
         "--scale": pair.scale,
-        "--workspace": plan.workspace,
+        "--workspace": plan.data_workspace,
         "--seed": plan.seed,
         "--slower": player.slower,
     }

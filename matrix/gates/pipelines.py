@@ -219,6 +219,8 @@ def constant(evidence: Evidence, side: Side, record: Record) -> Verdict:
         reason = (
             f"{recorded.script} records no {recorded.name}: there is nothing to hold the evidence against"
         )
+        if recorded.unheld:
+            reason = f"held against the baseline: {recorded.unheld}"
         return Verdict("constant", evidence.pipeline, side, outcome, reason)
     at_medians = {
         "eager": record.evaluations.eager_recorded.values[0],

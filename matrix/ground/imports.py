@@ -1,7 +1,7 @@
 """What a program of this repository is made of: the files that it imports, found without running it."""
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -43,20 +43,20 @@ def files_behind(modules: Iterable[str], root: Path = REPOSITORY_ROOT) -> tuple[
     return tuple(sorted({*found.values(), *data}))
 
 
-def definitions_in(path: Path, table: str) -> str:
-    """The source of a module of data without its data: no `table`, and no private name that is for it."""
-    kept = [node for node in _parsed(path).body if not _assigns(node, table)]
+def definitions_in(path: Path, *tables: str) -> str:
+    """The source of a module of data without its data: none of `tables`, no private name that is for them."""
+    kept = [node for node in _parsed(path).body if not _assigns(node, tables)]
     return "\n".join(map(ast.unparse, kept))
 
 
-def _assigns(node: ast.stmt, table: str) -> bool:
+def _assigns(node: ast.stmt, tables: Sequence[str]) -> bool:
     targets: list[ast.expr] = []
     if isinstance(node, ast.Assign):
         targets = node.targets
     elif isinstance(node, ast.AnnAssign):
         targets = [node.target]
     names = [target.id for target in targets if isinstance(target, ast.Name)]
-    return bool(names) and all(name == table or name.startswith("_") for name in names)
+    return bool(names) and all(name in tables or name.startswith("_") for name in names)
 
 
 def _file_of(module: str, root: Path) -> Path | None:

@@ -176,6 +176,7 @@ def relocated(plan: Plan, profile: Profile, stack: Stack, layout: Layout) -> Pla
             "environments": environments,
             "stack": {name: commit for name, (_, commit) in stack.trees.items()},
             "workspace": Path(places.workspace),
+            "own_workspace": None,
             "cells": cells,
             "pairs": planned_pairs(cells, seconds),
             # The scheduler's limit counts there, and its word is wanted.
@@ -198,7 +199,8 @@ def ship(remote: Remote, plan: Plan, there: Plan) -> list[str]:
         sent = remote.send(REPOSITORY_ROOT / name, f"{places.code}/{name}", CODE_EXCLUDED)
         changed += [f"code/{name}/{file}" for file in sent]
     changed += [
-        f"workspace/{file}" for file in remote.send(plan.workspace, places.workspace, (".git", "__pycache__"))
+        f"workspace/{file}"
+        for file in remote.send(plan.data_workspace, places.workspace, (".git", "__pycache__"))
     ]
     for side, environment in plan.environments.items():
         made = SideEnvironment(environment.python, environment.pythonpath, environment.key)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, get_args
 
-from matrix.catalogue.pipelines import PIPELINES
+from matrix.catalogue.arguments import pipeline_argument
 from matrix.ground.errors import MatrixError, UsageError
 from matrix.ground.files import write_text
 from matrix.records.arrays import arrays_path, write_arrays
@@ -180,7 +180,7 @@ def _driver_notes(path: Path) -> dict[str, Any]:
 
 def add_likelihood(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which likelihood a process makes."""
-    parser.add_argument("--pipeline", required=True, choices=tuple(PIPELINES))
+    parser.add_argument("--pipeline", required=True, type=pipeline_argument)
     parser.add_argument("--precision", required=True, choices=get_args(Precision))
     parser.add_argument("--side", required=True, choices=get_args(Side))
     parser.add_argument("--scale", required=True, choices=get_args(Scale))

@@ -1,13 +1,16 @@
-"""What a pipeline takes from its workspace's script: the over-sampling of the light, and the mesh's class.
+"""What a pipeline takes from its workspace's script: over-sampling, the mesh's class, its instrument.
 
-Upstream changed both in 2026, and with them the constants. The script says which its constant was made with.
+Upstream changed the first two in 2026, and with them the constants. The script says which its constant was
+made with.
 """
 
 import ast
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from matrix.catalogue.pipelines import INSTRUMENTS, Instrument
 from matrix.catalogue.releases import order_of
 from matrix.ground.errors import UsageError
 
@@ -17,6 +20,7 @@ _RANK_CDF_SINCE = {"2026.8.22.1": "RectangularBilinearAdaptDensity"}
 # In these releases the old name is another mesh (PyAutoArray#402, #461), and the rank CDF is not there.
 _ANOTHER_MESH = ("2026.7.27.1", "2026.8.20.1")
 _RINGS_SINCE = "2026.9.8.1"
+_SAID_OF_INSTRUMENTS = ("pixel_scale", "mask_radius", "real_space_shape")
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,34 @@ def mesh_name_from(wanted: str, script: Path, release: str, available: Collectio
             "with. Choose a release that has it with --release."
         )
     return wanted
+
+
+def instrument_from(script: Path, name: str) -> Instrument:
+    """An instrument as a script's table `INSTRUMENTS` has it; what that does not say is the catalogue's.
+
+    Parameters
+    ----------
+    script
+        A pipeline's script in the developer workspace; it may be missing.
+    name
+        Of the instrument.
+
+    Raises
+    ------
+    UsageError
+        The script is not Python.
+    """
+    said = _instruments(script).get(name, {})
+    return replace(INSTRUMENTS[name], **{fact: said[fact] for fact in _SAID_OF_INSTRUMENTS if fact in said})
+
+
+def _instruments(script: Path) -> dict[str, Any]:
+    """By instrument what a script's table says of it; nothing where it has none."""
+    for node in _parsed(script).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "INSTRUMENTS":
+            table = _literal(node.value)
+            return table if isinstance(table, dict) else {}
+    return {}
 
 
 def _named_rings(script: Path) -> Iterator[Rings]:

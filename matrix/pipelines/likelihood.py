@@ -1,7 +1,8 @@
 """A pipeline's likelihood: eagerly in NumPy, and as the function JAX compiles."""
 
+import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,23 @@ import jax.numpy as jnp
 import numpy as np
 from autofit.jax import register_model
 
-from matrix.catalogue.pipelines import TRANSFORMER, Delaunay, Gaussians, Pipeline, Rectangular, Settings
+from matrix.catalogue.pipelines import (
+    TRANSFORMER,
+    Delaunay,
+    Gaussians,
+    Pipeline,
+    Rectangular,
+    Settings,
+    masked,
+    pipeline_named,
+)
 from matrix.ground.errors import UsageError
-from matrix.pipelines.conventions import Rings, mesh_name_from, rings_from
+from matrix.pipelines.conventions import Rings, instrument_from, mesh_name_from, rings_from
 from matrix.pipelines.model import mesh_grid_from, model_from
 from matrix.records.cell import Scale
 
 _SOURCE_PATH = "('galaxies', 'source')"
+_LIMIT = "raise_error_dft_visibilities_limit"
 
 
 @dataclass(frozen=True)
@@ -137,9 +148,10 @@ def likelihood_from(pipeline: Pipeline, scale: Scale, workspace: Path, mixed: bo
     UsageError
         A data file is missing, the workspace's script is not understood, or the release lacks the mesh.
     """
-    settings = pipeline.settings[scale]
     folder = _dataset_folder(pipeline, workspace)
     script = workspace / pipeline.script
+    pipeline = _as_scripted(pipeline, script)
+    settings = pipeline.settings[scale]
     if pipeline.data == "imaging":
         dataset = _imaging_dataset(pipeline, settings, folder, rings_from(script, al.__version__))
         mask = dataset.mask
@@ -172,15 +184,24 @@ def likelihood_from(pipeline: Pipeline, scale: Scale, workspace: Path, mixed: bo
     )
 
 
+def _as_scripted(pipeline: Pipeline, script: Path) -> Pipeline:
+    """On another instrument as the workspace's script has it, unless settings are varied on purpose."""
+    if pipeline.is_on_its_own_instrument or pipeline != pipeline_named(pipeline.name):
+        return pipeline
+    instrument = instrument_from(script, pipeline.instrument)
+    production = masked(pipeline.settings["production"], instrument)
+    return replace(
+        pipeline,
+        pixel_scale=instrument.pixel_scale,
+        settings={**pipeline.settings, "production": production},
+    )
+
+
 def _dataset_folder(pipeline: Pipeline, workspace: Path) -> Path:
     folder = workspace / pipeline.dataset
     for name in pipeline.data_files:
         if not (folder / name).is_file():
-            raise UsageError(
-                f"{pipeline.name}: {folder / name} is missing. Simulate it with "
-                f"jax_profiling/dataset_setup/{pipeline.data}.py --instrument {pipeline.instrument}, "
-                "run in the workspace's root."
-            )
+            raise UsageError(f"{pipeline.name}: {folder / name} is missing. {pipeline.how_to_simulate}")
     return folder
 
 
@@ -210,12 +231,16 @@ def _interferometer_dataset(pipeline: Pipeline, settings: Settings, folder: Path
     mask = al.Mask2D.circular(
         shape_native=settings.real_space_shape, pixel_scales=pipeline.pixel_scale, radius=settings.mask_radius
     )
+    # Releases since May 2026 refuse many visibilities with the exact transform, unless told not to.
+    parameters = inspect.signature(al.Interferometer.from_fits).parameters
+    unlimited = {_LIMIT: False} if _LIMIT in parameters else {}
     return al.Interferometer.from_fits(
         data_path=folder / "data.fits",
         noise_map_path=folder / "noise_map.fits",
         uv_wavelengths_path=folder / "uv_wavelengths.fits",
         real_space_mask=mask,
         transformer_class=getattr(al, TRANSFORMER),
+        **unlimited,
     )
 
 

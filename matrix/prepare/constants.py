@@ -63,8 +63,15 @@ def read_constant(workspace: Path, name: str, scale: str, *, stand_in: bool = Fa
         name=label or f"EXPECTED_LOG_EVIDENCE_{instrument.upper()}",
         value=value,
         script=str(pipeline.script),
-        required=scale == "production" or stand_in,
+        required=pipeline.is_on_its_own_instrument and (scale == "production" or stand_in),
+        unheld="" if pipeline.is_on_its_own_instrument else f"none is recorded for {pipeline.instrument}",
     )
+
+
+def without_value(constant: Constant, folder: str) -> Constant:
+    """The constant where the data are a person's own, of which it says nothing."""
+    said = f"{constant.name} was recorded with other data than those of {folder}"
+    return constant.model_copy(update={"value": None, "required": False, "unheld": said})
 
 
 def constant_in(path: Path, instrument: str) -> tuple[str, float | None]:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from matrix.catalogue import pipelines as catalogue
 from matrix.catalogue.checks import ALL_CHECKS, ON_DEMAND, checks_of
-from matrix.catalogue.pipelines import PIPELINES
+from matrix.catalogue.pipelines import PIPELINES, pipeline_named, planned_pipelines
 from matrix.ground.errors import UsageError
 from matrix.ground.hashing import digest, file_hash
 from matrix.ground.imports import definitions_in, files_behind
 from matrix.ground.layout import REPOSITORY_ROOT, Layout
 from matrix.prepare.checkout import Checkout
-from matrix.prepare.constants import read_constant
+from matrix.prepare.constants import read_constant, without_value
 from matrix.prepare.manifest import Role, SourceKind
 from matrix.prepare.sides import Prepared, SideOptions
 from matrix.records.cell import Side
@@ -42,18 +42,17 @@ _ASKING = REPOSITORY_ROOT / "matrix" / "execute" / "pairs.py"
 _CHECKS = ("matrix.checks.run",)
 
 
-def cell_codes() -> dict[str, str]:
-    """Digest of what each pipeline's numbers depend on here, of the settings its own alone."""
+def cell_codes(names: Iterable[str]) -> dict[str, str]:
+    """Digest of what each pipeline's numbers depend on here, of settings its own alone."""
     table = Path(catalogue.__file__)
     files = [path for path in files_behind(_CELL) if path != table]
-    shared = (file_hash(files), definitions_in(table, "PIPELINES"))
-    return {name: digest((*shared, repr(pipeline))) for name, pipeline in catalogue.PIPELINES.items()}
+    shared = (file_hash(files), definitions_in(table, "PIPELINES", "INSTRUMENTS", "OWN_INSTRUMENT"))
+    return {name: digest((*shared, repr(catalogue.pipeline_named(name)))) for name in names}
 
 
 def program_code() -> str:
     """Digest of this repository's part in the numbers of all pipelines."""
-    codes = cell_codes()
-    return digest(codes[name] for name in PIPELINES)
+    return digest(cell_codes(PIPELINES).values())
 
 
 def planned_pairs(cells: Sequence[PlannedCell], seconds: float) -> tuple[PlannedPair, ...]:
@@ -184,7 +183,9 @@ def make_plan(layout: Layout, prepared: Prepared, options: SideOptions, threads:
         code=program_code(),
         environments=environments,
         workspace=workspace,
-        constants=_constants(prepared, options.scale),
+        datasets=prepared.data.own,
+        own_workspace=prepared.data.workspace,
+        constants=_constants(prepared, options),
         tolerances=Tolerances(
             evidence=manifest.tolerances.mp if mixed else manifest.tolerances.fp64,
             parity=manifest.tolerances.parity,
@@ -209,28 +210,37 @@ def make_plan(layout: Layout, prepared: Prepared, options: SideOptions, threads:
     )
 
 
-def _constants(prepared: Prepared, scale: str) -> dict[str, Constant]:
+def _constants(prepared: Prepared, options: SideOptions) -> dict[str, Constant]:
     stand_in = prepared.source.kind is SourceKind.EMBEDDED
+    names = planned_pipelines(options.only)
+    found = {
+        name: read_constant(prepared.workspace.path, name, options.scale, stand_in=stand_in) for name in names
+    }
     return {
-        pipeline: read_constant(prepared.workspace.path, pipeline, scale, stand_in=stand_in)
-        for pipeline in PIPELINES
+        name: without_value(constant, own.given)
+        if (own := prepared.data.own.get(pipeline_named(name).instrument))
+        else constant
+        for name, constant in found.items()
     }
 
 
 def _cells(prepared: Prepared, options: SideOptions, precision: str) -> tuple[PlannedCell, ...]:
-    codes = cell_codes()
+    pipelines = planned_pipelines(options.only)
+    codes = cell_codes(pipelines)
     # The key is a hash of everything the numbers depend on: a kept record answers only for exactly that.
     lanes = " ".join(map(str, options.lanes))
     shared = (precision, options.scale, prepared.workspace.commit, str(SEED), lanes)
+    data = {name: pipeline_named(name).instrument for name in pipelines}
+    own = {name: (prepared.data.own[at].checksum,) for name, at in data.items() if at in prepared.data.own}
     return tuple(
         PlannedCell(
             pipeline=pipeline,
             precision=precision,
             side=side,
             scale=options.scale,
-            key=digest((pipeline, side, environment.key, codes[pipeline], *shared)),
+            key=digest((pipeline, side, environment.key, codes[pipeline], *shared, *own.get(pipeline, ()))),
         )
-        for pipeline in PIPELINES
+        for pipeline in pipelines
         for side, environment in prepared.environments.items()
     )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from filelock import FileLock
 from rich.console import Console
 
+from matrix.catalogue.pipelines import PIPELINES, planned_pipelines
 from matrix.catalogue.releases import AUTO, LATEST, ReleaseChoice, newest_known, package_of
 from matrix.ground.errors import UsageError
 from matrix.ground.hashing import digest, tree_hash
@@ -27,6 +28,7 @@ from matrix.prepare.checkout import (
     prepare,
     resolve_source,
 )
+from matrix.prepare.datasets import Data, check_contents, check_there, laid_out
 from matrix.prepare.difference import difference_of, moved_packages, trees_of
 from matrix.prepare.embedded.generations import Generation, generation_of, write_generation
 from matrix.prepare.environments import (
@@ -71,6 +73,7 @@ class SideOptions:
     change: Change | None
     expected: Mapping[str, Expected]
     lanes: tuple[int, ...]
+    datasets: Mapping[str, Path]
     with_scripts: bool
     fresh: bool
     base_python: Path | None
@@ -97,6 +100,7 @@ class Prepared:
     residual_dependencies: tuple[str, ...]
     difference: str
     moved: Mapping[str, Mapping[Side, str | None]]
+    data: Data
 
     @property
     def workspace(self) -> Checkout:
@@ -187,6 +191,7 @@ def prepare_sides(
     recipes = {side: _recipe_of(console, layout, recipe, side, change, options) for side in SIDES}
     moved = moved_packages(recipes) if recipes["baseline"] != recipes["candidate"] else {}
     source, checkouts = obtain(console, layout, manifest, source, recipe, options)
+    data = _data(console, layout, checkouts[manifest.of_role(Role.DEVELOPER).name], source, options)
     library = manifest.of_role(Role.LIBRARY).name
     trees = trees_of(manifest, source, checkouts[library], layout.root)
     difference = difference_of(change, trees, moved, manifest.release)
@@ -206,6 +211,7 @@ def prepare_sides(
             console.print(f"environment {side}: {made.python}")
             environments[side] = _with_settings(console, side, made, change.given(side).settings)
             libraries[side] = kept_library(layout, sides[side][library].path)
+    check_contents(environments["baseline"].python, data, options.scale, options.only or tuple(PIPELINES))
     workspaces = [checkout for checkout in checkouts.values() if checkout.role is not Role.LIBRARY]
     for checkout in workspaces:
         _say(console, checkout)
@@ -220,7 +226,19 @@ def prepare_sides(
         residual_dependencies=residual,
         difference=difference,
         moved=moved,
+        data=data,
     )
+
+
+def _data(
+    console: Console, layout: Layout, workspace: Checkout, source: Source, options: SideOptions
+) -> Data:
+    """What the pipelines read, which must be there before anything is built."""
+    check_there(workspace.path, source.kind, options.only, options.datasets)
+    data = laid_out(layout, workspace, planned_pipelines(options.only), options.datasets)
+    for name, own in data.own.items():
+        console.print(f"dataset     {name}: {own.given} ({own.checksum})")
+    return data
 
 
 def _recipe_of(

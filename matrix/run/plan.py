@@ -16,6 +16,7 @@ from pydantic import (
 
 from matrix.ground.errors import UsageError
 from matrix.ground.files import LARGEST_DOCUMENT, inside, read_bytes, write_text
+from matrix.ground.hashing import digest
 from matrix.ground.settings import said
 from matrix.records.cell import SIDES, Side
 from matrix.run.change import VENDORING, Change, Expected
@@ -25,6 +26,7 @@ ELSEWHERE = "elsewhere"
 NOTHING_VENDORED = ""
 # Of what becomes the name of a file: nothing that leads out of the run's folder.
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+PipelineName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*(@[A-Za-z0-9][A-Za-z0-9_-]*)?$")]
 Tolerance = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
@@ -52,18 +54,40 @@ class Constant(_Frozen):
 
     `value` is None where the script holds none; `required` says whether that is a failure. At
     production scale it is, and in our stand-in always: a constant that vanished must not turn its gate off.
+    It is none on another instrument than the pipeline's own, and with a person's data. `unheld` then says so.
     """
 
     name: str
     value: FiniteFloat | None
     script: str
     required: bool
+    unheld: str = ""
+
+
+class OwnDataset(_Frozen):
+    """A person's data in place of an instrument's.
+
+    Attributes
+    ----------
+    given
+        The folder, as it was named.
+    files
+        SHA-256 of each file, by its path in the workspace.
+    """
+
+    given: str
+    files: Mapping[str, str]
+
+    @property
+    def checksum(self) -> str:
+        """The first digits of a SHA-256 of all files."""
+        return digest(word for item in sorted(self.files.items()) for word in item)[:12]
 
 
 class PlannedCell(_Frozen):
     """One unit of work, and the key that tells whether a kept record still answers for it."""
 
-    pipeline: Word
+    pipeline: PipelineName
     precision: Word
     side: Side
     scale: Word
@@ -95,7 +119,7 @@ class PlannedPair(_Frozen):
     `seconds` are those that the rounds of each pair of processes are given.
     """
 
-    pipeline: Word
+    pipeline: PipelineName
     precision: Word
     scale: Word
     key: str
@@ -162,6 +186,8 @@ class Plan(_Frozen):
         By pipeline the evidence that the change is meant to give in place of the recorded one.
     lanes
         Sizes of batches that are evaluated beside the one that is timed.
+    datasets, own_workspace
+        A person's data by instrument, and the folder in which they take the place of the workspace's.
     libraries
         A copy of each side's whole library checkout, with its tests.
     pairs
@@ -198,6 +224,8 @@ class Plan(_Frozen):
     environments: Mapping[Side, PlannedEnvironment]
     stack: Mapping[str, str] = {}
     workspace: Path
+    datasets: Mapping[str, OwnDataset] = {}
+    own_workspace: Path | None = None
     constants: Mapping[str, Constant]
     tolerances: Tolerances
     # By class of device, which is a word of its name, and by pipeline.
@@ -245,7 +273,18 @@ class Plan(_Frozen):
         """What was run, in a few words."""
         asked = "" if self.algorithm is None else f", algorithm {self.algorithm}"
         given = "".join(f", {words}" for words in self.settings)
-        return f"{self.precision}, {self.scale} scale{asked}{given}"
+        own = "".join(f", {words}" for words in self.own_data)
+        return f"{self.precision}, {self.scale} scale{asked}{given}{own}"
+
+    @property
+    def own_data(self) -> tuple[str, ...]:
+        """A person's data in place of each instrument's, in a few words."""
+        return tuple(f"{name} from {own.given} ({own.checksum})" for name, own in self.datasets.items())
+
+    @property
+    def data_workspace(self) -> Path:
+        """Where likelihoods find their data and their pipeline's script."""
+        return self.own_workspace or self.workspace
 
     @property
     def settings(self) -> tuple[str, ...]:

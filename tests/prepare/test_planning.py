@@ -12,6 +12,7 @@ from matrix.catalogue import pipelines as catalogue
 from matrix.catalogue.pipelines import PIPELINES, Pipeline
 from matrix.ground.layout import open_layout
 from matrix.prepare import planning
+from matrix.prepare.datasets import Data
 from matrix.prepare.planning import fullest_run, kept_run, run_key
 from matrix.records.cell import SIDES
 from tests.factory import make_plan
@@ -36,9 +37,11 @@ def keys(monkeypatch: pytest.MonkeyPatch, pipelines: Mapping[str, Pipeline]) -> 
         monkeypatch.setattr(module, "PIPELINES", pipelines)
     environment = SimpleNamespace(key="e")
     prepared: Any = SimpleNamespace(
-        workspace=SimpleNamespace(commit="0" * 40), environments=dict.fromkeys(SIDES, environment)
+        workspace=SimpleNamespace(commit="0" * 40),
+        environments=dict.fromkeys(SIDES, environment),
+        data=Data({}, None),
     )
-    options: Any = SimpleNamespace(scale="smoke", lanes=())
+    options: Any = SimpleNamespace(scale="smoke", lanes=(), only=())
     return {cell.name: cell.key for cell in planning._cells(prepared, options, "fp64")}
 
 

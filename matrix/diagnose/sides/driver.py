@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from rich.console import Console
 
-from matrix.catalogue.pipelines import PIPELINES
+from matrix.catalogue.pipelines import PIPELINES, pipeline_named
 from matrix.execute.local import exit_reason, log_tail, software, supervise
 from matrix.execute.reservations import own_share, peak_bytes
 from matrix.execute.variables import XLA_FLAGS, side_variables
@@ -166,7 +166,7 @@ def run_side(
         "--precision": cell.precision,
         "--side": cell.side,
         "--scale": cell.scale,
-        "--workspace": plan.workspace,
+        "--workspace": plan.data_workspace,
         "--folder": folder,
         "--seed": plan.seed,
         "--provenance": folder / "provenance.json",
@@ -222,10 +222,8 @@ def pipeline_names(words: list[str]) -> tuple[str, ...]:
     known = f"choose from: {', '.join(PIPELINES)}, or {EVERY} of them, one after the other"
     if not words:
         raise UsageError(f"name a pipeline or more; {known}.")
-    unknown = [word for word in words if word not in (*PIPELINES, EVERY)]
-    if unknown:
-        raise UsageError(f"there is no pipeline {', '.join(unknown)}; {known}.")
-    return tuple(PIPELINES) if EVERY in words else tuple(dict.fromkeys(words))
+    named = [pipeline_named(word).name for word in words if word != EVERY]
+    return tuple(PIPELINES) if EVERY in words else tuple(dict.fromkeys(named))
 
 
 def sides_of(word: str) -> tuple[Side, ...]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from matrix.catalogue.pipelines import PIPELINES, pipeline_named
+from matrix.catalogue.arguments import pipeline_argument
+from matrix.catalogue.pipelines import pipeline_named
 from matrix.ground.errors import MatrixError, UsageError
 from matrix.pipelines.cell import StageLog, prepare_library
 from matrix.records.cell import Cell, Precision, PrecisionFacts, Provenance, Scale, Side
@@ -140,7 +141,7 @@ def _json_object(option: str, path: Path | None) -> dict[str, Any]:
 def _parser(description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     add = parser.add_argument
-    add("--pipeline", required=True, choices=tuple(PIPELINES))
+    add("--pipeline", required=True, type=pipeline_argument)
     add("--precision", default="fp64", choices=get_args(Precision))
     add("--side", required=True, choices=get_args(Side))
     add("--scale", default="production", choices=get_args(Scale))
