@@ -96,7 +96,7 @@ def series_of(runs: Sequence[Run]) -> list[Series]:
 
 
 def kept_runs(runs: Path) -> tuple[list[Run], list[str]]:
-    """Read every run in `runs`, oldest first; what cannot be read is named with its reason.
+    """Read every run of the workspace's data in `runs`, oldest first; others are named with the reason.
 
     Raises
     ------
@@ -106,9 +106,14 @@ def kept_runs(runs: Path) -> tuple[list[Run], list[str]]:
     found, unreadable = [], []
     for folder in run_folders(runs):
         try:
-            found.append(load_run(folder))
+            run = load_run(folder)
         except MatrixError as error:
             unreadable.append(str(error))
+            continue
+        if run.plan.datasets:
+            unreadable.append(f"{run.plan.run}, with {'; '.join(run.plan.own_data)}")
+        else:
+            found.append(run)
     if not any(run.records for run in found):
         raise UsageError(f"no finished cell in {runs}; `nox -s matrix-fp64` makes some.")
     return found, unreadable

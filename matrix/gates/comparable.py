@@ -18,6 +18,7 @@ _Facts = Mapping[str, object]
 # Of a package the version that each side has, None for none.
 Moved = Mapping[str, Mapping[Side, str | None]]
 NOTHING_MOVED: Moved = MappingProxyType({})
+NO_DATA: Mapping[str, str] = MappingProxyType({})
 
 
 def differences_beside_the_change(
@@ -62,10 +63,25 @@ def _not_as_planned(record: Record, moved: Moved) -> Iterator[str]:
             yield f"package {name} is {packages.get(name, 'none')} on the {side}, {planned} was planned"
 
 
-def faults_within(record: Record, change: Change = VENDORING) -> list[str]:
-    """What makes a record no measurement of what it is said to measure, whatever the other side's holds."""
+def faults_within(
+    record: Record, change: Change = VENDORING, own_data: Mapping[str, str] = NO_DATA
+) -> list[str]:
+    """What makes a record no measurement of what it is said to measure, whatever the other side's holds.
+
+    Parameters
+    ----------
+    record, change
+        Of one side, and what the sides were asked to differ in.
+    own_data
+        SHA-256 of each file of a person's own, by its path in the workspace.
+    """
     side = record.cell.side
-    faults = (*_of_lanes(record), *_of_times(record), *_of_replaced(record, change))
+    faults = (
+        *_of_lanes(record),
+        *_of_times(record),
+        *_of_replaced(record, change),
+        *_of_data(record, own_data),
+    )
     return [f"{side}: {fault}" for fault in faults]
 
 
@@ -124,6 +140,14 @@ def _of_lanes(record: Record) -> Iterator[str]:
     yield from (f"different lanes {words}" for words, pairs in alike.items() if any(pairs))
     if not record.provenance.datasets:
         yield "it names no data file that it read"
+
+
+def _of_data(record: Record, own_data: Mapping[str, str]) -> Iterator[str]:
+    """It read the data that were given, and no others of that name."""
+    read = record.provenance.datasets
+    for path, planned in own_data.items():
+        if read.get(path) != planned:
+            yield f"it did not read the {path} that was given: {read.get(path, 'none')}, not {planned}"
 
 
 def _of_times(record: Record) -> Iterator[str]:

@@ -46,6 +46,7 @@ class Evidence:
     moved: Moved = dataclasses.field(default_factory=dict)
     expected: Expected | None = None
     lanes: tuple[int, ...] = ()
+    own_data: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 SideGate = Callable[[Evidence, Side, Record], Verdict]
@@ -133,6 +134,7 @@ def evidence_for(
         plan.moved,
         plan.expected.get(pipeline),
         plan.lanes,
+        plan.own_files(pipeline),
     )
 
 
@@ -380,7 +382,7 @@ def comparable(evidence: Evidence, baseline: Record, candidate: Record) -> Verdi
     meant = evidence.expected is not None
     complaints = differences_beside_the_change(baseline, candidate, change, moved, meant)
     for record in (baseline, candidate):
-        complaints += [*_who_solved(evidence, record), *faults_within(record, change)]
+        complaints += [*_who_solved(evidence, record), *faults_within(record, change, evidence.own_data)]
     message = listed(complaints) or (
         f"software, data, lanes, settings and machine are alike but for the change; solved by "
         f"{baseline.solver.said} and by {candidate.solver.said}"

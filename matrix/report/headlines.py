@@ -88,13 +88,28 @@ def moved(verdicts: Sequence[Verdict]) -> str:
         if name.startswith("drift_")
     ]
     if not drifts:
-        return NOTHING_MOVED_IN
+        return _moved_from_baseline(verdicts)
     largest, verdict = max(drifts, key=lambda drift: drift[0])
     within = "BEYOND" if verdict.outcome is Outcome.FAIL else "within"
     return (
         f"log evidence by {largest:.1e} at most, {verdict.pipeline}, "
         f"{within} the tolerance of {verdict.numbers['tolerance']:.0e}"
     )
+
+
+def _moved_from_baseline(verdicts: Sequence[Verdict]) -> str:
+    """Where no constant is recorded: how far candidate and baseline are apart, if both sides ran."""
+    apart = [
+        (value, verdict.pipeline)
+        for verdict in verdicts
+        if verdict.gate == "candidate_vs_baseline"
+        for name, value in verdict.numbers.items()
+        if name not in ("linear system", "tolerance")
+    ]
+    if not apart:
+        return NOTHING_MOVED_IN
+    largest, pipeline = max(apart)
+    return f"{NOTHING_MOVED_IN}; the sides are at most {largest:.1e} apart, on {pipeline}"
 
 
 def speed(verdicts: Sequence[Verdict], pairs: Pairs) -> str:

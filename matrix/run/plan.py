@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from matrix.catalogue.pipelines import pipeline_named
 from matrix.ground.errors import UsageError
 from matrix.ground.files import LARGEST_DOCUMENT, inside, read_bytes, write_text
 from matrix.ground.hashing import digest
@@ -280,6 +281,11 @@ class Plan(_Frozen):
     def own_data(self) -> tuple[str, ...]:
         """A person's data in place of each instrument's, in a few words."""
         return tuple(f"{name} from {own.given} ({own.checksum})" for name, own in self.datasets.items())
+
+    def own_files(self, pipeline: str) -> Mapping[str, str]:
+        """SHA-256 of each file of a person's own that a pipeline reads, by its path in the workspace."""
+        own = self.datasets.get(pipeline_named(pipeline).instrument)
+        return own.files if own else {}
 
     @property
     def data_workspace(self) -> Path:

@@ -62,6 +62,7 @@ def check_foreign(plan: Plan, records: Mapping[str, Record], foreign: Foreign, t
         return [f"this run has no pipeline {record.cell.pipeline}"]
     return [
         *_differences(plan, record),
+        *_data_differ(plan, records, record),
         *_key_differs(foreign),
         *_failing_gates(plan, records, record, tolerance),
     ]
@@ -82,6 +83,12 @@ def _differences(plan: Plan, record: Record) -> list[str]:
             place = (checkout.name, checkout.purpose)
             facts[f"the {checkout.purpose} commit of {checkout.name}"] = (theirs.get(place), checkout.commit)
     return [f"{name} is {there}, here {here}" for name, (there, here) in facts.items() if there != here]
+
+
+def _data_differ(plan: Plan, records: Mapping[str, Record], record: Record) -> list[str]:
+    """Hold the data files against this run's; a run with a person's own is of the same commits."""
+    ours = records[plan.cell(record.cell.pipeline, "candidate").name].provenance.datasets
+    return [] if record.provenance.datasets == ours else ["the data that it read are not this run's"]
 
 
 def _commits(checkouts: Sequence[dict[str, object]]) -> dict[tuple[str, str], str]:
