@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from matrix.catalogue.pipelines import PIPELINES
+from matrix.catalogue.pipelines import pipeline_named
 from matrix.records.cell import (
     SIDES,
     VENDORED,
@@ -157,7 +157,7 @@ def make_pair(
 
 def make_plan(folder: Path, pipelines: tuple[str, ...] = ("imaging-pixelization",), **changes: Any) -> Plan:
     """A plan of `pipelines` in `folder`, whose records `make_record` makes."""
-    assert set(pipelines) <= set(PIPELINES)
+    assert all(map(pipeline_named, pipelines))
     facts: dict[str, Any] = {
         "run": "run",
         "key": "key",

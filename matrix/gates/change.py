@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from matrix.catalogue.checks import ON_DEMAND, TARGET_KAPPA, checks_of, is_of_vendoring
+from matrix.catalogue.pipelines import pipeline_named
 from matrix.gates.distances import relative
 from matrix.gates.scripts import scripts_apart
 from matrix.gates.solves import KKT_CERTIFIED
@@ -133,17 +134,18 @@ def constants(evidence: ChangeEvidence) -> Verdict:
         if drifts:
             numbers[name] = max(drifts)
     failed = [name for name, verdict in found.items() if verdict.outcome is Outcome.FAIL]
-    missing = [name for name in plan.pipelines if name not in found or found[name].outcome is Outcome.NOT_RUN]
+    published = [name for name in plan.pipelines if pipeline_named(name).is_on_its_own_instrument]
+    missing = [name for name in published if name not in found or found[name].outcome is Outcome.NOT_RUN]
     if failed:
         return _verdict("1", Outcome.FAIL, f"not reproduced: {listed(failed)}", numbers)
     if missing:
-        held = len(plan.pipelines) - len(missing)
-        message = f"{held} of {len(plan.pipelines)} held against a constant; not {listed(missing)}"
+        held = len(published) - len(missing)
+        message = f"{held} of {len(published)} held against a constant; not {listed(missing)}"
         return _verdict("1", Outcome.NOT_RUN, message, numbers)
     worst = max((name for name in numbers if name != "tolerance"), key=numbers.__getitem__)
     other = "mp is judged by matrix-mp" if plan.precision == "fp64" else "fp64 is judged by matrix-fp64"
     message = (
-        f"{plan.precision}: {len(found)} of {len(plan.pipelines)} reproduced, largest drift "
+        f"{plan.precision}: {len(published)} of {len(published)} reproduced, largest drift "
         f"{numbers[worst]:.1e} in {worst} (tolerance {tolerance:.0e}); {other}"
     )
     return _verdict("1", Outcome.PASS, message, numbers)

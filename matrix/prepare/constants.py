@@ -68,9 +68,9 @@ def read_constant(workspace: Path, name: str, scale: str, *, stand_in: bool = Fa
     )
 
 
-def without_value(constant: Constant, folder: str) -> Constant:
+def of_other_data(constant: Constant, folder: str) -> Constant:
     """The constant where the data are a person's own, of which it says nothing."""
-    said = f"{constant.name} was recorded with other data than those of {folder}"
+    said = f"the data are those of {folder}, and none is recorded for them"
     return constant.model_copy(update={"value": None, "required": False, "unheld": said})
 
 

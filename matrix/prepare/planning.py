@@ -13,7 +13,7 @@ from matrix.ground.hashing import digest, file_hash
 from matrix.ground.imports import definitions_in, files_behind
 from matrix.ground.layout import REPOSITORY_ROOT, Layout
 from matrix.prepare.checkout import Checkout
-from matrix.prepare.constants import read_constant, without_value
+from matrix.prepare.constants import of_other_data, read_constant
 from matrix.prepare.manifest import Role, SourceKind
 from matrix.prepare.sides import Prepared, SideOptions
 from matrix.records.cell import Side
@@ -217,7 +217,7 @@ def _constants(prepared: Prepared, options: SideOptions) -> dict[str, Constant]:
         name: read_constant(prepared.workspace.path, name, options.scale, stand_in=stand_in) for name in names
     }
     return {
-        name: without_value(constant, own.given)
+        name: of_other_data(constant, own.given)
         if (own := prepared.data.own.get(pipeline_named(name).instrument))
         else constant
         for name, constant in found.items()

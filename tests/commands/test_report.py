@@ -25,7 +25,16 @@ from matrix.records.check import CheckRecord, Item
 from matrix.refresh.artifacts.runs import newest_run
 from matrix.report.runs import find_run
 from matrix.run.kept import kept_check
-from matrix.run.plan import Constant, Plan, PlannedCheck, PlannedPair, Tolerances, read_plan, run_folders
+from matrix.run.plan import (
+    Constant,
+    OwnDataset,
+    Plan,
+    PlannedCheck,
+    PlannedPair,
+    Tolerances,
+    read_plan,
+    run_folders,
+)
 from tests.factory import CHECKED_OUT, make_pair, make_plan, make_record
 from tests.gates.test_change import green_checks
 
@@ -189,6 +198,7 @@ def test_only_shard_that_came_back_is_not_the_whole(tmp_path: Path) -> None:
         ("this program", {"code": "1"}),
         ("tolerances of the manifest", {"tolerances": Tolerances(evidence=1e-3, parity=1e-6)}),
         ("seed", {"seed": 2}),
+        ("data of your own", {"datasets": {"hst": OwnDataset(given="~/lens", files={"data.fits": "0"})}}),
         (
             "constants",
             {

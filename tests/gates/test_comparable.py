@@ -10,13 +10,26 @@ from matrix.gates import Outcome, Verdict
 from matrix.gates.comparable import differences_beside_the_change, faults_within
 from matrix.gates.pipelines import SOLVER_SETTING, comparable, evidence_for
 from matrix.records.cell import SIDES, VENDORED, Record, Solver, Timing, Timings
-from matrix.run.plan import PlannedEnvironment
+from matrix.run.plan import OwnDataset, PlannedEnvironment
 from tests.factory import EVIDENCE, LANES, NORMS, evaluation, make_plan, make_record, solves
 
 
 def spoilt(record: Record, part: str, **changes: Any) -> Record:
     """The record with other facts in one of its parts."""
     return dataclasses.replace(record, **{part: dataclasses.replace(getattr(record, part), **changes)})
+
+
+def test_data_that_are_not_those_given_are_named() -> None:
+    given = {"data.fits": "d" * 64, "noise_map.fits": "0" * 64}
+    own = OwnDataset(given="~/lens", files=given)
+    plan = make_plan(Path("run"), datasets={"hst": own})
+    pair = [make_record(side=side) for side in ("baseline", "candidate")]
+    evidence = evidence_for(plan, "imaging-pixelization", {one.cell.name: one for one in pair}, {}, {})
+    found = comparable(evidence, *pair)
+    assert found.outcome is Outcome.FAIL
+    assert "candidate: it did not read the noise_map.fits that was given" in found.message
+    assert "data.fits that was given: d" not in found.message
+    assert not evidence_for(plan, "imaging-pixelization", {}, {}, {}).own_data.keys() - given.keys()
 
 
 @pytest.mark.parametrize(

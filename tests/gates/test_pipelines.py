@@ -378,6 +378,15 @@ def test_vanished_constant_is_never_a_pass(verdicts: Judge, required: bool, outc
     assert {v.outcome for v in found if v.gate == "constant"} == {outcome}
 
 
+def test_without_a_constant_the_baseline_is_what_an_evidence_is_held_against(verdicts: Judge) -> None:
+    unheld = Constant(name="E", value=None, script="s", required=False, unheld="none is recorded for euclid")
+    moved = {path: evaluation(EVIDENCE * 1.01) for path in ("jit",)}
+    found = verdicts(make_record(evaluations=moved), constants=dict.fromkeys(PIPELINES, unheld))
+    said = {verdict.message for verdict in found if verdict.gate == "constant"}
+    assert said == {"held against the baseline: none is recorded for euclid"}
+    assert ("candidate_vs_baseline", None) in failed(found)
+
+
 def test_tolerance_is_the_plans(verdicts: Judge) -> None:
     drifted = {"vmap_equal": evaluation(*[EVIDENCE * (1 + 2e-4)] * 3)}
     found = verdicts(make_record(evaluations=drifted), tolerances=Tolerances(evidence=1e-2, parity=1e-2))

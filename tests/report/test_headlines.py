@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from matrix.gates import CHANGE, TIME, Outcome, Verdict, judge
-from matrix.report.headlines import headlines, left_open, moved, open_gates, said_of, speed
+from matrix.report.headlines import NOTHING_MOVED_IN, headlines, left_open, moved, open_gates, said_of, speed
+from matrix.run.plan import Constant
 from tests.factory import EVIDENCE, evaluation, make_pair, make_plan, make_record
 
 BOTH = ("imaging-pixelization", "imaging-delaunay")
@@ -31,6 +32,16 @@ def test_lines_of_a_half_run_matrix(tmp_path: Path) -> None:
     )
     assert lines["Speed"].startswith("2.00× (1.98–2.02) on imaging-pixelization, in a batch")
     assert "Not run" not in lines
+
+
+def test_where_no_constant_is_recorded_the_sides_are_held_against_each_other(tmp_path: Path) -> None:
+    unheld = Constant(name="E", value=None, script="s", required=False, unheld="none is recorded for euclid")
+    plan = make_plan(tmp_path, constants={"imaging-pixelization": unheld})
+    moved_by = make_record(evaluations={"jit": evaluation(EVIDENCE * (1 + 1e-5))})
+    records = {one.cell.name: one for one in (make_record(side="baseline"), moved_by)}
+    said = moved(judge(plan, records, {}))
+    assert said.endswith("the sides are at most 1.0e-05 apart, on imaging-pixelization")
+    assert moved(judge(plan, {}, {})) == NOTHING_MOVED_IN
 
 
 @pytest.mark.parametrize(("value", "says"), [(EVIDENCE * 1.01, "1.0e-02"), (math.nan, "inf")])

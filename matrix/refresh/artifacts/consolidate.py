@@ -87,8 +87,9 @@ def _differences(plan: Plan, record: Record) -> list[str]:
 
 def _data_differ(plan: Plan, records: Mapping[str, Record], record: Record) -> list[str]:
     """Hold the data files against this run's; a run with a person's own is of the same commits."""
-    ours = records[plan.cell(record.cell.pipeline, "candidate").name].provenance.datasets
-    return [] if record.provenance.datasets == ours else ["the data that it read are not this run's"]
+    ours = records.get(plan.cell(record.cell.pipeline, "candidate").name)
+    alike = ours is None or ours.provenance.datasets == record.provenance.datasets
+    return [] if alike else ["the data that it read are not this run's"]
 
 
 def _commits(checkouts: Sequence[dict[str, object]]) -> dict[tuple[str, str], str]:

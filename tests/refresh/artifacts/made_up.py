@@ -36,7 +36,8 @@ def complete_record(pipeline: str, side: str = "candidate", **changes: Any) -> R
 
 def run_on_disk(folder: Path, **changes: Any) -> Plan:
     """Write a complete green run into `folder` and return its plan."""
-    plan = make_plan(folder, tuple(PIPELINES), run=folder.name, **changes)
+    pipelines = changes.pop("pipelines", tuple(PIPELINES))
+    plan = make_plan(folder, pipelines, run=folder.name, **changes)
     folder.mkdir(parents=True, exist_ok=True)
     plan.write()
     for cell in plan.cells:

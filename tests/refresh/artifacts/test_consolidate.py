@@ -42,6 +42,16 @@ def test_same_content_counts(tmp_path: Path) -> None:
     assert faults(tmp_path, plan, from_elsewhere(plan)) == []
 
 
+def test_other_data_do_not_count(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path, ("imaging-mge",))
+    record = from_elsewhere(plan)
+    ours = {plan.cell("imaging-mge", "candidate").name: record}
+    data = dataclasses.replace(record.provenance, datasets={"data.fits": "f" * 64})
+    write_record(tmp_path / "elsewhere" / "one.json", dataclasses.replace(record, provenance=data))
+    (foreign,) = read_foreign(tmp_path / "elsewhere")
+    assert check_foreign(plan, ours, foreign, 1e-4) == ["the data that it read are not this run's"]
+
+
 def test_other_commit_and_other_solver(tmp_path: Path) -> None:
     plan = make_plan(tmp_path, ("imaging-mge",))
     other = plan.model_copy(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from matrix.catalogue.pipelines import PIPELINES
 from matrix.gates import change_gate_name
 from matrix.ground.errors import UsageError
 from matrix.ground.files import write_json
@@ -14,7 +15,7 @@ from matrix.ground.layout import SOLVER
 from matrix.prepare.planning import program_code
 from matrix.records.cell import SIDES, PrecisionFacts, write_record
 from matrix.refresh.artifacts.runs import newest_run, unfinished_run
-from matrix.run.plan import Plan, PlannedCheck, PlannedEnvironment
+from matrix.run.plan import Constant, OwnDataset, Plan, PlannedCheck, PlannedEnvironment
 from tests.factory import EVIDENCE, evaluation
 from tests.refresh.artifacts.made_up import complete_record, run_on_disk
 
@@ -91,6 +92,48 @@ def test_smoke_run_and_unknown_run(tmp_path: Path) -> None:
 def test_a_run_with_an_algorithm_of_its_own_is_none_to_refresh_from(tmp_path: Path) -> None:
     run_on_disk(tmp_path / "run", algorithm="pdip")
     with pytest.raises(UsageError, match="--algorithm pdip"):
+        newest_run(tmp_path, None)
+
+
+OWN = {"hst": OwnDataset(given="~/lens", files={"jax_profiling/dataset/imaging/hst/data.fits": "0"})}
+
+
+def test_a_run_with_a_persons_data_is_none_to_refresh_from_or_to_finish(tmp_path: Path) -> None:
+    plan = run_on_disk(tmp_path / "run", datasets=OWN)
+    with pytest.raises(UsageError, match="with hst from ~/lens"):
+        newest_run(tmp_path, None)
+    plan.record_path(plan.cells[0]).unlink()
+    assert unfinished_run(tmp_path, None, SOLVER) is None
+
+
+OTHER = "imaging-mge@euclid"
+UNHELD = Constant(name="E", value=None, script="s.py", required=False, unheld="none is recorded for euclid")
+
+
+def with_another_instrument(folder: Path, constant: Constant) -> Plan:
+    plan = run_on_disk(folder, pipelines=(*PIPELINES, OTHER))
+    plan = plan.model_copy(update={"constants": {**plan.constants, OTHER: constant}})
+    plan.write()
+    return plan
+
+
+def test_another_instrument_of_a_green_run_is_left_out(tmp_path: Path) -> None:
+    with_another_instrument(tmp_path / "run", UNHELD)
+    run = newest_run(tmp_path, None)
+    assert set(run.plan.pipelines) == set(run.plan.selected) == set(PIPELINES)
+    assert len(run.records) == 12
+    assert not [verdict for verdict in run.verdicts if verdict.pipeline == OTHER]
+
+
+@pytest.mark.parametrize("gate", ["constant", "precision"])
+def test_another_instrument_that_is_red_is_no_run_to_refresh_from(tmp_path: Path, gate: str) -> None:
+    drifted = UNHELD.model_copy(update={"value": EVIDENCE * 1.01})
+    plan = with_another_instrument(tmp_path / "run", drifted if gate == "constant" else UNHELD)
+    if gate == "precision":
+        float32 = PrecisionFacts(False, "True", False, "float64")
+        cell = plan.cell(OTHER, "candidate")
+        write_record(plan.record_path(cell), complete_record(OTHER, "candidate", precision=float32))
+    with pytest.raises(UsageError, match=f"{OTHER} {gate}"):
         newest_run(tmp_path, None)
 
 
