@@ -205,7 +205,7 @@ class Pipeline:
         """What makes the dataset where it is missing, in a sentence."""
         return (
             f"Simulate it with jax_profiling/dataset_setup/{self.data}.py --instrument {self.instrument}, "
-            "run in the workspace's root."
+            "run in the root of a clone of autolens_workspace_developer."
         )
 
 

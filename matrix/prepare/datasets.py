@@ -5,7 +5,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from filelock import FileLock
 
@@ -88,7 +88,7 @@ def check_there(workspace: Path, source: SourceKind, names: Sequence[str], given
             remedy = f"No source has them. {pipeline.how_to_simulate}"
         raise UsageError(
             f"{pipeline.name}: the {source} source has no data of {name} ({pipeline.dataset}). {remedy} "
-            f"Or give data of your own: --dataset {name}=FOLDER."
+            f"What you made, or data of your own, is given as --dataset {name}=FOLDER."
         )
 
 
@@ -120,10 +120,11 @@ def laid_out(layout: Layout, checkout: Checkout, names: Sequence[str], given: Ma
         shutil.rmtree(folder, ignore_errors=True)
         aside.rename(folder)
     own = {
-        instrument: OwnDataset(
-            given=str(path), files={name: sums[name] for name in sums if read[name].parent == path}
+        name: OwnDataset(
+            given=str(path),
+            files={file: sums[file] for file in sums if PurePosixPath(file).parent.name == name},
         )
-        for instrument, path in given.items()
+        for name, path in given.items()
     }
     return Data(own, folder)
 
@@ -138,7 +139,8 @@ def _files_read(
         folder = given.get(pipeline.instrument, workspace / pipeline.dataset)
         for name in pipeline.data_files:
             if (folder / name).is_file():
-                yield str(pipeline.dataset / name), folder / name
+                # A person's data are often links to where they are kept.
+                yield str(pipeline.dataset / name), (folder / name).resolve()
 
 
 def check_contents(python: Path, data: Data, scale: str, names: Sequence[str]) -> None:

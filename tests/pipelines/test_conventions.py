@@ -1,11 +1,13 @@
 """Bins and meshes follow the workspace's script, else the release; what fits neither is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from matrix.catalogue.pipelines import INSTRUMENTS
 from matrix.ground.errors import UsageError
-from matrix.pipelines.conventions import RANK_CDF, Rings, mesh_name_from, rings_from
+from matrix.pipelines.conventions import RANK_CDF, Rings, instrument_from, mesh_name_from, rings_from
 
 BILINEAR = "RectangularBilinearAdaptDensity"
 RTU = "RectangularRTUAdaptDensity"
@@ -85,3 +87,20 @@ def test_other_meshes_keep_their_names_and_missing_ones_are_refused(tmp_path: Pa
     assert mesh_name_from("RectangularUniform", path, "2026.8.10.1", IN_OCTOBER) == "RectangularUniform"
     with pytest.raises(UsageError, match=rf"autolens {MAY} has no mesh '{RTU}'"):
         mesh_name_from(RTU, path, MAY, IN_MAY)
+
+
+TABLE = """
+INSTRUMENTS = {
+    "sma": {"pixel_scale": 0.1},
+    "hannah": {"pixel_scale": 0.2, "real_space_shape": (50, 50), "colour": "red"},
+}
+"""
+
+
+def test_instrument_is_as_the_script_has_it_and_else_as_the_catalogue(tmp_path: Path) -> None:
+    found = instrument_from(script(tmp_path, TABLE), "hannah")
+    assert found == replace(INSTRUMENTS["hannah"], pixel_scale=0.2, real_space_shape=(50, 50))
+    assert found.mask_radius == INSTRUMENTS["hannah"].mask_radius
+    assert instrument_from(script(tmp_path, TABLE), "alma") == INSTRUMENTS["alma"]
+    assert instrument_from(tmp_path / "missing.py", "alma") == INSTRUMENTS["alma"]
+    assert instrument_from(script(tmp_path, "INSTRUMENTS = dict(a=1)"), "alma") == INSTRUMENTS["alma"]

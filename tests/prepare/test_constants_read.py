@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from matrix.ground.errors import UsageError
-from matrix.prepare.constants import read_constant
+from matrix.prepare.constants import of_other_data, read_constant
 
 
 def workspace(tmp_path: Path, script: str, text: str) -> Path:
@@ -86,3 +86,29 @@ def test_script_that_is_not_python(tmp_path: Path) -> None:
     broken = workspace(tmp_path, "imaging/mge.py", "<<<<<<< HEAD\n")
     with pytest.raises(UsageError, match="line 1"):
         read_constant(broken, "imaging-mge", "production")
+
+
+DELAUNAY = 'EXPECTED_LOG_EVIDENCE = {"sma": -3.5, "alma": None, "hannah": -2.5}\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("interferometer-delaunay@hannah", -2.5), ("interferometer-delaunay@alma", None)],
+)
+def test_another_instrument_has_its_own_constant_or_none_and_none_is_no_failure(
+    tmp_path: Path, name: str, value: float | None
+) -> None:
+    found = read_constant(
+        workspace(tmp_path, "interferometer/delaunay.py", DELAUNAY), name, "production", stand_in=True
+    )
+    assert (found.value, found.required) == (value, False)
+    assert found.unheld.startswith("none is recorded for ")
+
+
+def test_constant_says_nothing_of_a_persons_data(tmp_path: Path) -> None:
+    theirs = workspace(tmp_path, "interferometer/delaunay.py", DELAUNAY)
+    recorded = read_constant(theirs, "interferometer-delaunay", "production")
+    assert recorded.required
+    found = of_other_data(recorded, "~/lens")
+    assert (found.value, found.required) == (None, False)
+    assert "~/lens" in found.unheld

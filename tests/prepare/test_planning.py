@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from matrix.prepare import planning
 from matrix.prepare.datasets import Data
 from matrix.prepare.planning import fullest_run, kept_run, run_key
 from matrix.records.cell import SIDES
+from matrix.run.plan import OwnDataset
 from tests.factory import make_plan
 from tests.report.made_up import write_run
 
@@ -32,16 +33,21 @@ def test_a_run_goes_on_with_the_newest_and_is_held_against_the_fullest(tmp_path:
     assert fullest and fullest.name == "2-full"
 
 
-def keys(monkeypatch: pytest.MonkeyPatch, pipelines: Mapping[str, Pipeline]) -> dict[str, str]:
+def keys(
+    monkeypatch: pytest.MonkeyPatch,
+    pipelines: Mapping[str, Pipeline],
+    only: tuple[str, ...] = (),
+    own: Mapping[str, OwnDataset] = MappingProxyType({}),
+) -> dict[str, str]:
     for module in (planning, catalogue):
         monkeypatch.setattr(module, "PIPELINES", pipelines)
     environment = SimpleNamespace(key="e")
     prepared: Any = SimpleNamespace(
         workspace=SimpleNamespace(commit="0" * 40),
         environments=dict.fromkeys(SIDES, environment),
-        data=Data({}, None),
+        data=Data(own, None),
     )
-    options: Any = SimpleNamespace(scale="smoke", lanes=(), only=())
+    options: Any = SimpleNamespace(scale="smoke", lanes=(), only=only)
     return {cell.name: cell.key for cell in planning._cells(prepared, options, "fp64")}
 
 
@@ -55,3 +61,22 @@ def test_a_new_or_changed_pipeline_leaves_the_others_records_as_they_are(
     after = keys(monkeypatch, {**PIPELINES, "imaging-mge": changed, "imaging-new": new})
     differing = {name for name in after if after[name] != before.get(name)}
     assert differing == {f"{name}-fp64-{side}" for name in ("imaging-mge", "imaging-new") for side in SIDES}
+
+
+def test_another_instrument_has_cells_and_keys_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = keys(monkeypatch, PIPELINES)
+    after = keys(monkeypatch, PIPELINES, only=("imaging-mge@euclid", "imaging-mge@jwst", "imaging-mge"))
+    assert {name: after[name] for name in before} == before
+    assert len(set(after.values())) == len(after) == len(before) + 2 * len(SIDES)
+
+
+def test_own_data_change_the_keys_of_their_instrument_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    only = ("imaging-mge@euclid",)
+    before = keys(monkeypatch, PIPELINES, only)
+    datasets = [OwnDataset(given=given, files={"data.fits": text}) for given, text in ("aa", "ba", "ab")]
+    first, moved, edited = (keys(monkeypatch, PIPELINES, only, {"euclid": one}) for one in datasets)
+    on_euclid = {f"imaging-mge@euclid-fp64-{side}" for side in SIDES}
+    assert {name for name in before if first[name] != before[name]} == on_euclid
+    # It is what lies in the folder that counts, and not where that is.
+    assert moved == first
+    assert {name for name in before if edited[name] != first[name]} == on_euclid
