@@ -46,6 +46,26 @@ made = {name: {config: complete_record(name)}}
 names = {path.name for path in write_results(folder, made, {(name, config): steps}).paths}
 assert {config + ".json", "comparison.png", "uniform_likelihood_summary_hst_v2026.7.9.1.json"} <= names
 """
+INSTRUMENT = """
+import tempfile
+from pathlib import Path
+from matrix.catalogue.pipelines import PIPELINES, pipeline_named, planned_pipelines
+from matrix.commands.matrix import matrix_options
+from matrix.gates import judge, judged_in
+from matrix.report import write_files
+from tests.factory import make_plan, make_record
+name = "imaging-mge@roman"
+assert matrix_options(["fp64", "--only", name]).only == (name,)
+assert set(planned_pipelines((name,))) == {*PIPELINES, name}
+found = pipeline_named(name)
+assert (found.pixel_scale, str(found.dataset)) == (0.11, "jax_profiling/dataset/imaging/roman")
+plan = make_plan(Path(tempfile.mkdtemp()), (name, "imaging-mge"))
+records = {cell.name: make_record(cell.pipeline, cell.side) for cell in plan.cells}
+assert len(records) == 4
+verdicts = judge(plan, records, {})
+assert len(verdicts) == 2 * len(judged_in("fp64"))
+assert name in write_files(plan, records, verdicts).read_text()
+"""
 REPOSITORY = """
 from matrix.ground.layout import MANIFEST
 from matrix.prepare.manifest import Role, load_manifest
@@ -80,6 +100,7 @@ assert outcomes(vmap_lanes=evaluation(*[EVIDENCE] * 3)) == {"fail"}
     ("section", "check"),
     [
         ("A pipeline", PIPELINE),
+        ("An instrument", INSTRUMENT),
         ("A repository", REPOSITORY),
         ("An algorithm", ALGORITHM),
         ("A gate", GATE),
