@@ -201,12 +201,9 @@ class Pipeline:
         return ("data.fits", "noise_map.fits", third)
 
     @property
-    def how_to_simulate(self) -> str:
-        """What makes the dataset where it is missing, in a sentence."""
-        return (
-            f"Simulate it with jax_profiling/dataset_setup/{self.data}.py --instrument {self.instrument}, "
-            "run in the root of a clone of autolens_workspace_developer."
-        )
+    def simulator(self) -> PurePosixPath:
+        """The workspace script that simulates the dataset where it is missing."""
+        return PurePosixPath("jax_profiling", "dataset_setup", f"{self.data}.py")
 
 
 INSTRUMENTS: Mapping[str, Instrument] = MappingProxyType(

@@ -134,7 +134,7 @@ def _facts(run: Run) -> Mapping[str, str]:
         "solver": plan.solver_tree[:12],
         "algorithm asked for": plan.algorithm or MISSING,
         "settings asked for": "; ".join(plan.settings) or MISSING,
-        "data of your own": "; ".join(plan.own_data) or MISSING,
+        "data beside the workspace's": "; ".join(plan.own_data) or MISSING,
         "change": plan.difference or MISSING,
         "threads per cell": str(plan.threads),
         "machine": " and ".join(machines_of(run)),

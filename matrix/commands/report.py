@@ -253,7 +253,7 @@ def _facts(plan: Plan) -> Mapping[str, object]:
             device: {name: target.model_dump() for name, target in targets.items()}
             for device, targets in plan.targets.items()
         },
-        "data of your own": {name: own.checksum for name, own in plan.datasets.items()},
+        "data beside the workspace's": {name: own.checksum for name, own in plan.datasets.items()},
         "constants": {name: constant.value for name, constant in plan.constants.items()},
         "seed": plan.seed,
         "lanes": plan.lanes,

@@ -110,7 +110,7 @@ def kept_runs(runs: Path) -> tuple[list[Run], list[str]]:
         except MatrixError as error:
             unreadable.append(str(error))
             continue
-        if run.plan.datasets:
+        if run.plan.has_persons_data:
             unreadable.append(f"{run.plan.run}, with {'; '.join(run.plan.own_data)}")
         else:
             found.append(run)

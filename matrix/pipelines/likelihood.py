@@ -201,7 +201,10 @@ def _dataset_folder(pipeline: Pipeline, workspace: Path) -> Path:
     folder = workspace / pipeline.dataset
     for name in pipeline.data_files:
         if not (folder / name).is_file():
-            raise UsageError(f"{pipeline.name}: {folder / name} is missing. {pipeline.how_to_simulate}")
+            raise UsageError(
+                f"{pipeline.name}: {folder / name} is missing. Simulate it with {pipeline.simulator} "
+                f"--instrument {pipeline.instrument}, run in the workspace's root."
+            )
     return folder
 
 

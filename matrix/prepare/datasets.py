@@ -1,4 +1,4 @@
-"""The data that likelihoods read where these are not all the workspace's: a person's own beside them."""
+"""The data that likelihoods read where the workspace has not all: a person's own, or simulated."""
 
 import hashlib
 import json
@@ -6,13 +6,14 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 from filelock import FileLock
 
 from matrix.catalogue.pipelines import INSTRUMENTS, Pipeline, pipeline_named
 from matrix.ground.errors import UsageError
 from matrix.ground.files import read_bytes, write_bytes
-from matrix.ground.hashing import digest
+from matrix.ground.hashing import digest, tree_hash
 from matrix.ground.layout import REPOSITORY_ROOT, Layout
 from matrix.ground.process import run
 from matrix.ground.shell import inherited
@@ -23,6 +24,8 @@ from matrix.run.plan import OwnDataset
 
 # What looks into a person's files, in an environment that can read them.
 _CHECK = "matrix.pipelines.dataset"
+_SIMULATION_TIMEOUT = 600.0
+NOTHING: Mapping[str, Path] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,9 @@ class Data:
     Attributes
     ----------
     own
-        A person's data, by instrument.
+        Those that are not the workspace's, by instrument.
     workspace
-        Where they take the place of the workspace's; None without any.
+        Where they lie beside the rest; None without any.
     """
 
     own: Mapping[str, OwnDataset]
@@ -69,31 +72,93 @@ def check_given(given: Mapping[str, Path], selected: Sequence[str]) -> None:
 
 
 def check_there(workspace: Path, source: SourceKind, names: Sequence[str], given: Mapping[str, Path]) -> None:
-    """See that the workspace has the data of every other instrument that is not given.
+    """See that the data of every other instrument are given, are there, or can be simulated.
 
     Raises
     ------
     UsageError
-        It has not; says which source has them, or how to make them.
+        They are not; says which source has them.
     """
+    for pipeline in lacking(workspace, names, given):
+        name = pipeline.instrument
+        which = "The workspace's repository has them: --source git, or --source mirror. "
+        if INSTRUMENTS[name].in_repository or not (workspace / pipeline.simulator).is_file():
+            raise UsageError(
+                f"{pipeline.name}: the {source} source has no data of {name} ({pipeline.dataset}). "
+                f"{which if INSTRUMENTS[name].in_repository else ''}"
+                f"Data of your own are given as --dataset {name}=FOLDER."
+            )
+
+
+def lacking(workspace: Path, names: Sequence[str], given: Mapping[str, Path]) -> list[Pipeline]:
+    """A pipeline of each other instrument whose data are neither given nor in the workspace."""
+    found: dict[str, Pipeline] = {}
     for pipeline in map(pipeline_named, names):
         folder = workspace / pipeline.dataset
         there = all((folder / file).is_file() for file in pipeline.data_files)
-        if there or pipeline.instrument in given or pipeline.is_on_its_own_instrument:
-            continue
-        name = pipeline.instrument
-        if INSTRUMENTS[name].in_repository and source is SourceKind.EMBEDDED:
-            remedy = "The workspace's repository has them: --source git, or --source mirror."
-        else:
-            remedy = f"No source has them. {pipeline.how_to_simulate}"
+        if not (there or pipeline.instrument in given or pipeline.is_on_its_own_instrument):
+            found[pipeline.instrument] = pipeline
+    return list(found.values())
+
+
+def simulated(layout: Layout, checkout: Checkout, pipeline: Pipeline, python: Path) -> Path:
+    """Have the workspace's own script simulate an instrument's data, and keep them for the next run.
+
+    Parameters
+    ----------
+    checkout
+        The developer workspace, which is not written to.
+    pipeline
+        One on that instrument.
+    python
+        Of an environment with the stack.
+
+    Raises
+    ------
+    UsageError
+        The script does not make them.
+    """
+    setup = checkout.path / pipeline.simulator.parent
+    key = digest((tree_hash(setup), str(python), pipeline.data, pipeline.instrument))[:16]
+    kept = layout.cache / "simulated" / f"{pipeline.instrument}-{key}"
+    folder = kept / pipeline.dataset
+    with FileLock(layout.locks / f"simulated-{kept.name}.lock"):
+        if not kept.is_dir():
+            aside = kept.with_suffix(".new")
+            shutil.rmtree(aside, ignore_errors=True)
+            shutil.copytree(setup, aside / pipeline.simulator.parent)
+            _simulate(layout, aside, pipeline, python)
+            aside.rename(kept)
+    return folder
+
+
+def _simulate(layout: Layout, root: Path, pipeline: Pipeline, python: Path) -> None:
+    variables = {
+        **inherited(),
+        # No workspace, so that there is no version to check; and nothing to be shown.
+        "PYAUTO_SKIP_WORKSPACE_VERSION_CHECK": "1",
+        "MPLBACKEND": "Agg",
+        "NUMBA_CACHE_DIR": str(layout.cache / "numba" / "stock"),
+        "MPLCONFIGDIR": str(layout.cache / "matplotlib"),
+    }
+    words: list[str | Path] = [python, root / pipeline.simulator, "--instrument", pipeline.instrument]
+    done = run(words, cwd=root, env=variables, timeout=_SIMULATION_TIMEOUT, check=False)
+    if not all((root / pipeline.dataset / file).is_file() for file in pipeline.data_files):
+        said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise UsageError(
-            f"{pipeline.name}: the {source} source has no data of {name} ({pipeline.dataset}). {remedy} "
-            f"What you made, or data of your own, is given as --dataset {name}=FOLDER."
+            f"{pipeline.name}: {pipeline.simulator} of the workspace made no data of {pipeline.instrument} "
+            f"with this release ({said}). Give data by --dataset {pipeline.instrument}=FOLDER."
         )
 
 
-def laid_out(layout: Layout, checkout: Checkout, names: Sequence[str], given: Mapping[str, Path]) -> Data:
-    """Copy what the pipelines read to a folder named after its content, a person's data in their place.
+def laid_out(
+    layout: Layout,
+    checkout: Checkout,
+    names: Sequence[str],
+    given: Mapping[str, Path],
+    made: Mapping[str, Path] = NOTHING,
+) -> Data:
+    """Copy what the pipelines read to a folder named after its content, other data in their place.
 
     Parameters
     ----------
@@ -101,12 +166,13 @@ def laid_out(layout: Layout, checkout: Checkout, names: Sequence[str], given: Ma
         The developer workspace.
     names
         Of the pipelines.
-    given
-        Folders of a person's data, by instrument.
+    given, made
+        Folders of a person's data, and of simulated ones, by instrument.
     """
-    if not given:
+    other = {**given, **made}
+    if not other:
         return Data({}, None)
-    read = dict(_files_read(checkout.path, [pipeline_named(name) for name in names], given))
+    read = dict(_files_read(checkout.path, [pipeline_named(name) for name in names], other))
     content = {name: read_bytes(path) for name, path in read.items()}
     sums = {name: hashlib.sha256(held).hexdigest() for name, held in content.items()}
     folder = layout.cache / "workspaces" / digest(word for item in sorted(sums.items()) for word in item)[:16]
@@ -121,10 +187,11 @@ def laid_out(layout: Layout, checkout: Checkout, names: Sequence[str], given: Ma
         aside.rename(folder)
     own = {
         name: OwnDataset(
-            given=str(path),
+            given=str(path) if name in given else f"dataset_setup/{INSTRUMENTS[name].data}.py",
             files={file: sums[file] for file in sums if PurePosixPath(file).parent.name == name},
+            simulated=name in made,
         )
-        for name, path in given.items()
+        for name, path in other.items()
     }
     return Data(own, folder)
 
@@ -158,4 +225,4 @@ def check_contents(python: Path, data: Data, scale: str, names: Sequence[str]) -
     done = run([python, "-m", _CHECK, *words], env={**inherited(), "PYTHONPATH": str(REPOSITORY_ROOT)})
     faults = json.loads(done.stdout)
     if faults:
-        raise UsageError(f"--dataset does not fit. {'; '.join(faults)}. Put these files right, or cut them.")
+        raise UsageError(f"data do not fit. {'; '.join(faults)}. Put right or cut what --dataset names.")

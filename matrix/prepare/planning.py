@@ -218,7 +218,7 @@ def _constants(prepared: Prepared, options: SideOptions) -> dict[str, Constant]:
     }
     return {
         name: of_other_data(constant, own.given)
-        if (own := prepared.data.own.get(pipeline_named(name).instrument))
+        if (own := prepared.data.own.get(pipeline_named(name).instrument)) and not own.simulated
         else constant
         for name, constant in found.items()
     }

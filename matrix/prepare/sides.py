@@ -28,7 +28,7 @@ from matrix.prepare.checkout import (
     prepare,
     resolve_source,
 )
-from matrix.prepare.datasets import Data, check_contents, check_there, laid_out
+from matrix.prepare.datasets import Data, check_contents, check_there, lacking, laid_out, simulated
 from matrix.prepare.difference import difference_of, moved_packages, trees_of
 from matrix.prepare.embedded.generations import Generation, generation_of, write_generation
 from matrix.prepare.environments import (
@@ -191,7 +191,7 @@ def prepare_sides(
     recipes = {side: _recipe_of(console, layout, recipe, side, change, options) for side in SIDES}
     moved = moved_packages(recipes) if recipes["baseline"] != recipes["candidate"] else {}
     source, checkouts = obtain(console, layout, manifest, source, recipe, options)
-    data = _data(console, layout, checkouts[manifest.of_role(Role.DEVELOPER).name], source, options)
+    data = _data(console, layout, checkouts[manifest.of_role(Role.DEVELOPER).name], source, recipe, options)
     library = manifest.of_role(Role.LIBRARY).name
     trees = trees_of(manifest, source, checkouts[library], layout.root)
     difference = difference_of(change, trees, moved, manifest.release)
@@ -231,13 +231,24 @@ def prepare_sides(
 
 
 def _data(
-    console: Console, layout: Layout, workspace: Checkout, source: Source, options: SideOptions
+    console: Console,
+    layout: Layout,
+    workspace: Checkout,
+    source: Source,
+    recipe: Recipe,
+    options: SideOptions,
 ) -> Data:
-    """What the pipelines read, which must be there before anything is built."""
+    """What the pipelines read, which must be there before a side is built."""
     check_there(workspace.path, source.kind, options.only, options.datasets)
-    data = laid_out(layout, workspace, planned_pipelines(options.only), options.datasets)
+    made = {}
+    for pipeline in lacking(workspace.path, options.only, options.datasets):
+        name = pipeline.instrument
+        with console.status(f"simulating {name}, which the workspace has no data of"):
+            python = options.base_python or stock_environment(layout, recipe).python
+            made[name] = simulated(layout, workspace, pipeline, python)
+    data = laid_out(layout, workspace, planned_pipelines(options.only), options.datasets, made)
     for name, own in data.own.items():
-        console.print(f"dataset     {name}: {own.given} ({own.checksum})")
+        console.print(f"dataset     {name}: {'simulated by ' * own.simulated}{own.given} ({own.checksum})")
     return data
 
 

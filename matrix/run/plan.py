@@ -66,18 +66,21 @@ class Constant(_Frozen):
 
 
 class OwnDataset(_Frozen):
-    """A person's data in place of an instrument's.
+    """Data that the workspace has not: a person's in place of an instrument's, or simulated.
 
     Attributes
     ----------
     given
-        The folder, as it was named.
+        The folder that a person named; of simulated data the script that made them.
     files
         SHA-256 of each file, by its path in the workspace.
+    simulated
+        Whether the workspace's own script made them.
     """
 
     given: str
     files: Mapping[str, str]
+    simulated: bool = False
 
     @property
     def checksum(self) -> str:
@@ -188,7 +191,7 @@ class Plan(_Frozen):
     lanes
         Sizes of batches that are evaluated beside the one that is timed.
     datasets, own_workspace
-        A person's data by instrument, and the folder in which they take the place of the workspace's.
+        By instrument the data that are not the workspace's, and the folder in which they are beside the rest.
     libraries
         A copy of each side's whole library checkout, with its tests.
     pairs
@@ -279,8 +282,16 @@ class Plan(_Frozen):
 
     @property
     def own_data(self) -> tuple[str, ...]:
-        """A person's data in place of each instrument's, in a few words."""
-        return tuple(f"{name} from {own.given} ({own.checksum})" for name, own in self.datasets.items())
+        """Each instrument's data that are not the workspace's, in a few words."""
+        return tuple(
+            f"{name} {'simulated by' if own.simulated else 'from'} {own.given} ({own.checksum})"
+            for name, own in self.datasets.items()
+        )
+
+    @property
+    def has_persons_data(self) -> bool:
+        """Whether any data are a person's own."""
+        return any(not own.simulated for own in self.datasets.values())
 
     def own_files(self, pipeline: str) -> Mapping[str, str]:
         """SHA-256 of each file of a person's own that a pipeline reads, by its path in the workspace."""

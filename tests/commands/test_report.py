@@ -198,7 +198,10 @@ def test_only_shard_that_came_back_is_not_the_whole(tmp_path: Path) -> None:
         ("this program", {"code": "1"}),
         ("tolerances of the manifest", {"tolerances": Tolerances(evidence=1e-3, parity=1e-6)}),
         ("seed", {"seed": 2}),
-        ("data of your own", {"datasets": {"hst": OwnDataset(given="~/lens", files={"data.fits": "0"})}}),
+        (
+            "data beside the workspace's",
+            {"datasets": {"hst": OwnDataset(given="~/lens", files={"data.fits": "0"})}},
+        ),
         (
             "constants",
             {

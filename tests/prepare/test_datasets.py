@@ -1,14 +1,16 @@
 """A person's data take an instrument's place, or are refused before anything is built."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from matrix.catalogue.pipelines import INSTRUMENTS, pipeline_named
 from matrix.ground.errors import UsageError
+from matrix.ground.hashing import tree_hash
 from matrix.ground.layout import Layout, open_layout
 from matrix.prepare.checkout import Checkout
-from matrix.prepare.datasets import Data, check_given, check_there, laid_out
+from matrix.prepare.datasets import Data, check_given, check_there, lacking, laid_out, simulated
 from matrix.prepare.manifest import Role, SourceKind
 
 MGE = "imaging-mge"
@@ -60,35 +62,87 @@ def test_a_missing_file_is_named_with_what_is_needed(tmp_path: Path, name: str, 
         check_given({name: folder}, selected)
 
 
-@pytest.mark.parametrize(
-    ("name", "source", "says"),
-    [
-        (
-            "interferometer-mge@hannah",
-            SourceKind.EMBEDDED,
-            "repository has them: --source git",
-        ),
-        ("interferometer-mge@hannah", SourceKind.GIT, "No source has them"),
-        ("imaging-mge@euclid", SourceKind.EMBEDDED, "dataset_setup/imaging.py --instrument euclid"),
-        ("imaging-mge@euclid", SourceKind.MIRROR, "dataset_setup/imaging.py --instrument euclid"),
-    ],
-)
-def test_where_a_source_lacks_an_instrument_it_says_who_has_it(
-    tmp_path: Path, name: str, source: SourceKind, says: str
-) -> None:
-    theirs = workspace(tmp_path, "hst")
-    instrument = pipeline_named(name).instrument
-    with pytest.raises(UsageError, match=says) as refused:
+SETUP = """
+import argparse, pathlib
+parser = argparse.ArgumentParser()
+parser.add_argument("--instrument", choices=["euclid", "jwst"])
+name = parser.parse_args().instrument
+folder = pathlib.Path("jax_profiling", "dataset", "imaging", name)
+folder.mkdir(parents=True)
+for file in ("data.fits", "noise_map.fits", "psf.fits"):
+    (folder / file).write_text(f"{name} {file}")
+"""
+
+
+def with_simulator(theirs: Path, text: str = SETUP) -> Path:
+    script = theirs / pipeline_named(MGE).simulator
+    script.parent.mkdir(parents=True)
+    script.write_text(text)
+    return theirs
+
+
+@pytest.mark.parametrize("source", [SourceKind.EMBEDDED, SourceKind.MIRROR])
+def test_data_that_only_the_repository_has_are_not_made_up(tmp_path: Path, source: SourceKind) -> None:
+    name, theirs = "interferometer-mge@hannah", with_simulator(workspace(tmp_path, "hst"))
+    with pytest.raises(
+        UsageError, match=f"the {source} source has no data of hannah.*--source git.*--dataset"
+    ):
         check_there(theirs, source, (name,), {})
-    assert f"--dataset {instrument}=FOLDER" in str(refused.value)
-    check_there(theirs, source, (name,), {instrument: tmp_path})
-    dataset(theirs / pipeline_named(name).dataset, instrument)
+    check_there(theirs, source, (name,), {"hannah": tmp_path})
+    dataset(theirs / pipeline_named(name).dataset, "hannah")
     check_there(theirs, source, (name, MGE), {})
 
 
+def test_without_a_simulator_the_other_instruments_are_refused(tmp_path: Path) -> None:
+    theirs, name = workspace(tmp_path, "hst"), "imaging-mge@euclid"
+    with pytest.raises(UsageError, match=r"the git source has no data of euclid.*--dataset euclid=FOLDER"):
+        check_there(theirs, SourceKind.GIT, (name,), {})
+    check_there(with_simulator(theirs), SourceKind.GIT, (name,), {})
+
+
+def test_an_instrument_is_lacking_once_and_never_a_pipelines_own(tmp_path: Path) -> None:
+    names = (MGE, "imaging-mge@jwst", "imaging-delaunay@jwst", "imaging-mge@euclid", "interferometer-mge")
+    found = lacking(workspace(tmp_path), names, {"euclid": tmp_path})
+    assert [pipeline.instrument for pipeline in found] == ["jwst"]
+
+
+def checkout(theirs: Path) -> Checkout:
+    return Checkout("w", Role.DEVELOPER, "baseline", theirs, "0" * 40, "0" * 40, "main")
+
+
+def test_the_workspaces_own_script_simulates_what_it_lacks_once(tmp_path: Path) -> None:
+    theirs, layout = with_simulator(workspace(tmp_path / "w", "hst")), open_layout(tmp_path / "ours")
+    before = tree_hash(theirs)
+    euclid = pipeline_named("imaging-mge@euclid")
+    first = simulated(layout, checkout(theirs), euclid, Path(sys.executable))
+    assert (first / "psf.fits").read_text() == "euclid psf.fits"
+    (first / "psf.fits").write_text("kept")
+    again = simulated(layout, checkout(theirs), euclid, Path(sys.executable))
+    assert (again / "psf.fits").read_text() == "kept"
+    assert tree_hash(theirs) == before
+    (theirs / euclid.simulator).write_text(SETUP + "# changed")
+    assert simulated(layout, checkout(theirs), euclid, Path(sys.executable)) != first
+
+
+def test_a_script_that_makes_nothing_is_quoted_and_leaves_nothing(tmp_path: Path) -> None:
+    theirs, layout = with_simulator(workspace(tmp_path / "w", "hst")), open_layout(tmp_path / "ours")
+    ao = pipeline_named("imaging-mge@ao")
+    with pytest.raises(UsageError, match=r"made no data of ao.*invalid choice: 'ao'.*--dataset ao=FOLDER"):
+        simulated(layout, checkout(theirs), ao, Path(sys.executable))
+    assert not [path for path in (layout.cache / "simulated").iterdir() if path.suffix != ".new"]
+
+
+def test_simulated_data_are_no_persons(tmp_path: Path) -> None:
+    theirs, layout = workspace(tmp_path / "theirs", "hst"), open_layout(tmp_path / "ours")
+    made, own = (dataset(tmp_path / name, name) for name in ("jwst", "euclid"))
+    names = (MGE, "imaging-mge@jwst", "imaging-mge@euclid")
+    data = laid_out(layout, checkout(theirs), names, {"euclid": own}, {"jwst": made})
+    assert {name: one.simulated for name, one in data.own.items()} == {"euclid": False, "jwst": True}
+    assert data.own["jwst"].given == "dataset_setup/imaging.py"
+
+
 def laid(layout: Layout, theirs: Path, given: dict[str, Path], *names: str) -> Data:
-    checkout = Checkout("w", Role.DEVELOPER, "baseline", theirs, "0" * 40, "0" * 40, "main", dirty=False)
-    return laid_out(layout, checkout, names, given)
+    return laid_out(layout, checkout(theirs), names, given)
 
 
 def test_own_data_take_their_place_and_the_rest_stays(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def _plans(runs: Path, unreadable: list[str]) -> Iterator[Plan]:
 def _unfit(run: judging.Run) -> str:
     """Why a run cannot be refreshed from; empty if it can."""
     plan = run.plan
-    if plan.datasets:
+    if plan.has_persons_data:
         return f"with {'; '.join(plan.own_data)}, where the workspace's data are needed"
     if not _is_of_the_right_kind(plan):
         return f"{plan.precision} at {plan.scale} scale, where fp64 at production scale is needed"
@@ -147,7 +147,7 @@ def _unfit(run: judging.Run) -> str:
 
 
 def _is_of_the_right_kind(plan: Plan) -> bool:
-    return (plan.scale, plan.precision) == ("production", "fp64") and not plan.datasets
+    return (plan.scale, plan.precision) == ("production", "fp64") and not plan.has_persons_data
 
 
 def _missing(run: judging.Run) -> list[str]:

@@ -1,11 +1,13 @@
 """What failed in a run, nearest to its cause first, with its log and the command that runs it again."""
 
+import itertools
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from matrix.catalogue.checks import CHECKS
+from matrix.catalogue.pipelines import pipeline_named
 from matrix.execute.local import log_tail
 from matrix.gates import CHANGE, CHANGE_GATES, PAIR_GATES, SIDE_GATES, Blame, Verdict, change_gate_name
 from matrix.report.headlines import named_or_counted
@@ -140,6 +142,10 @@ def session_command(plan: Plan, *more: str) -> str:
     words += plan.change.words
     for name, expected in plan.expected.items():
         words += ["--expect-drift", f"{name}={expected.value!r}", "--because", expected.because]
+    asked = [word for option, word in itertools.pairwise(more) if option == "--only"]
+    for name in dict.fromkeys(pipeline_named(word).instrument for word in asked):
+        own = plan.datasets.get(name)
+        words += ["--dataset", f"{name}={own.given}"] if own and not own.simulated else []
     if plan.lanes:
         words += ["--lanes", ",".join(map(str, plan.lanes))]
     return f"nox -s matrix-{plan.precision} -- {shlex.join(words)}"

@@ -1,13 +1,15 @@
 """Simulate the imaging dataset of an instrument: a Sersic lens in front of a compact source."""
 
 import argparse
+import math
 
 import autolens as al
 from simulation import dataset_folder, lens_mass, write_truth
 
 # Arcsec per pixel, and width of the Gaussian point-spread function in arcsec.
-INSTRUMENTS = {"hst": (0.05, 0.05)}
-SHAPE = (141, 141)
+INSTRUMENTS = {"hst": (0.05, 0.05), "euclid": (0.1, 0.1), "jwst": (0.03, 0.03), "ao": (0.01, 0.01)}
+# The pipelines' mask, in arcsec.
+RADIUS = 3.5
 PSF_SHAPE = (21, 21)
 SEED = 1
 
@@ -35,7 +37,9 @@ def tracer():
 def simulate(instrument):
     """Write data, noise map, point-spread function and truth of `instrument`."""
     pixel_scale, psf_sigma = INSTRUMENTS[instrument]
-    grid = al.Grid2D.uniform(shape_native=SHAPE, pixel_scales=pixel_scale)
+    # An odd number of pixels, of which one is the centre.
+    side = math.ceil(2 * RADIUS / pixel_scale) | 1
+    grid = al.Grid2D.uniform(shape_native=(side, side), pixel_scales=pixel_scale)
     fine_centre = al.util.over_sample.over_sample_size_via_radial_bins_from(
         grid=grid, sub_size_list=[32, 8, 2], radial_list=[0.3, 0.6], centre_list=[(0.0, 0.0)]
     )

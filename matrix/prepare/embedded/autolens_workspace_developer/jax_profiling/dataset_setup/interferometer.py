@@ -7,7 +7,7 @@ import numpy as np
 from simulation import dataset_folder, lens_mass, write_truth
 
 # Number of visibilities, longest baseline in wavelengths, noise of each visibility, arcsec per pixel.
-INSTRUMENTS = {"sma": (190, 2.5e5, 1000.0, 0.1)}
+INSTRUMENTS = {"sma": (190, 2.5e5, 1000.0, 0.1), "alma": (1000, 2.0e6, 100.0, 0.05)}
 SHAPE = (256, 256)
 SEED = 1
 
