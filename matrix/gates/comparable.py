@@ -73,7 +73,7 @@ def faults_within(
     record, change
         Of one side, and what the sides were asked to differ in.
     own_data
-        SHA-256 of each file of a person's own, by its path in the workspace.
+        SHA-256 of each file that is not the workspace's, by its path there.
     """
     side = record.cell.side
     faults = (
@@ -143,11 +143,11 @@ def _of_lanes(record: Record) -> Iterator[str]:
 
 
 def _of_data(record: Record, own_data: Mapping[str, str]) -> Iterator[str]:
-    """It read the data that were given, and no others of that name."""
+    """It read the data that take the workspace's place, and no others of that name."""
     read = record.provenance.datasets
     for path, planned in own_data.items():
         if read.get(path) != planned:
-            yield f"it did not read the {path} that was given: {read.get(path, 'none')}, not {planned}"
+            yield f"it did not read the {path} that was planned: {read.get(path, 'none')}, not {planned}"
 
 
 def _of_times(record: Record) -> Iterator[str]:

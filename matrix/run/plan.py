@@ -294,7 +294,7 @@ class Plan(_Frozen):
         return any(not own.simulated for own in self.datasets.values())
 
     def own_files(self, pipeline: str) -> Mapping[str, str]:
-        """SHA-256 of each file of a person's own that a pipeline reads, by its path in the workspace."""
+        """SHA-256 of each file that a pipeline reads and that is not the workspace's, by its path there."""
         own = self.datasets.get(pipeline_named(pipeline).instrument)
         return own.files if own else {}
 

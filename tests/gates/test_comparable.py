@@ -27,8 +27,8 @@ def test_data_that_are_not_those_given_are_named() -> None:
     evidence = evidence_for(plan, "imaging-pixelization", {one.cell.name: one for one in pair}, {}, {})
     found = comparable(evidence, *pair)
     assert found.outcome is Outcome.FAIL
-    assert "candidate: it did not read the noise_map.fits that was given" in found.message
-    assert "data.fits that was given: d" not in found.message
+    assert "candidate: it did not read the noise_map.fits that was planned" in found.message
+    assert "data.fits that was planned: d" not in found.message
     assert not evidence_for(plan, "imaging-pixelization", {}, {}, {}).own_data.keys() - given.keys()
 
 

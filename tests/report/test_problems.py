@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matrix.gates import CHANGE, Blame, Outcome, Verdict, judge
 from matrix.report.html.problems import named, problems_of, session_command, whose
-from matrix.run.plan import PlannedCheck
+from matrix.run.plan import OwnDataset, PlannedCheck
 from tests.factory import EVIDENCE, evaluation, make_plan, make_record
 
 
@@ -104,3 +104,17 @@ def test_command_names_the_commits_that_were_judged(tmp_path: Path) -> None:
     command = session_command(cloned, "--only", "imaging-mge")
     assert f"--ref PyAutoArray={'0' * 12}" in command
     assert "--mirror FOLDER-OF-CLONES" in command
+
+
+def test_command_gives_the_data_that_the_named_pipelines_read(tmp_path: Path) -> None:
+    datasets = {
+        "hst": OwnDataset(given="/data/my lens", files={"data.fits": "0"}),
+        "sma": OwnDataset(given="/data/sma", files={"data.fits": "1"}),
+        "jwst": OwnDataset(given="dataset_setup/imaging.py", files={"data.fits": "2"}, simulated=True),
+    }
+    plan = make_plan(tmp_path, datasets=datasets)
+    assert "--dataset 'hst=/data/my lens'" in (command := session_command(plan, "--only", "imaging-mge"))
+    assert "sma=" not in command
+    # Simulated data are simulated again.
+    assert "--dataset" not in session_command(plan, "--only", "imaging-mge@jwst")
+    assert "--dataset" not in session_command(plan, "--check", "gradients")

@@ -17,6 +17,7 @@ from matrix.commands.trend import main as trend
 from matrix.ground.errors import UsageError
 from matrix.records.cell import Record, Timing, Timings
 from matrix.report.runs import find_run, load_run
+from matrix.run.plan import OwnDataset
 from tests.factory import EVIDENCE, evaluation, make_record
 from tests.report.made_up import write_run
 
@@ -118,6 +119,25 @@ def test_other_machine_is_refused_and_on_request_shown_without_ratio(tmp_path: P
     stream = io.StringIO()
     print_comparison(Console(file=stream, width=200), found)
     assert "their times do not compare" in stream.getvalue()
+
+
+def test_comparison_names_data_that_are_not_the_workspaces(tmp_path: Path) -> None:
+    own = OwnDataset(given="~/lens", files={"data.fits": "0"})
+    write_run(tmp_path / "a", arrays=False)
+    write_run(tmp_path / "b", arrays=False, datasets={"hst": own})
+    found = compare(*(load_run(tmp_path / name) for name in "ab"), across_machines=False)
+    named = [line for line in found.settings if "data" in line[0]]
+    assert named == [("data beside the workspace's", "–", f"hst from ~/lens ({own.checksum})")]
+
+
+def test_trend_leaves_out_a_persons_data_and_says_so(tmp_path: Path) -> None:
+    made = {"euclid": OwnDataset(given="dataset_setup/imaging.py", files={"data.fits": "0"}, simulated=True)}
+    own = {"hst": OwnDataset(given="~/lens", files={"data.fits": "0"})}
+    for name, datasets in (("1", {}), ("2", made), ("3", own)):
+        write_run(tmp_path / name, arrays=False, datasets=datasets)
+    runs, left_out = kept_runs(tmp_path)
+    assert [run.plan.run for run in runs] == ["1", "2"]
+    assert left_out == [f"3, with hst from ~/lens ({own['hst'].checksum})"]
 
 
 def test_trend_keeps_machines_and_scales_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
