@@ -10,7 +10,6 @@ import pytest
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from matrix.catalogue.pipelines import PIPELINES
 from matrix.execute.reservations import threads_per_worker, workers_that_fit
 from matrix.gates.judging import judge_run
 from matrix.ground.console import open_console
@@ -76,7 +75,7 @@ def carry_out(console: Console, plan: Plan, pytest_arguments: tuple[str, ...] = 
 
 def plan_matrix(console: Console, options: SideOptions) -> Plan:
     """Make everything a run needs, and its plan, which is not written yet."""
-    check_given(options.datasets, options.only or (() if options.checks else tuple(PIPELINES)))
+    check_given(options.datasets, options.pipelines)
     manifest = manifest_for(options)
     layout = open_layout(options.root)
     # Before the fold, which would hide it: the first line says where the repositories come from.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matrix.catalogue.arguments import PIPELINE_NAMES, pipeline_argument
 from matrix.catalogue.checks import ALL_CHECKS, CHECKS
-from matrix.catalogue.pipelines import LANES, PIPELINES
+from matrix.catalogue.pipelines import LANES, PIPELINES, planned_pipelines
 from matrix.commands.change_options import add_change, change_from, expected_from, named_ref
 from matrix.commands.flow import run_matrix
 from matrix.commands.shards import Selection, shard_listing, shard_of
@@ -62,7 +62,7 @@ def matrix_options(words: Sequence[str]) -> SideOptions:
         whole = _selection(known)
         part = shard_of(whole, known.shard)
         selected, checks = part.pipelines, part.checks
-    return SideOptions(
+    options = SideOptions(
         precision=known.precision,
         manifest=known.manifest,
         root=known.root,
@@ -90,6 +90,10 @@ def matrix_options(words: Sequence[str]) -> SideOptions:
         whole=whole.pipelines,
         whole_checks=whole.checks,
     )
+    for name in options.expected:
+        if name not in planned_pipelines(options.pipelines):
+            raise UsageError(f"--expect-drift {name}: that is not run. Add --only {name}.")
+    return options
 
 
 def _selection(known: argparse.Namespace) -> Selection:

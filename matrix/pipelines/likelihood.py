@@ -203,7 +203,8 @@ def _dataset_folder(pipeline: Pipeline, workspace: Path) -> Path:
         if not (folder / name).is_file():
             raise UsageError(
                 f"{pipeline.name}: {folder / name} is missing. Simulate it with {pipeline.simulator} "
-                f"--instrument {pipeline.instrument}, run in the workspace's root."
+                f"--instrument {pipeline.instrument}, run in the workspace's root. On another instrument, "
+                "run the matrix on this pipeline first, which does."
             )
     return folder
 

@@ -212,7 +212,7 @@ def make_plan(layout: Layout, prepared: Prepared, options: SideOptions, threads:
 
 def _constants(prepared: Prepared, options: SideOptions) -> dict[str, Constant]:
     stand_in = prepared.source.kind is SourceKind.EMBEDDED
-    names = planned_pipelines(options.only)
+    names = planned_pipelines(options.pipelines)
     found = {
         name: read_constant(prepared.workspace.path, name, options.scale, stand_in=stand_in) for name in names
     }
@@ -225,7 +225,7 @@ def _constants(prepared: Prepared, options: SideOptions) -> dict[str, Constant]:
 
 
 def _cells(prepared: Prepared, options: SideOptions, precision: str) -> tuple[PlannedCell, ...]:
-    pipelines = planned_pipelines(options.only)
+    pipelines = planned_pipelines(options.pipelines)
     codes = cell_codes(pipelines)
     # The key is a hash of everything the numbers depend on: a kept record answers only for exactly that.
     lanes = " ".join(map(str, options.lanes))

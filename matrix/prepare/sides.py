@@ -86,6 +86,11 @@ class SideOptions:
     whole: tuple[str, ...] = ()
     whole_checks: tuple[str, ...] = ()
 
+    @property
+    def pipelines(self) -> tuple[str, ...]:
+        """Every pipeline that is run, of a shard by all shards together."""
+        return self.whole or self.only or (() if self.checks else tuple(PIPELINES))
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -211,7 +216,7 @@ def prepare_sides(
             console.print(f"environment {side}: {made.python}")
             environments[side] = _with_settings(console, side, made, change.given(side).settings)
             libraries[side] = kept_library(layout, sides[side][library].path)
-    check_contents(environments["baseline"].python, data, options.scale, options.only or tuple(PIPELINES))
+    check_contents(environments["baseline"].python, data, options.scale, options.pipelines)
     workspaces = [checkout for checkout in checkouts.values() if checkout.role is not Role.LIBRARY]
     for checkout in workspaces:
         _say(console, checkout)
@@ -239,14 +244,14 @@ def _data(
     options: SideOptions,
 ) -> Data:
     """What the pipelines read, which must be there before a side is built."""
-    check_there(workspace.path, source.kind, options.only, options.datasets)
+    check_there(workspace.path, source.kind, options.pipelines, options.datasets)
     made = {}
-    for pipeline in lacking(workspace.path, options.only, options.datasets):
+    for pipeline in lacking(workspace.path, options.pipelines, options.datasets):
         name = pipeline.instrument
         with console.status(f"simulating {name}, which the workspace has no data of"):
             python = options.base_python or stock_environment(layout, recipe).python
             made[name] = simulated(layout, workspace, pipeline, python)
-    data = laid_out(layout, workspace, planned_pipelines(options.only), options.datasets, made)
+    data = laid_out(layout, workspace, planned_pipelines(options.pipelines), options.datasets, made)
     for name, own in data.own.items():
         console.print(f"dataset     {name}: {'simulated by ' * own.simulated}{own.given} ({own.checksum})")
     return data

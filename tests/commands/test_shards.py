@@ -5,7 +5,7 @@ import json
 import pytest
 
 from matrix.catalogue.checks import CHECKS
-from matrix.catalogue.pipelines import PIPELINES
+from matrix.catalogue.pipelines import PIPELINES, planned_pipelines
 from matrix.commands.matrix import main, matrix_options
 from matrix.commands.shards import Selection, shard_listing, shard_of
 from matrix.ground.errors import UsageError
@@ -79,3 +79,30 @@ def test_a_shard_knows_its_whole() -> None:
     assert set(options.only) < set(options.whole) == set(PIPELINES)
     assert set(options.checks) <= set(options.whole_checks)
     assert matrix_options(["fp64", "--only", "imaging-mge"]).whole == ()
+
+
+def test_shards_of_other_instruments_plan_the_same_cells() -> None:
+    words = ["fp64", "--only", "imaging-mge@euclid", "--only", "imaging-mge@jwst"]
+    parts = [matrix_options([*words, "--dataset", "jwst=lens", "--shard", f"{i}/2"]) for i in (1, 2)]
+    assert [part.only for part in parts] == [("imaging-mge@euclid",), ("imaging-mge@jwst",)]
+    assert {planned_pipelines(part.pipelines) for part in parts} == {
+        planned_pipelines(("imaging-mge@euclid", "imaging-mge@jwst"))
+    }
+
+
+def test_own_instrument_is_selected_once_by_whichever_name() -> None:
+    words = ["--only", "imaging-mge@hst", "--only", "imaging-mge", "--only", "interferometer-mge@alma"]
+    assert matrix_options(["fp64", *words]).only == ("imaging-mge", "interferometer-mge@alma")
+
+
+@pytest.mark.parametrize("words", [["hst"], ["=lens"], ["hst="], ["hst=a", "hst=b"]])
+def test_dataset_of_another_form_is_refused(words: list[str]) -> None:
+    with pytest.raises(UsageError, match="--dataset"):
+        matrix_options(["fp64", *(word for each in words for word in ("--dataset", each))])
+
+
+def test_an_evidence_is_expected_of_what_is_run() -> None:
+    words = ["fp64", "--expect-drift", "imaging-mge@euclid=1.5", "--because", "so"]
+    with pytest.raises(UsageError, match="--only imaging-mge@euclid"):
+        matrix_options(words)
+    assert set(matrix_options([*words, "--only", "imaging-mge@euclid"]).expected) == {"imaging-mge@euclid"}

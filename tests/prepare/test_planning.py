@@ -47,7 +47,7 @@ def keys(
         environments=dict.fromkeys(SIDES, environment),
         data=Data(own, None),
     )
-    options: Any = SimpleNamespace(scale="smoke", lanes=(), only=only)
+    options: Any = SimpleNamespace(scale="smoke", lanes=(), pipelines=only)
     return {cell.name: cell.key for cell in planning._cells(prepared, options, "fp64")}
 
 

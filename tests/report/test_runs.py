@@ -125,7 +125,7 @@ def test_comparison_names_data_that_are_not_the_workspaces(tmp_path: Path) -> No
     own = OwnDataset(given="~/lens", files={"data.fits": "0"})
     write_run(tmp_path / "a", arrays=False)
     write_run(tmp_path / "b", arrays=False, datasets={"hst": own})
-    found = compare(*(load_run(tmp_path / name) for name in "ab"), across_machines=False)
+    found = compare(load_run(tmp_path / "a"), load_run(tmp_path / "b"), across_machines=False)
     named = [line for line in found.settings if "data" in line[0]]
     assert named == [("data beside the workspace's", "–", f"hst from ~/lens ({own.checksum})")]
 
