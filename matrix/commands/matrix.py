@@ -120,7 +120,12 @@ def _parser() -> argparse.ArgumentParser:
         help=f"this pipeline only (repeatable): {', '.join(PIPELINES)}",
     )
     add("--shard", metavar="I/N", help="the I-th of N parts of the session, e.g. 2/3")
-    add("--list-shards", type=int, metavar="N", help="print the N parts as a job matrix in JSON and stop")
+    add(
+        "--list-shards",
+        type=int,
+        metavar="N",
+        help="print N parts, or one per pipeline, as a job matrix in JSON",
+    )
     add(
         "--check",
         action="append",

@@ -26,6 +26,7 @@ WORKFLOWS = sorted((REPOSITORY_ROOT / ".github" / "workflows").glob("*.yml"))
 PERMISSIONS = {
     ("canary", "tell"): {"contents": "read", "issues": "write"},
     ("matrix", "comment"): {"pull-requests": "write"},
+    ("matrix", "history"): {"contents": "write"},
     ("locks", "propose"): {"contents": "write", "pull-requests": "write"},
 }
 SETUP = REPOSITORY_ROOT / ".github" / "actions" / "setup" / "action.yml"
@@ -230,7 +231,7 @@ def test_sides_of_a_pipeline_never_run_at_once() -> None:
 
 def test_job_that_writes_the_comment_runs_nobody_s_code() -> None:
     jobs = load(REPOSITORY_ROOT / ".github" / "workflows" / "matrix.yml")["jobs"]
-    assert [name for name, job in jobs.items() if "github.token" in json.dumps(job)] == ["comment"]
+    assert [name for name, job in jobs.items() if "github.token" in json.dumps(job)] == ["comment", "history"]
     download, write = jobs["comment"]["steps"]
     assert download["uses"].startswith("actions/download-artifact@")
     assert set(re.findall(r"^ *(?:id=\"\$\()?(\w+) ", write["run"], flags=re.MULTILINE)) <= {
@@ -262,7 +263,7 @@ def test_pull_request_has_one_comment_that_is_brought_up_to_date(found: str, tmp
         f"api --method {'PATCH' if found else 'POST'} repos/somebody/nnls-matrix/{where} "
     )
     comment = (tmp_path / "comment.md").read_text()
-    assert comment.startswith("<!-- nnls-matrix -->\n# the table `$(exit 1)`\n")
+    assert comment.startswith("<!-- nnls-matrix: matrix -->\n# the table `$(exit 1)`\n")
     assert len(comment) < 65_536
     assert "[The report](https://example.org/page)" in comment
 
