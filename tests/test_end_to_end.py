@@ -160,7 +160,8 @@ def test_junit_and_summary_tell_the_same(root: Path, green: subprocess.Completed
     summary = (run / "summary.md").read_text()
     passed, left_out = len(PIPELINES) * len(judged_in("fp64")) + 3, len(PIPELINES) + 4
     assert summary.startswith(
-        f"# NNLS validation matrix: PASS on stand-ins as far as it ran: {passed} pass, {left_out} not run"
+        "## NNLS matrix: PASS on stand-ins as far as it ran\n\n"
+        f"- **Gates**: {passed} pass, {left_out} not run\n"
     )
     assert "source: embedded" in summary
 
