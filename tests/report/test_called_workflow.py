@@ -1,6 +1,7 @@
 """`matrix.yml` as a workflow of another repository calls it: what it tries, and the history that it keeps."""
 
 import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ import pytest
 
 from matrix.commands.report import main as report
 from matrix.commands.trend import main as trend
+from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.ground.yaml_text import parse_yaml
 from matrix.records.cell import SIDES
 from matrix.report.runs import COMMIT
@@ -21,7 +23,8 @@ from tests.report.made_up import write_run
 
 LIBRARY = "PyAutoLabs/PyAutoArray"
 HISTORY = "nnls-matrix-history"
-STEPS = parse_yaml((WORKFLOWS / "matrix.yml").read_text()).value["jobs"]
+DOCUMENT = parse_yaml((WORKFLOWS / "matrix.yml").read_text()).value
+JOBS = DOCUMENT["jobs"]
 # Slow, and not what is tested: the interpreter that runs this has all of it.
 INSTALLED = ("$/.github/actions/setup", "Install")
 
@@ -35,7 +38,7 @@ def git(*words: str, at: Path) -> str:
 
 
 def make_remote(server: Path, repository: str) -> list[str]:
-    """A bare repository with two commits on main and a branch of the second; returns the commits."""
+    """A bare repository with two commits on main and on a branch beside it; returns the commits."""
     work, bare = server / "work", server / repository
     bare.mkdir(parents=True)
     work.mkdir()
@@ -87,12 +90,29 @@ def planned(tmp_path: Path, sha: str, repository: str = LIBRARY, **inputs: str) 
 
 def test_every_checkout_is_of_this_repository_whoever_calls() -> None:
     checkouts = [
-        step for job in STEPS.values() for step in job["steps"] if "checkout@" in step.get("uses", "")
+        step for job in JOBS.values() for step in job["steps"] if "checkout@" in step.get("uses", "")
     ]
     assert len(checkouts) == 3
     for step in checkouts:
         assert step["with"]["repository"] == "${{ job.workflow_repository }}"
         assert step["with"]["ref"] == "${{ job.workflow_sha }}"
+
+
+def test_what_docs_tell_others_to_paste_is_valid_and_grants_enough(tmp_path: Path) -> None:
+    page = (REPOSITORY_ROOT / "docs" / "runners.md").read_text()
+    (text,) = (block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "matrix.yml@" in block)
+    (tmp_path / "pasted.yml").write_text(text)
+    pytest.importorskip("check_jsonschema", reason="the extra workflow-tests is not installed")
+    words = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
+    done = subprocess.run([*words, tmp_path / "pasted.yml"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    caller = parse_yaml(text).value["jobs"]["matrix"]
+    asked = [job["permissions"] for job in DOCUMENT["jobs"].values() if "permissions" in job]
+    assert caller["permissions"] == {name: word for job in asked for name, word in job.items()}
+    inputs = DOCUMENT["on"]["workflow_call"]["inputs"]
+    assert set(caller["with"]) <= set(inputs)
+    table = page.partition("| `with` |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == set(inputs)
 
 
 @pytest.mark.parametrize("ref", [None, "main", "feature/x", "refs/heads/main"])
@@ -247,7 +267,7 @@ def test_what_is_no_commit_is_not_shown_as_one(said: str, tmp_path: Path) -> Non
 
 
 def test_job_that_may_push_runs_no_program_but_git() -> None:
-    download, push = STEPS["history"]["steps"]
+    download, push = JOBS["history"]["steps"]
     assert download["uses"].startswith("actions/download-artifact@")
     assert not [word for word in ("python", "pip", "npm", "make", "curl") if word in push["run"]]
     assert "--force" not in push["run"]
