@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import venv
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -33,6 +33,7 @@ GITHUB = {
     "run_id": "7",
     "server_url": "https://github.com",
     "token": "",
+    "workflow": "matrix",
 }
 
 
@@ -92,6 +93,10 @@ class Run:
         What started it, as GitHub's context says: its name and the payload.
     restored
         Path in a workspace to a folder that is linked there, as a restored cache would lie there.
+    called
+        Whether a workflow of the repository that `event` names calls this one; `inputs` are what it gives.
+    skipped
+        Steps that are left out, by name or by the action they use.
     """
 
     workflow: str
@@ -100,6 +105,8 @@ class Run:
     variables: Mapping[str, str] = field(default_factory=dict)
     event: Mapping[str, Any] = field(default_factory=lambda: {"event_name": "push", "event": {"action": ""}})
     restored: Mapping[str, Path] = field(default_factory=dict)
+    called: bool = False
+    skipped: Sequence[str] = ()
     jobs: dict[str, Job] = field(default_factory=dict)
 
     @property
@@ -131,7 +138,8 @@ class _Worker:
         self.workspace.mkdir(parents=True)
         self.path = os.environ["PATH"]
         self.job = Job()
-        self.steps = Context()
+        ids = [step["id"] for step in self.definition["steps"] if "id" in step]
+        self.steps = Context({name: {"outputs": {}} for name in ids})
         needs = {name: {"result": job.result, "outputs": job.outputs} for name, job in run.jobs.items()}
         self.contexts: dict[str, Any] = {
             "matrix": matrix,
@@ -139,6 +147,7 @@ class _Worker:
             "steps": self.steps,
             "inputs": Context(run.inputs),
             "github": Context({**GITHUB, **run.event}),
+            "job": Context(workflow_repository=GITHUB["repository"], workflow_sha=GITHUB["sha"]),
             "runner": Context(os="Linux"),
             "secrets": Context(),
             "env": Context(),
@@ -151,12 +160,18 @@ class _Worker:
             "contains": lambda found, wanted: wanted in found,
             "each": lambda found, name: [one[name] for one in found],
         }
+        if run.called:
+            asked = run.document["on"]["workflow_call"]["inputs"]
+            defaults = {name: self._text(one["default"]) for name, one in asked.items()}
+            self.contexts["inputs"] = Context({**defaults, **run.inputs})
 
     def work(self) -> Job:
         for step in self.definition["steps"]:
             if not self._wanted(str(step.get("if", "success()"))):
                 continue
             title = str(step.get("name") or step["uses"].partition("@")[0])
+            if title in self.run.skipped:
+                continue
             act = self._use if "uses" in step else self._execute
             self.job.log += f"--- {self.name}: {title}\n"
             self.job.steps[title] = "success" if act(step) else "failure"
@@ -203,6 +218,7 @@ class _Worker:
             "GITHUB_WORKSPACE": str(self.workspace),
             "GITHUB_OUTPUT": str(output),
             "GITHUB_STEP_SUMMARY": str(self.folder / "summary"),
+            "RUNNER_TEMP": str(self.folder),
             "PATH": self.path,
         }
         script = self.folder / "script.sh"
@@ -225,12 +241,13 @@ class _Worker:
         return done.returncode == 0
 
     def _use(self, step: Mapping[str, Any]) -> bool:
-        if "id" in step:
-            self.steps[step["id"]] = {"outputs": {}}
         action = step["uses"].partition("@")[0].removeprefix("actions/").removeprefix("$/.github/actions/")
         return ACTIONS[action](self, Context(self._texts(step.get("with", {}))))
 
-    def _checkout(self, _: Context) -> bool:
+    def _checkout(self, given: Context) -> bool:
+        """This repository; of any other, as of one that calls a workflow of ours, nothing is there."""
+        if (given["repository"] or self.contexts["github"].repository) != GITHUB["repository"]:
+            return False
         shutil.copytree(REPOSITORY_ROOT, self.workspace, ignore=NOT_IN_A_CHECKOUT, dirs_exist_ok=True)
         for name, origin in self.run.restored.items():
             (self.workspace / name).parent.mkdir(parents=True, exist_ok=True)

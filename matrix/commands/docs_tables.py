@@ -8,11 +8,15 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from matrix.catalogue.pipelines import PIPELINES
+from matrix.commands.doctor import DISK_NEEDED
+from matrix.execute.reservations import peak_bytes
 from matrix.gates import Outcome
 from matrix.ground.console import open_console
 from matrix.ground.errors import exit_code_of
 from matrix.ground.files import write_text
 from matrix.ground.layout import REPOSITORY_ROOT, open_layout
+from matrix.ground.machine import GIB
 from matrix.ground.options import SessionParser, add_root
 from matrix.records import typed_json
 from matrix.records.null import NullRecord
@@ -152,6 +156,20 @@ def _of_times(run: MainRun) -> str:
         "Milliseconds are of the whole likelihood, per lane of a batch of different lanes. "
         "Both sides were timed in turn; a speed-up has its 95 % interval."
     )
+
+
+def _needs() -> str:
+    """What the main job asks of a machine: what the program itself asks, and what the recorded run took."""
+    run = read_main_run(RESULTS / "matrix-fp64.json")
+    reserved = max(peak_bytes(pipeline, "production") for pipeline in PIPELINES)
+    used = "" if run.peak_bytes is None else f"; the largest took {run.peak_bytes / GIB:.1f} GiB"
+    rows = [
+        ("disk", f"{DISK_NEEDED / GIB:.0f} GiB free"),
+        ("memory", f"{reserved / GIB:.0f} GiB per large likelihood that runs{used}"),
+    ]
+    if run.seconds is not None:
+        rows.append(("time", f"{run.seconds / 60:.0f} minutes for the run recorded above"))
+    return markdown_table(("the main job", "needs"), rows)
 
 
 # The solver alone
@@ -313,6 +331,7 @@ def _load(record: NullRecord) -> str:
 
 
 TABLES: Mapping[str, Callable[[], str]] = {
+    "needs": _needs,
     "main-run": _main_run,
     "main-run-in-full": _main_run_in_full,
     "systems": _systems,

@@ -133,7 +133,12 @@ def _parser() -> argparse.ArgumentParser:
         help="data of your own in place of an instrument's, e.g. hst=~/data/my-lens (repeatable)",
     )
     add("--shard", metavar="I/N", help="the I-th of N parts of the session, e.g. 2/3")
-    add("--list-shards", type=int, metavar="N", help="print the N parts as a job matrix in JSON and stop")
+    add(
+        "--list-shards",
+        type=int,
+        metavar="N",
+        help="print N parts, or one per pipeline, as a job matrix in JSON",
+    )
     add(
         "--check",
         action="append",

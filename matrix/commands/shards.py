@@ -56,7 +56,8 @@ def shard_of(whole: Selection, shard: str) -> Selection:
 
 
 def shard_listing(whole: Selection, count: int) -> str:
-    """All shards as one line of JSON, in the form of a GitHub Actions job matrix."""
+    """At most `count` shards, one per pipeline, as one line of JSON: the job matrix of a GitHub workflow."""
+    count = min(count, len(whole.pipelines))
     _check_count("--list-shards", whole, count)
     listed = []
     for index in range(1, count + 1):

@@ -16,7 +16,7 @@ from matrix.records.cell import SIDES, Record
 from matrix.report.html.charts import chart_or_reason, trend_chart
 from matrix.report.html.rendering import write_page
 from matrix.report.pairs import candidate_ratio
-from matrix.report.runs import Run, load_run, machine_class, verdict_of
+from matrix.report.runs import Run, load_run, machine_class, tried_commit, verdict_of
 from matrix.run.plan import run_folders
 
 HEADINGS = ("pipeline", "side", "run", "solver", "log evidence", "vmap ms/lane", "ratio")
@@ -25,11 +25,20 @@ _NUMBERS = HEADINGS[4:]
 
 @dataclass(frozen=True)
 class Point:
-    """One cell of one run; `ratio` is of a candidate against its baseline, in words."""
+    """One cell of one run; `ratio` is of a candidate against its baseline, in words.
+
+    `commit` is what the run says that it tried, in a history; nothing elsewhere.
+    """
 
     run: str
+    commit: str
     record: Record
     ratio: str
+
+    @property
+    def label(self) -> str:
+        """What the run is called in tables."""
+        return self.commit or self.run
 
 
 @dataclass(frozen=True)
@@ -46,15 +55,16 @@ class Series:
     points: tuple[Point, ...]
 
     @property
-    def runs(self) -> list[str]:
-        """The runs in the order of the chart, which numbers them from one."""
-        return list(dict.fromkeys(point.run for point in self.points))
+    def runs(self) -> dict[str, str]:
+        """The runs in the order of the chart, and the commit that each tried; nothing where it says none."""
+        return {point.run: point.commit for point in self.points}
 
     @property
     def chart(self) -> Markup:
         """Times and evidences over the runs."""
         points = [(point.run, point.record) for point in self.points]
-        return chart_or_reason(lambda: trend_chart(points, self.tolerance))
+        commits = {run: commit.rpartition(" ")[2] for run, commit in self.runs.items()}
+        return chart_or_reason(lambda: trend_chart(points, commits, self.tolerance))
 
     @property
     def rows(self) -> list[tuple[str, ...]]:
@@ -66,7 +76,7 @@ class Series:
             (
                 point.record.cell.pipeline,
                 point.record.cell.side,
-                point.run,
+                point.label,
                 point.record.solver.said,
                 f"{point.record.evaluations.jit.values[0]:.6f}",
                 f"{point.record.timings.vmap_lane_s * 1e3:.1f}",
@@ -89,7 +99,7 @@ def series_of(runs: Sequence[Run]) -> list[Series]:
             seen.add(made)
             group = (machine_class(record), record.cell.precision, record.cell.scale)
             groups.setdefault(group, []).append(
-                Point(run.plan.run, record, candidate_ratio(run.pairs, record))
+                Point(run.plan.run, tried_commit(run), record, candidate_ratio(run.pairs, record))
             )
             tolerances[group] = run.plan.tolerances.evidence
     return [Series(*group, tolerances[group], tuple(points)) for group, points in groups.items()]
@@ -124,16 +134,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = SessionParser(
         "trend", "Show evidence and time of all kept runs, one class of machine at a time."
     )
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        help="holds the runs, as a clone of a history's branch; else ROOT/runs",
+    )
     add_root(parser)
-    root = parser.parse_args(arguments).root
-    return exit_code_of(lambda: _trend(root))
+    options = parser.parse_args(arguments)
+    return exit_code_of(lambda: _trend(options.root, options.folder or options.root / "runs"))
 
 
-def _trend(root: Path) -> int:
-    runs, unreadable = kept_runs(root / "runs")
+def _trend(root: Path, folder: Path) -> int:
+    runs, unreadable = kept_runs(folder)
     series = series_of(runs)
     path = root / "trend.html"
-    verdicts = [(run.plan.run, verdict_of(run)) for run in runs]
+    verdicts = [(run.plan.run, tried_commit(run), verdict_of(run)) for run in runs]
     write_page(path, "trend.html.j2", title="Kept runs", series=series, headings=HEADINGS, verdicts=verdicts)
     console = open_console()
     for one in series:

@@ -140,7 +140,7 @@ def constants(evidence: ChangeEvidence) -> Verdict:
         return _verdict("1", Outcome.FAIL, f"not reproduced: {listed(failed)}", numbers)
     if missing:
         held = len(published) - len(missing)
-        message = f"{held} of {len(published)} held against a constant; not {listed(missing)}"
+        message = f"{held} of {len(published)} held against a constant. Not held: {', '.join(missing)}"
         return _verdict("1", Outcome.NOT_RUN, message, numbers)
     worst = max((name for name in numbers if name != "tolerance"), key=numbers.__getitem__)
     other = "mp is judged by matrix-mp" if plan.precision == "fp64" else "fp64 is judged by matrix-fp64"
@@ -189,7 +189,9 @@ def vmap_targets(evidence: ChangeEvidence) -> Verdict:
         return ruled(Outcome.NOT_RUN, f"the two sides were timed on different machines: {listed(apart)}")
     missing = [name for name in (targets or wanted) if name not in pairs]
     if missing or not pairs:
-        return ruled(Outcome.NOT_RUN, f"no records of {listed(missing)}" if missing else "no target is set")
+        return ruled(
+            Outcome.NOT_RUN, f"no records of {' and '.join(missing)}" if missing else "no target is set"
+        )
     if plan.scale != "production":
         return ruled(Outcome.NOT_RUN, f"{plan.scale} scale")
     if len(known) != len(devices):

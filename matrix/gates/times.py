@@ -1,5 +1,7 @@
 """The gate of times: from the record of a pair to a verdict."""
 
+from collections.abc import Mapping
+
 from matrix.gates.verdict import Outcome, Verdict
 from matrix.records.pair import BATCH, SINGLE, SLOWEST, PairRecord
 from matrix.records.ratio import Ratio
@@ -32,7 +34,7 @@ def time(plan: Plan, pipeline: str, record: PairRecord | None, reason: str | Non
         timed: Outcome.INCONCLUSIVE if found.reason or found.ratio is None else _outcome(found.ratio)
         for timed, found in findings.items()
     }
-    said = "; ".join(f"{_SAID[timed]} {found}" for timed, found in findings.items())
+    said = _said({_SAID[timed]: str(found) for timed, found in findings.items()})
     numbers = {
         f"{timed} {end}": getattr(found.ratio, end)
         for timed, found in findings.items()
@@ -47,6 +49,14 @@ def time(plan: Plan, pipeline: str, record: PairRecord | None, reason: str | Non
         if outcome in outcomes.values():
             return _verdict(pipeline, outcome, f"{said}: {meaning}", numbers)
     return _verdict(pipeline, Outcome.PASS, said, numbers)
+
+
+def _said(found: Mapping[str, str]) -> str:
+    """What was found alone and in a batch; once where it is the same."""
+    alike: dict[str, list[str]] = {}
+    for name, words in found.items():
+        alike.setdefault(words, []).append(name)
+    return "; ".join(f"{' and '.join(names)} {words}" for words, names in alike.items())
 
 
 def _outcome(ratio: Ratio) -> Outcome:

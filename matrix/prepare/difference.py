@@ -156,4 +156,7 @@ def _commit(tree: Checkout | None) -> str | None:
 
 
 def _said_of(tree: Checkout | None, release: str) -> str:
-    return f"as in release {release}" if tree is None else f"{tree.ref} ({tree.base[:12]})"
+    if tree is None:
+        return f"as in release {release}"
+    commit = tree.base[:12]
+    return commit if tree.ref == tree.base else f"{tree.ref} ({commit})"

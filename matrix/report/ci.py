@@ -29,7 +29,7 @@ def annotate(console: Console, verdicts: Iterable[Verdict]) -> None:
         return
     for verdict in verdicts:
         if verdict.outcome is Outcome.FAIL:
-            where = " ".join(filter(None, (verdict.gate, verdict.pipeline, verdict.side)))
+            where = f"{verdict.gate} on {verdict.pipeline}{f', {verdict.side}' if verdict.side else ''}"
             console.print(
                 f"::error title={_property(where)}::{_escaped(verdict.message)}", markup=False, soft_wrap=True
             )

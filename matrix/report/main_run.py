@@ -1,5 +1,6 @@
 """The record of a main run that docs keep: what came out per pipeline, and on what machine and software."""
 
+import datetime
 import json
 from pathlib import Path
 from typing import Literal
@@ -43,7 +44,15 @@ class Gate(_Frozen):
 
 
 class MainRun(_Frozen):
-    """A whole run of the matrix, without its arrays and logs."""
+    """A whole run of the matrix, without its arrays and logs.
+
+    Attributes
+    ----------
+    seconds
+        From the plan to the last record; None where an earlier run's records were kept, or it was not noted.
+    peak_bytes
+        Of the largest cell's resident memory; None where it was not noted.
+    """
 
     schema_: Literal["nnls-matrix/main-run"] = "nnls-matrix/main-run"
     version: Literal[2] = 2
@@ -63,6 +72,8 @@ class MainRun(_Frozen):
     versions: dict[str, dict[str, str]]
     pipelines: tuple[PipelineResult, ...]
     change: tuple[Gate, ...]
+    seconds: float | None = None
+    peak_bytes: int | None = None
 
 
 def main_run_of(run: Run) -> MainRun:
@@ -100,7 +111,18 @@ def main_run_of(run: Run) -> MainRun:
             for verdict in run.verdicts
             if verdict.pipeline == CHANGE
         ),
+        seconds=_seconds(run),
+        peak_bytes=max(record.memory.peak_rss_bytes for record in records.values()),
     )
+
+
+def _seconds(run: Run) -> float | None:
+    facts = [record.provenance for record in run.records.values()]
+    ends = [*(each.finished for each in facts), *(pair.finished for pair in run.pairs.values())]
+    began, first, last = map(
+        datetime.datetime.fromisoformat, (run.plan.created, min(each.started for each in facts), max(ends))
+    )
+    return (last - began).total_seconds() if began <= first else None
 
 
 def write_main_run(path: Path, run: MainRun) -> None:

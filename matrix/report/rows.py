@@ -125,9 +125,13 @@ def word_of(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdic
 
 def overall(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> str:
     """The run in one line."""
+    return f"{word_of(plan, records, verdicts)}: {counted(verdicts)}"
+
+
+def counted(verdicts: Sequence[Verdict]) -> str:
+    """How many gates ended in which way."""
     counts = {outcome: sum(verdict.outcome is outcome for verdict in verdicts) for outcome in Outcome}
-    counted = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
-    return f"{word_of(plan, records, verdicts)}: {counted}"
+    return ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
 
 
 def iterations_of(record: Record) -> list[str]:

@@ -1,13 +1,19 @@
 """Runs as they lie on disk, judged anew: what reports, comparisons and trends read."""
 
+import re
 from pathlib import Path
 
 from matrix.gates.judging import Run, judge_run
 from matrix.ground.errors import UsageError
+from matrix.ground.files import inside, read_text
 from matrix.ground.suggestions import did_you_mean
 from matrix.records.cell import Record
 from matrix.report.rows import overall
 from matrix.run.plan import plan_path, read_plan, run_folders
+
+# Beside a run's plan in the branch that keeps a history: NAME COMMIT, as the workflow writes it.
+COMMIT = "commit.txt"
+_SAID = re.compile(r"[\w.-]+ [0-9a-f]{7,64}")
 
 
 def machine_class(record: Record) -> str:
@@ -25,6 +31,13 @@ def machines_of(run: Run) -> tuple[str, ...]:
 def verdict_of(run: Run) -> str:
     """The run in one line."""
     return overall(run.plan, run.records, run.verdicts)
+
+
+def tried_commit(run: Run) -> str:
+    """What a run of a history says of itself: a repository and its commit; nothing where none is said."""
+    path = inside(run.plan.folder, COMMIT)
+    said = read_text(path, "replace").strip() if path.is_file() else ""
+    return said if _SAID.fullmatch(said) else ""
 
 
 def load_run(folder: Path) -> Run:

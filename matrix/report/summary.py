@@ -10,6 +10,7 @@ from matrix.report.change import HEADINGS as CHANGE_HEADINGS
 from matrix.report.change import change_rows
 from matrix.report.headlines import headlines
 from matrix.report.html.problems import ProblemCard, problems_of
+from matrix.report.markdown import markdown_table
 from matrix.report.pairs import CAPTION as PAIR_CAPTION
 from matrix.report.pairs import HEADINGS as PAIR_HEADINGS
 from matrix.report.pairs import Pairs, pair_rows
@@ -19,13 +20,17 @@ from matrix.report.rows import (
     NO_PAIRS,
     caption,
     concerned,
+    counted,
     iterations_of,
-    overall,
     table_rows,
     tried,
+    word_of,
 )
 from matrix.run.plan import Plan
 
+# The verdict first: on a phone the rest is there to be scrolled to.
+_ORDER = ("pipeline", "verdict", "log evidence", "drift")
+_TIMES = ("baseline ms", "candidate ms", "ratio")
 _CELL_HEADINGS = (
     "cell",
     "eager s",
@@ -45,23 +50,30 @@ def write_summary(
     plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict], pairs: Pairs = NO_PAIRS
 ) -> None:
     """Write `summary.md` into the run's folder."""
+    lines = {"Gates": counted(verdicts), **headlines(plan, records, verdicts, pairs)}
     parts = [
-        f"# NNLS validation matrix: {overall(plan, records, verdicts)}",
-        "\n".join(
-            f"- **{name}**: {text}" for name, text in headlines(plan, records, verdicts, pairs).items()
-        ),
+        f"## NNLS matrix: {word_of(plan, records, verdicts)}",
+        "\n".join(f"- **{name}**: {text}" for name, text in lines.items()),
         *_failed(plan, verdicts),
-        _table(HEADINGS, (row.cells for row in table_rows(plan, records, verdicts, pairs))),
+        _pipelines(plan, records, verdicts, pairs),
         f"Run `{plan.run}`. {plan.source_meaning}",
         *_of_the_change(verdicts),
         _folded("What the numbers are", f"{caption(plan, records)}."),
         *(
-            [_folded("Times in pairs", _table(PAIR_HEADINGS, pair_rows(plan, pairs)), f"{PAIR_CAPTION}.")]
+            [
+                _folded(
+                    "Times in pairs",
+                    markdown_table(PAIR_HEADINGS, pair_rows(plan, pairs)),
+                    f"{PAIR_CAPTION}.",
+                )
+            ]
             if pairs
             else ()
         ),
         _folded("Every gate of the pipelines", _gates(_tried(plan, records, verdicts))),
-        _folded(f"Times and solves{_devices(records)}", _table(_CELL_HEADINGS, _cell_rows(plan, records))),
+        _folded(
+            f"Times and solves{_devices(records)}", markdown_table(_CELL_HEADINGS, _cell_rows(plan, records))
+        ),
         *_times_elsewhere(plan),
         _folded("Provenance", *_provenance(plan, records)),
     ]
@@ -73,14 +85,14 @@ def _of_the_change(verdicts: Sequence[Verdict]) -> list[str]:
     rows = change_rows(verdicts)
     ended = [outcome for _, outcome in rows]
     counted = ", ".join(f"{ended.count(outcome)} {outcome}" for outcome in Outcome if outcome in ended)
-    table = _table(CHANGE_HEADINGS, (cells for cells, _ in rows))
+    table = markdown_table(CHANGE_HEADINGS, (cells for cells, _ in rows))
     return [_folded(f"The change: {counted}", table)] if rows else []
 
 
 def _failed(plan: Plan, verdicts: Sequence[Verdict]) -> list[str]:
     """What a reader has to see at once, where there is any."""
     found = [_problem(problem) for problem in problems_of(plan, verdicts)]
-    return ["## What failed", "\n".join(found)] if found else []
+    return ["### What failed", "\n".join(found)] if found else []
 
 
 def _problem(problem: ProblemCard) -> str:
@@ -95,7 +107,7 @@ def _problem(problem: ProblemCard) -> str:
 
 def _gates(verdicts: Iterable[Verdict]) -> str:
     headings = ("pipeline", "gate", "side", "verdict", "what was found")
-    return _table(headings, (_gate_row(verdict) for verdict in verdicts))
+    return markdown_table(headings, (_gate_row(verdict) for verdict in verdicts))
 
 
 def _folded(title: str, *parts: str) -> str:
@@ -109,7 +121,7 @@ def _provenance(plan: Plan, records: Mapping[str, Record]) -> list[str]:
         for c in plan.checkouts
     )
     return [
-        _table(("repository", "purpose", "ref", "commit"), rows),
+        markdown_table(("repository", "purpose", "ref", "commit"), rows),
         *(f"Still declared outside the library: {line}" for line in plan.residual_dependencies),
         *_machines(records),
     ]
@@ -122,7 +134,7 @@ def _times_elsewhere(plan: Plan) -> list[str]:
         return []
     rows = _cell_rows(plan.model_copy(update={"folder": plan.timed_elsewhere}), found.records)
     title = f"Times and solves of run {found.run}{_devices(found.records)}"
-    return [_folded(title, _table(_CELL_HEADINGS, rows))]
+    return [_folded(title, markdown_table(_CELL_HEADINGS, rows))]
 
 
 def _devices(records: Mapping[str, Record]) -> str:
@@ -132,9 +144,21 @@ def _devices(records: Mapping[str, Record]) -> str:
     return f", on {', '.join(devices)}" if devices else ""
 
 
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+def _pipelines(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict], pairs: Pairs) -> str:
+    """The table of pipelines; no columns of times where nothing was timed."""
+    headings = (*_ORDER, *_TIMES) if pairs else _ORDER
+    rows = (dict(zip(HEADINGS, row.cells, strict=True)) for row in table_rows(plan, records, verdicts, pairs))
+    # What else failed, and why a ratio is inconclusive, is said above the table or below it.
+    short = (
+        {**row, "verdict": _first(row["verdict"]), "ratio": row["ratio"].partition(":")[0]} for row in rows
+    )
+    return markdown_table(headings, ([row[name] for name in headings] for row in short))
+
+
+def _first(listed: str) -> str:
+    """The first of several gates, and how many more there are."""
+    first, *others = listed.split(", ")
+    return f"{first} and {len(others)} more" if others else first
 
 
 def _tried(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> list[Verdict]:
@@ -180,6 +204,7 @@ def _machines(records: Mapping[str, Record]) -> list[str]:
             facts = record.provenance
             names = ("autolens", "autoarray", "jax", "jaxlib", "jaxnnls", "numpy", "scipy")
             versions = ", ".join(f"{name} {facts.packages[name]}" for name in names if name in facts.packages)
-            line = f"{side}: {facts.cpu}, {facts.cores} cores, {facts.device_platform} {facts.device_kind}, "
+            device = " ".join(dict.fromkeys((facts.device_platform, facts.device_kind)))
+            line = f"{side}: {facts.cpu}, {facts.cores} cores, {device}, "
             seen[line + f"Python {facts.python}, {versions}"] = None
     return list(seen)

@@ -48,6 +48,23 @@ def test_record_holds_what_the_run_s_records_hold(tmp_path: Path) -> None:
     assert read_main_run(tmp_path / "kept.json") == kept
 
 
+@pytest.mark.parametrize(
+    ("created", "seconds"), [("2025-12-31T23:59:00+00:00", 120.0), ("2026-01-01T00:00:30+00:00", None)]
+)
+def test_time_of_a_run_is_known_where_it_kept_nothing_of_an_earlier_one(
+    created: str, seconds: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(tmp_path / "run", pipelines=PIPELINES, created=created)
+    kept = main_run_of(load_run(tmp_path / "run"))
+    assert kept.seconds == seconds
+    assert kept.peak_bytes == make_record().memory.peak_rss_bytes
+    write_main_run(tmp_path / "matrix-fp64.json", kept)
+    monkeypatch.setattr(docs_tables, "RESULTS", tmp_path)
+    table = TABLES["needs"]()
+    assert "the largest took 3.0 GiB" in table
+    assert ("| time | 2 minutes" in table) is (seconds is not None)
+
+
 @pytest.mark.parametrize(("scale", "shown"), [("production", True), ("smoke", False)])
 def test_times_are_shown_where_they_mean_something(
     scale: str, shown: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

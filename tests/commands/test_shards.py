@@ -64,7 +64,20 @@ def test_listing_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None
     out = capsys.readouterr().out
     assert out.count("\n") == 1
     assert [entry["shard"] for entry in json.loads(out)["include"]] == ["1/2", "2/2"]
-    assert main(["fp64", "--list-shards", "9"]) == 2
+    assert main(["fp64", "--list-shards", "0"]) == 2
+
+
+@pytest.mark.parametrize("selected", [("imaging-mge",), ("imaging-mge", "interferometer-mge"), ()])
+def test_listing_has_no_shard_without_a_pipeline(
+    selected: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the workflow asks for six, whatever the person who started it selected."""
+    only = [word for name in selected for word in ("--only", name)]
+    assert main(["fp64", "--list-shards", "6", *only]) == 0
+    shards = [entry["shard"] for entry in json.loads(capsys.readouterr().out)["include"]]
+    parts = [matrix_options(["fp64", *only, "--shard", shard]) for shard in shards]
+    assert sorted(name for part in parts for name in part.only) == sorted(selected or PIPELINES)
+    assert all(len(part.only) == 1 for part in parts)
 
 
 @pytest.mark.parametrize("seconds", ["inf", "nan", "0", "-1", "soon"])

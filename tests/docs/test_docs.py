@@ -132,6 +132,10 @@ def make_runs(module: str, names: Sequence[str], here: Path) -> None:
             records = [of_planned_commits(make_record(pipeline=pipeline, side=side)) for side in SIDES]
             write_run(here / name, records, pipelines=pipelines)
         return
+    if module == "matrix.commands.trend" and names:
+        (history,) = names
+        write_run(here / history / "run")
+        return
     for name in names or ["run"]:
         write_run(here / ".matrix" / "runs" / name)
 

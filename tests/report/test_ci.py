@@ -26,6 +26,7 @@ WORKFLOWS = sorted((REPOSITORY_ROOT / ".github" / "workflows").glob("*.yml"))
 PERMISSIONS = {
     ("canary", "tell"): {"contents": "read", "issues": "write"},
     ("matrix", "comment"): {"pull-requests": "write"},
+    ("matrix", "history"): {"contents": "write"},
     ("locks", "propose"): {"contents": "write", "pull-requests": "write"},
 }
 SETUP = REPOSITORY_ROOT / ".github" / "actions" / "setup" / "action.yml"
@@ -53,7 +54,7 @@ def test_folds_and_annotations_in_ci(
         "::group::[cells]",
         "inside",
         "::endgroup::",
-        "::error title=gate 3%3A a%2C b imaging-mge candidate::off by 100%25: 1,2%0Asee the log",
+        "::error title=gate 3%3A a%2C b on imaging-mge%2C candidate::off by 100%25: 1,2%0Asee the log",
     ]
 
 
@@ -230,7 +231,7 @@ def test_sides_of_a_pipeline_never_run_at_once() -> None:
 
 def test_job_that_writes_the_comment_runs_nobody_s_code() -> None:
     jobs = load(REPOSITORY_ROOT / ".github" / "workflows" / "matrix.yml")["jobs"]
-    assert [name for name, job in jobs.items() if "github.token" in json.dumps(job)] == ["comment"]
+    assert [name for name, job in jobs.items() if "github.token" in json.dumps(job)] == ["comment", "history"]
     download, write = jobs["comment"]["steps"]
     assert download["uses"].startswith("actions/download-artifact@")
     assert set(re.findall(r"^ *(?:id=\"\$\()?(\w+) ", write["run"], flags=re.MULTILINE)) <= {
@@ -262,9 +263,11 @@ def test_pull_request_has_one_comment_that_is_brought_up_to_date(found: str, tmp
         f"api --method {'PATCH' if found else 'POST'} repos/somebody/nnls-matrix/{where} "
     )
     comment = (tmp_path / "comment.md").read_text()
-    assert comment.startswith("<!-- nnls-matrix -->\n# the table `$(exit 1)`\n")
+    mark, links, table = comment.split("\n", 2)
+    assert mark == "<!-- nnls-matrix: matrix -->"
+    assert links.startswith("[The report](https://example.org/page) · [the run](https://github.com/")
+    assert table.startswith("\n# the table `$(exit 1)`\n")
     assert len(comment) < 65_536
-    assert "[The report](https://example.org/page)" in comment
 
 
 def test_job_with_the_token_installs_from_the_lock_alone() -> None:

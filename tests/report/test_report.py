@@ -85,6 +85,7 @@ def test_summary_folds_what_passed_and_shows_what_failed(tmp_path: Path) -> None
     assert [line for line in shown.splitlines() if line.startswith("- **")][-1].startswith(
         "- **Speed**: 2.00×"
     )
+    assert "| imaging-pixelization | FAIL: constant (candidate) and 4 more | 24993." in shown
     # What GitHub shows before anything is unfolded is one screen.
     assert len(shown.splitlines()) < 30
     assert "✓ pass" not in shown.partition("## What failed")[2]

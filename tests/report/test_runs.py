@@ -97,7 +97,7 @@ def test_trend_counts_a_merged_copy_once(tmp_path: Path) -> None:
     read, _ = kept_runs(tmp_path / "runs")
     assert len(read) == 2
     (series,) = series_of(read)
-    assert series.runs == ["20260101-a"]
+    assert list(series.runs) == ["20260101-a"]
     assert len(series.points) == 2
 
 

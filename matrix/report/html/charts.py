@@ -41,6 +41,8 @@ _STYLE: Any = {
 _LINE: Any = {"linestyle": "-", "linewidth": 1, "markersize": 4}
 # So that 9 points in a chart are the page's small text.
 _PIXELS_PER_INCH = 122
+# Of the runs of a trend not more are named on its axis.
+_TICKS = 16
 # Where a difference of exactly zero is drawn: below everything float64 can tell apart.
 _ZERO = 1e-18
 _ENDS = (3e-19, 3.0)
@@ -241,24 +243,26 @@ def _bar(axes: Axes, place: float, side: Side, times: Sequence[float]) -> None:
     axes.vlines(times, place - 0.3, place + 0.3, color=_INK, linewidth=0.7, alpha=0.6)
 
 
-def trend_chart(points: Sequence[tuple[str, Record]], tolerance: float) -> Markup:
+def trend_chart(points: Sequence[tuple[str, Record]], commits: Mapping[str, str], tolerance: float) -> Markup:
     """Time per lane, and evidence relative to the first kept run, over runs; one column per pipeline.
 
     Parameters
     ----------
     points
         Run and record, oldest run first, all of one class of machine.
+    commits
+        Each run in that order, and the commit that it tried; nothing where it says none.
     tolerance
         Relative change of an evidence from which on it is a drift.
     """
-    runs = list(dict.fromkeys(run for run, _ in points))
     pipelines = list(dict.fromkeys(record.cell.pipeline for _, record in points))
-    return _charts(*(_trend_panel(pipeline, runs, points, tolerance) for pipeline in pipelines))
+    return _charts(*(_trend_panel(pipeline, commits, points, tolerance) for pipeline in pipelines))
 
 
 def _trend_panel(
-    pipeline: str, runs: Sequence[str], points: Sequence[tuple[str, Record]], tolerance: float
+    pipeline: str, commits: Mapping[str, str], points: Sequence[tuple[str, Record]], tolerance: float
 ) -> Markup:
+    runs = list(commits)
     salt = f"trend {pipeline} {points[0][1].provenance.cpu} {runs}"
     with rc_context({**_STYLE, "svg.hashsalt": salt}):
         figure = Figure(figsize=(3.0, 3.8), layout="constrained")
@@ -268,8 +272,11 @@ def _trend_panel(
         _beyond(evidences, tolerance, _ENDS[1])
         times.set_title(pipeline, loc="left", fontsize=8)
         evidences.set_xlim(-0.5, len(runs) - 0.5)
-        evidences.set_xticks(range(len(runs)), [str(index + 1) for index in range(len(runs))])
-        evidences.set_xlabel("run")
+        shown = range(0, len(runs), -(-len(runs) // _TICKS))
+        names = [short_name(commits[runs[index]]) or str(index + 1) for index in shown]
+        of_commits = any(commits.values())
+        evidences.set_xticks(shown, names, rotation=90 if of_commits else 0)
+        evidences.set_xlabel("commit" if of_commits else "run")
         times.set_ylabel("vmap, ms per lane")
         evidences.set_ylabel("evidence, relative")
         return _svg(figure, f"{pipeline}: times and evidences of the kept runs, oldest first")

@@ -58,8 +58,10 @@ def test_candidate_of_a_ref(sides: Sides, upstream: Upstream, ref: str, meant: s
     expected = run_git(clone, "show", f"{candidate.commit}:package/code.py") + "\n"
     assert (candidate.path / "package" / "code.py").read_text() == expected
     said = difference_of(manifest.change, trees, {}, RELEASE)
-    theirs, ours = (f"{name} ({at[:12]})" for name, at in zip(("main", wanted), commits, strict=True))
-    assert said == f"Candidate against baseline: {LIBRARY} {ours} against {theirs}."
+    theirs, ours = (at[:12] for at in commits)
+    # A commit that was given as one is not said twice.
+    ours = f"{wanted} ({ours})" if meant else ours
+    assert said == f"Candidate against baseline: {LIBRARY} {ours} against main ({theirs})."
 
 
 def test_baseline_may_be_another_one_too(sides: Sides, upstream: Upstream) -> None:

@@ -1,0 +1,31 @@
+"""Gate `time`: a slower candidate fails, and what is so alone and in a batch is said once."""
+
+from pathlib import Path
+
+import pytest
+
+from matrix.gates import Outcome
+from matrix.gates.times import time
+from matrix.run.plan import PlannedPair
+from tests.factory import make_pair, make_plan
+
+PIPELINE = "imaging-pixelization"
+
+
+@pytest.mark.parametrize(
+    ("rounds", "candidate", "outcome", "said"),
+    [
+        (8, 3.0, Outcome.PASS, "alone and in a batch 2.00× (1.98–2.02)"),
+        (8, 12.0, Outcome.FAIL, "alone and in a batch 0.50× (0.50–0.51): the candidate is slower, it takes"),
+        (5, 3.0, Outcome.INCONCLUSIVE, "alone and in a batch inconclusive: 5 rounds in"),
+    ],
+)
+def test_what_is_so_alone_and_in_a_batch_is_said_once(
+    rounds: int, candidate: float, outcome: Outcome, said: str, tmp_path: Path
+) -> None:
+    pair = make_pair(PIPELINE, 6.0, candidate, rounds=rounds)
+    planned = PlannedPair(pipeline=PIPELINE, precision="fp64", scale="production", key=pair.key, seconds=60.0)
+    plan = make_plan(tmp_path, pairs=(planned,))
+    verdict = time(plan, PIPELINE, pair)
+    assert verdict.outcome is outcome
+    assert verdict.message.startswith(said)
