@@ -20,7 +20,7 @@ class Blocks:
     """A scaled problem (K,) with its dense columns named.
 
     The source keeps its place in the matrix: nothing is permuted, since moving a matrix costs as much as a
-    quarter of a factorisation. A leading dense block is cut off; elsewhere its columns are masked.
+    quarter of a factorisation. A index dense block is cut off; elsewhere its columns are masked.
 
     Attributes
     ----------
@@ -45,9 +45,9 @@ class Blocks:
         return jnp.where(self.is_source, self.problem.q[self.start :], 0)
 
     @property
-    def dense_rows(self) -> Array:
-        """The rows of A of the dense columns, (m, K)."""
-        return self.problem.rows(slice(self.start) if self.start else self.dense)
+    def index(self) -> Array | slice:
+        """The dense columns as an index: a slice, which needs no gather, where they lead."""
+        return slice(self.start) if self.start else self.dense
 
 
 def blocks(problem: Scaled, dense_columns: tuple[int, ...] | None) -> Blocks:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ._linalg import in_full_precision, in_one_pass
+from ._linalg import diagonal_of, in_full_precision, in_one_pass
 
 # Of the largest scale of a variable. Gaussians narrower than a pixel have scales of 1e-20 and less.
 BENEATH_NOTICE = 1e-6
@@ -133,7 +133,7 @@ def judged(Q: Array, q: Array, x: Array) -> Judged:
     if q.shape[0] == 0:
         zero, no = jnp.zeros((), Q.dtype), jnp.zeros((), bool)
         return Judged(Certificate(zero, zero, zero, zero), q, ~no, no, no)
-    diagonal = jnp.diagonal(Q)
+    diagonal = diagonal_of(Q)
     scale = jnp.where(diagonal > 0, lax.rsqrt(diagonal), 1)
     sizes = jnp.abs(Q)
     parallel, image, own = in_one_pass(

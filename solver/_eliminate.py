@@ -34,7 +34,7 @@ from jax import Array, lax
 from ._blocks import Blocks
 from ._identify import Scores
 from ._interior import nothing_yet, solve_interior
-from ._linalg import factorised
+from ._linalg import diagonal_of, factorised
 from ._options import DEFAULT_MAX_ITER
 from ._problem import scaled_problem
 
@@ -66,7 +66,7 @@ def eliminate(parts: Blocks, scores: Scores, tolerance: Array) -> Array:
 def _solve_small(T: Array, t: Array, tolerance: Array) -> Array:
     """The optimum of the reduced problem; one that is not reached is for the certificate to find out."""
     # Where cancellation left nothing on the diagonal the variable stays at zero.
-    usable = jnp.diagonal(T) > jnp.finfo(T.dtype).eps
+    usable = diagonal_of(T) > jnp.finfo(T.dtype).eps
     problem = scaled_problem(jnp.where(usable[:, None] & usable, T, 0), t)
     finer = jnp.maximum(tolerance / 100, 64 * jnp.finfo(T.dtype).eps)
     best = solve_interior(problem, jnp.array(DEFAULT_MAX_ITER, jnp.int32), finer, nothing_yet(problem))

@@ -43,7 +43,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ._linalg import Factor, by_lane, factorised, in_full_precision, in_one_pass, rounding_ridge
+from ._linalg import Factor, by_lane, factorised, in_full_precision, in_one_pass, packed_while, rounding_ridge
 from ._problem import Scaled, scaled_problem
 
 GRADIENT_SCOPE = "nnls_relaxed_gradient"
@@ -146,7 +146,7 @@ def _relax(Q: Array, q: Array, x: Array, kappa: Array) -> Relaxed:
     primal = jnp.where(problem.scale > 0, x / jnp.where(problem.scale > 0, problem.scale, 1) / unit, 0)
     state = _newton(problem, relative, primal - problem.gradient(primal))
     # The loop ends at once on what is not finite, with what looks like a point.
-    taint = jnp.where(jnp.isfinite(jnp.sum(x) + kappa), 0, jnp.nan)
+    taint = 0 * (x @ jnp.ones_like(x) + kappa)
     primal, dual = _on_manifold(state.difference, relative)
     return Relaxed(primal + taint, dual + taint, problem.scale, unit, state.form)
 
@@ -155,9 +155,9 @@ class _Newton(NamedTuple):
     """State of the Newton iteration."""
 
     difference: Array  # (K,) x - z
-    residual: Array  # (K,) stationarity there
     form: Array  # (K, K) the last factor
-    began: Array  # () largest residual where it was made
+    largest: Array  # () entry of the residual of stationarity there
+    began: Array  # () that of the point where the factor was made
     factorisations: Array  # () int32
     stuck: Array  # () bool, the last factor shrank nothing
 
@@ -168,19 +168,19 @@ def _newton(problem: Scaled, kappa: Array, start: Array) -> _Newton:
     goal = jnp.maximum(GOAL_IN_WIDTHS * jnp.sqrt(kappa), rounding)
 
     def unfinished(state: _Newton) -> Array:
-        near = (jnp.max(jnp.abs(state.residual)) <= goal) & (state.began <= NEAR_IN_GOALS * goal)
+        near = (state.largest <= goal) & (state.began <= NEAR_IN_GOALS * goal)
         return ~near & (state.factorisations < MAX_NEWTON_STEPS) & ~state.stuck
 
     def step(state: _Newton) -> _Newton:
-        freedom = _freedom(*_on_manifold(state.difference, kappa))
-        factor = factorised(problem.at_interior(freedom, rounding_ridge(problem.q)))
-        path = _follow(problem, kappa, factor, jnp.sqrt(freedom), state.difference)
+        root = jnp.sqrt(_freedom(*_on_manifold(state.difference, kappa)))
+        factor = factorised(problem.at_interior(root, rounding_ridge(problem.q)))
+        path = _follow(problem, kappa, factor, root, state.difference)
         count = state.factorisations + 1
-        return _Newton(path.difference, path.residual, factor.form, path.began, count, path.taken < 2)
+        return _Newton(path.difference, factor.form, path.largest, path.began, count, path.taken < 2)
 
-    unknown = jnp.full_like(start, jnp.inf)
-    begin = _Newton(start, unknown, 0 * problem.Q, unknown[0], jnp.zeros((), jnp.int32), jnp.zeros((), bool))
-    return lax.while_loop(unfinished, step, begin)
+    unknown, none = jnp.array(jnp.inf, start.dtype), jnp.zeros((), jnp.int32)
+    begin = _Newton(start, 0 * problem.Q, unknown, unknown, none, none > 0)
+    return packed_while(unfinished, step, begin)
 
 
 class _Path(NamedTuple):
@@ -232,7 +232,7 @@ def _follow(problem: Scaled, kappa: Array, factor: Factor, root: Array, start: A
     unknown = jnp.full_like(start, jnp.inf)
     infinite, zero, none = unknown[0], 0 * start[0], jnp.zeros((), jnp.int32)
     begin = _Path(start, unknown, 0 * start, zero, infinite, infinite, infinite, none, none)
-    return lax.while_loop(unfinished, attempt, begin)
+    return packed_while(unfinished, attempt, begin)
 
 
 @by_lane
@@ -254,15 +254,14 @@ def _conjugate_gradients(Q: Array, weight: Array, freedom: Array, form: Array, b
         y, residual, direction, energy, first_energy, steps = state
         first = steps == 0
         image = weight * (Q @ (weight * direction)) + (1 - freedom) * direction
-        (bending,) = in_one_pass(sums=(direction * image,))
-        length = jnp.where(first, 0, energy / bending)
+        length = jnp.where(first, 0, energy / (direction @ image))
         y, residual = y + length * direction, residual - length * image
         preconditioned = factor.solve(residual)
-        (new_energy,) = in_one_pass(sums=(residual * preconditioned,))
+        new_energy = residual @ preconditioned
         direction = preconditioned + jnp.where(first, 0, new_energy / energy) * direction
         return y, residual, direction, new_energy, jnp.where(first, new_energy, first_energy), steps + 1
 
     zero, none = jnp.zeros_like(b), jnp.zeros((), jnp.int32)
-    y, *_, first_energy, _ = lax.while_loop(unfinished, step, (zero, b, zero, zero[0], zero[0], none))
+    y, *_, first_energy, _ = packed_while(unfinished, step, (zero, b, zero, zero[0], zero[0], none))
     # What is not finite ends the loop at once, with zeros that look like a solution.
     return y + 0 * first_energy

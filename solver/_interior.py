@@ -39,10 +39,10 @@ References
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from ._certificate import own_scale, rounding_of, scaled_residual
-from ._linalg import factorised, in_one_pass, rounding_ridge
+from ._linalg import factorised, in_one_pass, packed_while, rounding_ridge
 from ._problem import Scaled
 from ._sweeps import Sweeps
 
@@ -104,7 +104,7 @@ def solve_interior(problem: Scaled, limit: Array, tolerance: Array, best: Best) 
     image = problem.multiply(ones)
     total, square, curvature = in_one_pass(sums=(q, q * q, image))
     multiple = jnp.maximum(total, 0.1 * (square * K) ** 0.5) / curvature
-    (slopes,) = in_one_pass(sums=(jnp.abs(multiple * image - q),))
+    slopes = jnp.abs(multiple * image - q) @ ones
     start = jnp.maximum(multiple, 0.3 * slopes / K)
     guess = K <= GUESS_UP_TO
     begin = _State(
@@ -122,7 +122,7 @@ def solve_interior(problem: Scaled, limit: Array, tolerance: Array, best: Best) 
     def unfinished(state: _State) -> Array:
         return (state.best.steps < limit) & (state.best.residual > tolerance) & ~state.broken
 
-    return lax.while_loop(unfinished, lambda state: _step(problem, state), begin).best
+    return packed_while(unfinished, lambda state: _step(problem, state), begin).best
 
 
 def _few(q: Array) -> Array:
@@ -132,7 +132,7 @@ def _few(q: Array) -> Array:
 def _guessed(problem: Scaled) -> Array:
     """The free set by ADMM with a factor of its own."""
     matrix = problem.weighted(jnp.ones_like(problem.q), problem.diagonal)
-    sweeps = Sweeps.prepare(matrix, jnp.full_like(problem.q, GUESS_PENALTY))
+    sweeps = Sweeps.prepare(matrix, problem.diagonal, jnp.full_like(problem.q, GUESS_PENALTY))
     return sweeps.advance(0 * problem.q, problem.q, GUESS_SWEEPS) > 0
 
 
@@ -140,8 +140,8 @@ def _step(problem: Scaled, state: _State) -> _State:
     """One factorisation and two solves with it: an interior step, or the solution on `free`."""
     q, pivoting, x, z = problem.q, state.pivoting, state.x, state.z
     K = q.shape[0]
-    freedom = jnp.where(pivoting, state.free.astype(q.dtype), x / (x + z))
-    root, factor = jnp.sqrt(freedom), factorised(problem.at_interior(freedom, rounding_ridge(q)))
+    root = jnp.sqrt(jnp.where(pivoting, state.free.astype(q.dtype), x / (x + z)))
+    factor = factorised(problem.at_interior(root, rounding_ridge(q)))
 
     def solve(b: Array) -> Array:
         return root * factor.solve(root * b)
@@ -161,8 +161,8 @@ def _step(problem: Scaled, state: _State) -> _State:
     missing = jnp.where(pivoting, q - problem.multiply(first), z - state.gradient - removed / x)
     second = solve(missing)
     dual = -(removed + z * second) / x
-    (shrinking,) = in_one_pass(maxima=(jnp.maximum(-second / x, -dual / z),))
-    length = STEP_TO_BOUNDARY / jnp.maximum(1, shrinking)
+    primal_end, dual_end = in_one_pass(maxima=(-second / x, -dual / z))
+    length = STEP_TO_BOUNDARY / jnp.maximum(1, jnp.maximum(primal_end, dual_end))
     point = jnp.where(pivoting, first + second, x + length * second)
     gradient = problem.gradient(point)
 
@@ -171,7 +171,7 @@ def _step(problem: Scaled, state: _State) -> _State:
     wrong_sign = jnp.where(state.free, point, gradient) < -rounding_of(q) * own_scale(point, gradient, q)
     free = jnp.where(pivoting, state.free ^ wrong_sign, change > -0.5)
     clearly = pivoting | (jnp.abs(change + 0.5) > 0.3)
-    (moves,) = in_one_pass(sums=(((free != state.free) & clearly).astype(q.dtype),))
+    moves = ((free != state.free) & clearly).astype(q.dtype) @ jnp.ones_like(q)
     steps = state.best.steps + 1
     settled = (left**3 <= READY_AT) & (moves <= 1 + K // 20) & (steps >= state.resume)
     return _State(

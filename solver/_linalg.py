@@ -11,6 +11,7 @@ from jax.custom_batching import custom_vmap
 
 P = ParamSpec("P")
 R = TypeVar("R")
+S = TypeVar("S")
 
 
 def cholesky(A: Array) -> Array:
@@ -33,18 +34,42 @@ def in_one_pass(
 ) -> tuple[Array, ...]:
     """The largest entries and the sums along an axis, of arrays of one shape and dtype.
 
-    One reduction of several operands is one kernel, where XLA makes two or three for each alone: that counts
-    in small systems and in the time to compile.
+    One reduction of several operands is one kernel, where XLA makes three for each alone: that counts in
+    small systems and in the time to compile. A sum alone is better a product with a vector: no kernel at all.
     """
+    largest = len(maxima)
     dtype = (maxima + sums)[0].dtype
-    initial = [jnp.array(-jnp.inf, dtype)] * len(maxima) + [jnp.zeros((), dtype)] * len(sums)
+    initial = [jnp.array(-jnp.inf, dtype)] * largest + [jnp.zeros((), dtype)] * len(sums)
 
     def combined(left: tuple[Array, ...], right: tuple[Array, ...]) -> tuple[Array, ...]:
         pairs = list(zip(left, right, strict=True))
-        largest = [jnp.maximum(*pair) for pair in pairs[: len(maxima)]]
-        return (*largest, *(a + b for a, b in pairs[len(maxima) :]))
+        return (*(jnp.maximum(*pair) for pair in pairs[:largest]), *(a + b for a, b in pairs[largest:]))
 
     return tuple(lax.reduce(maxima + sums, tuple(initial), combined, (axis,)))
+
+
+def packed_while(unfinished: Callable[[S], Array], step: Callable[[S], S], begin: S) -> S:
+    """`lax.while_loop` over a pytree, with its state kept in one floating array a shape.
+
+    XLA makes a kernel for each array that a step leaves. One for all vectors and one for all numbers is
+    quicker to compile, and in small systems to run. Booleans and integers below 2²⁴ survive in either dtype.
+    """
+    leaves, tree = jax.tree.flatten(begin)
+    kinds = [(leaf.shape, leaf.dtype) for leaf in map(jnp.asarray, leaves)]
+    shapes = list(dict.fromkeys(shape for shape, _ in kinds))
+    floating = next(dtype for _, dtype in kinds if jnp.issubdtype(dtype, jnp.floating))
+
+    def packed(state: S) -> list[Array]:
+        arrays = [jnp.asarray(leaf, floating) for leaf in jax.tree.leaves(state)]
+        return [jnp.stack([array for array in arrays if array.shape == shape]) for shape in shapes]
+
+    def unpacked(stacks: list[Array]) -> S:
+        rows = {shape: iter(stack) for shape, stack in zip(shapes, stacks, strict=True)}
+        return jax.tree.unflatten(tree, [next(rows[shape]).astype(dtype) for shape, dtype in kinds])
+
+    return unpacked(
+        lax.while_loop(lambda s: unfinished(unpacked(s)), lambda s: packed(step(unpacked(s))), packed(begin))
+    )
 
 
 def _triangular(L: Array, B: Array, transpose: bool) -> Array:
@@ -55,40 +80,47 @@ def _triangular(L: Array, B: Array, transpose: bool) -> Array:
 
 # Each doubling from here up is two more products to compile, and on a GPU to choose routines for.
 LEAF = 160
-# On a CPU, where a triangular solve loses less.
-LARGE_LEAF = 320
+# More make each solve shorter, and the program longer.
+BLOCKS = 3
 
 
-class HalvedFactor(NamedTuple):
+class BlockedFactor(NamedTuple):
     """A Cholesky factor prepared for many solves with one right-hand side.
 
-    A triangular solve with one vector runs far below memory speed in the library. Here both diagonal blocks
-    are inverted once, so each solve is three products.
+    A triangular solve with one vector runs far below memory speed in the library. Here the factor is cut into
+    block rows and its diagonal blocks are inverted once, so each solve is nothing but products.
     """
 
-    first: Array  # (h, h) the inverse of the upper diagonal block
-    corner: Array  # (K - h, h) what is below it
-    second: Array  # (K - h, K - h) the inverse of the lower diagonal block
+    below: tuple[Array, ...]  # (n, s) per block row, what stands left of its diagonal block
+    inverses: tuple[Array, ...]  # (n, n) per block row, the inverse of its diagonal block
 
     def solve_lower(self, b: Array) -> Array:
         """L⁻¹ b for b of shape (K,)."""
-        half = self.first.shape[0]
-        upper = self.first @ b[:half]
-        return jnp.concatenate([upper, self.second @ (b[half:] - self.corner @ upper)])
+        solved = b[:0]
+        for left, inverse in zip(self.below, self.inverses, strict=True):
+            rows = b[left.shape[1] :][: left.shape[0]]
+            solved = jnp.concatenate([solved, inverse @ (rows - left @ solved)])
+        return solved
 
     def solve_upper(self, b: Array) -> Array:
         """L⁻ᵀ b for b of shape (K,)."""
-        half = self.first.shape[0]
-        lower = b[half:] @ self.second
-        return jnp.concatenate([(b[:half] - lower @ self.corner) @ self.first, lower])
+        solved = b[:0]
+        for left, inverse in zip(reversed(self.below), reversed(self.inverses), strict=True):
+            start = left.shape[1]
+            block = b[start:] @ inverse
+            solved, b = jnp.concatenate([block, solved]), b[:start] - block @ left
+        return solved
 
 
-def halved(L: Array) -> HalvedFactor:
-    """Prepare a lower factor L (K, K); costs about as much as factorising it."""
-    inverses = _diagonal_inverses(L, 2, LARGE_LEAF)
-    half = inverses.shape[1]
-    rest = L.shape[0] - half
-    return HalvedFactor(inverses[0], L[half:, :half], inverses[1, :rest, :rest])
+def blocked(L: Array) -> BlockedFactor:
+    """Prepare a lower factor L (K, K), in `BLOCKS` block rows."""
+    K = L.shape[0]
+    ends = [K * (i + 1) // BLOCKS for i in range(BLOCKS)]
+    parts = [slice(*part) for part in zip([0, *ends[:-1]], ends, strict=True)]
+    return BlockedFactor(
+        tuple(L[part, : part.start] for part in parts),
+        tuple(_inverse_by_solve(L[part, part]) for part in parts),
+    )
 
 
 def inverse_lower(L: Array) -> Array:
@@ -102,20 +134,16 @@ def _inverse_by_solve(L: Array) -> Array:
 
 @jax.jit
 def inverse_by_doubling(L: Array) -> Array:
-    """L⁻¹ for lower triangular L (K, K), nearly all of it products."""
-    K = L.shape[0]
-    return _diagonal_inverses(L, 1, LEAF)[0, :K, :K] if K else L
+    """L⁻¹ for lower triangular L (K, K), nearly all of it products.
 
-
-def _diagonal_inverses(L: Array, wanted: int, leaf: int) -> Array:
-    """The inverses (wanted, n, n) of as many diagonal blocks of L (K, K), padded by the identity.
-
-    From blocks of at most `leaf` rows up: the inverse of [[A, 0], [B, C]] is [[A⁻¹, 0], [-C⁻¹BA⁻¹, C⁻¹]], and
-    all blocks of one size are inverted together. On a CPU leaves are solved one after another: in JAX 0.10
-    triangular solves of batches wait for each other there without end when several run at once.
+    From diagonal blocks of at most `LEAF` rows up: the inverse of [[A, 0], [B, C]] is
+    [[A⁻¹, 0], [-C⁻¹BA⁻¹, C⁻¹]], and all blocks of one size are inverted together. L is padded by the
+    identity.
     """
-    K, count = L.shape[0], wanted
-    while count * leaf < K:
+    K, count = L.shape[0], 1
+    if K == 0:
+        return L
+    while count * LEAF < K:
         count *= 2
     size = -(-K // count)
     missing = count * size - K
@@ -126,18 +154,14 @@ def _diagonal_inverses(L: Array, wanted: int, leaf: int) -> Array:
         return padded.reshape(index.size, size, index.size, size)[index, :, index, :][:, rows, columns]
 
     whole = slice(None)
-    inverse = by_platform(
-        blocks(size, whole, whole),
-        cpu=lambda leaves: lax.map(_inverse_by_solve, leaves),
-        default=jax.vmap(_inverse_by_solve),
-    )
-    while inverse.shape[0] > wanted:
+    inverse = jax.vmap(_inverse_by_solve)(blocks(size, whole, whole))
+    while inverse.shape[0] > 1:
         first, second = inverse[::2], inverse[1::2]
         corner = -second @ (blocks(2 * size, slice(size, None), slice(size)) @ first)
         upper = jnp.concatenate([first, jnp.zeros_like(first)], axis=2)
         inverse = jnp.concatenate([upper, jnp.concatenate([corner, second], axis=2)], axis=1)
         size *= 2
-    return inverse
+    return inverse[0, :K, :K]
 
 
 class Factor(NamedTuple):
@@ -170,6 +194,11 @@ class Factor(NamedTuple):
 def factorised(A: Array) -> Factor:
     """The Cholesky factor of a (K, K) matrix, ready for solves; all NaN where it has none."""
     return Factor(by_platform(cholesky(A), cpu=lambda L: L, default=inverse_by_doubling))
+
+
+def diagonal_of(A: Array) -> Array:
+    """The diagonal (K,) of a (K, K) matrix: every K + 1st of its entries, which needs no gather."""
+    return A.reshape(-1)[:: A.shape[0] + 1]
 
 
 def with_diagonal(A: Array, diagonal: Array) -> Array:

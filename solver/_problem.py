@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ._linalg import in_one_pass, with_diagonal
+from ._linalg import diagonal_of, with_diagonal
 
 
 class Scaled(NamedTuple):
@@ -74,13 +74,13 @@ class Scaled(NamedTuple):
         diagonal = jnp.where(free, self.diagonal[start:], 1)
         return self.weighted(free.astype(diagonal.dtype), diagonal, start)
 
-    def at_interior(self, freedom: Array, ridge: float) -> Array:
-        """EAE + I - E², E² = `freedom` = x/(x+z): the matrix A + diag(z/x) of a point with x, z > 0 between
+    def at_interior(self, root: Array, ridge: float) -> Array:
+        """EAE + I - E², E = `root` = (x/(x+z))^½: the matrix A + diag(z/x) of a point with x, z > 0 between
         two factors E.
 
         Its entries stay bounded as z/x goes to zero or infinity.
         """
-        return self.weighted(jnp.sqrt(freedom), freedom * self.diagonal * (1 + ridge) + 1 - freedom)
+        return self.weighted(root, root * root * (self.diagonal * (1 + ridge) - 1) + 1)
 
 
 def scaled_problem(Q: Array, q: Array, jacobi: bool = True) -> Scaled:
@@ -95,10 +95,10 @@ def scaled_problem(Q: Array, q: Array, jacobi: bool = True) -> Scaled:
     q
         (K,).
     """
-    diagonal = jnp.diagonal(Q)
+    diagonal = diagonal_of(Q)
     scale = lax.rsqrt(jnp.where(diagonal > 0, diagonal if jacobi else jnp.max(diagonal), jnp.inf))
     linear = scale * q
-    (pull,) = in_one_pass(maxima=(linear,))
+    pull = jnp.max(linear)
     pull = jnp.where(pull > 0, pull, 1)
     # An empty variable is fixed at zero, and strictly so.
     scaled = jnp.where(scale > 0, diagonal * scale * scale, 1)

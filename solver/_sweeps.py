@@ -26,9 +26,9 @@ class Sweeps(NamedTuple):
     penalty: Array  # (m,) diag R
 
     @classmethod
-    def prepare(cls, S: Array, penalty: Array) -> "Sweeps":
-        """For the matrix S (m, m) and the penalties (m,)."""
-        half = inverse_lower(cholesky(with_diagonal(S, jnp.diagonal(S) + penalty)))
+    def prepare(cls, S: Array, diagonal: Array, penalty: Array) -> "Sweeps":
+        """For the matrix S (m, m) with another `diagonal` (m,), and the penalties (m,)."""
+        half = inverse_lower(cholesky(with_diagonal(S, diagonal + penalty)))
         return cls(RELAXATION * (half.T @ half), penalty)
 
     def advance(self, r: Array, q: Array, count: int) -> Array:

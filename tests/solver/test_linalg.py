@@ -1,7 +1,7 @@
 """The forms that linear algebra takes on an accelerator, against those on a CPU and against NumPy."""
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,15 @@ from solver._identify import (
     _by_inverse,
     identify,
 )
-from solver._linalg import LARGE_LEAF, LEAF, factorised, halved, in_one_pass, inverse_by_doubling
+from solver._linalg import (
+    LEAF,
+    blocked,
+    diagonal_of,
+    factorised,
+    in_one_pass,
+    inverse_by_doubling,
+    packed_while,
+)
 from solver._problem import scaled_problem
 from solver._sweeps import RELAXATION as DENSE_RELAXATION
 from solver._sweeps import Sweeps
@@ -48,17 +56,17 @@ def test_inverse_by_doubling(K: int) -> None:
     assert not np.triu(inverse, 1).any()
 
 
-@pytest.mark.parametrize("K", [5, LARGE_LEAF, 2 * LARGE_LEAF + 7])
+@pytest.mark.parametrize("K", [5, LEAF, 2 * LEAF + 7])
 def test_a_factor_solves_in_every_form(K: int, device: str) -> None:
     A = positive_definite(K)
     b, B = jnp.linspace(-1, 1, K), jnp.linspace(0, 1, 3 * K).reshape(K, 3)
     factor = factorised(jnp.asarray(A))
     L = np.linalg.cholesky(A)
-    halves = halved(jnp.asarray(L))
+    prepared = blocked(jnp.asarray(L))
     for ours, expected in (
         (factor.solve_lower(B), np.linalg.solve(L, B)),
         (factor.solve_upper(b), np.linalg.solve(L.T, b)),
-        (halves.solve_upper(halves.solve_lower(b)), np.linalg.solve(A, b)),
+        (prepared.solve_upper(prepared.solve_lower(b)), np.linalg.solve(A, b)),
     ):
         np.testing.assert_allclose(ours, expected, atol=rounding(K, 5) * np.abs(expected).max())
     is_inverse = np.allclose(factor.form, np.linalg.inv(L))
@@ -76,6 +84,54 @@ def test_reductions_in_one_pass() -> None:
         np.testing.assert_allclose((total, other), (B.sum(axis), A.sum(axis)), atol=rounding(9))
     (broken,) = in_one_pass(maxima=(jnp.array([1.0, np.nan, 2.0]),))
     assert np.isnan(broken)
+
+
+@pytest.mark.parametrize("K", [0, 1, 5])
+def test_diagonal(K: int) -> None:
+    A = np.random.default_rng(4).normal(size=(2, K, K))
+    np.testing.assert_array_equal(jax.vmap(diagonal_of)(jnp.asarray(A)), np.diagonal(A, axis1=1, axis2=2))
+
+
+class Walk(NamedTuple):
+    """A state of every shape and kind that a loop of the solver has."""
+
+    matrix: jax.Array
+    position: jax.Array
+    visited: jax.Array
+    steps: jax.Array
+    length: jax.Array
+    odd: jax.Array
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_packed_loop_is_that_loop(dtype: type) -> None:
+    """Shapes and dtypes come back as they went in, under `vmap` too."""
+
+    def walk(loop: Any, start: jax.Array) -> Walk:
+        begin = Walk(jnp.eye(3, dtype=dtype), start, start > 0, jnp.array(7), start[0], jnp.array(True))
+
+        def step(state: Walk) -> Walk:
+            position = state.matrix @ state.position + state.steps
+            return Walk(
+                2 * state.matrix,
+                position,
+                state.visited | (position > 9),
+                state.steps + 1,
+                state.length + position[1],
+                ~state.odd,
+            )
+
+        return loop(lambda state: (state.length < 50) & (state.steps < 12), step, begin)
+
+    starts = jnp.array([[1, -2, 3], [40, 0, -1], [99, 1, 1]], dtype)
+    for one in (*starts, None):
+        found, expected = (
+            jax.jit(jax.vmap(partial(walk, loop)))(starts) if one is None else walk(loop, one)
+            for loop in (packed_while, jax.lax.while_loop)
+        )
+        for ours, theirs in zip(found, expected, strict=True):
+            assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
+            np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.usefixtures("device")
@@ -99,7 +155,7 @@ def test_sweeps_are_admm() -> None:
     rng = np.random.default_rng(5)
     problem = with_known_optimum(rng, 30, condition=1e3)
     S, q, penalty, from_source = problem.Q, problem.q, 0.1 * np.diag(problem.Q), rng.normal(size=30)
-    sweeps = Sweeps.prepare(jnp.asarray(S), jnp.asarray(penalty))
+    sweeps = Sweeps.prepare(jnp.asarray(S), jnp.diagonal(S), jnp.asarray(penalty))
     y, u = admm(S, q - from_source, penalty, np.zeros(30), np.zeros(30))
     r = np.asarray(sweeps.advance(jnp.zeros(30), jnp.asarray(q - from_source), DENSE_SWEEPS))
     # Errors of one sweep do not grow in those after it: ADMM's map lengthens no distance.
@@ -200,7 +256,7 @@ def test_sweeps_of_both_devices_are_admm_in_float64(hint: tuple[int, ...] | None
     problem = Identification.of(A, q, np.arange(20 if hint else 64), 0.5)
     L = np.linalg.cholesky(problem.M)
     W = np.linalg.solve(L, problem.C)
-    dense = Sweeps.prepare(jnp.asarray(problem.S), jnp.asarray(problem.penalty))
+    dense = Sweeps.prepare(jnp.asarray(problem.S), jnp.diagonal(problem.S), jnp.asarray(problem.penalty))
     expected = problem.scores()
     # The penalties bound the condition of both systems that a sweep solves.
     condition = np.linalg.cond(problem.M) + problem.qm.size / DENSE_PENALTY
