@@ -11,11 +11,11 @@ Steps
     3. Eliminate (`_eliminate`): solve exactly with one factorisation, leaving the uncertain variables open.
     4. Certify on the full problem; if it fails, refresh the scores and repeat step 3, at most `MAX_ROUNDS`
        times, and only while each round leaves at most half of the wrong variables, and few.
-    5. Still uncertified, interior points (`_interior`). They are a
-       loop that makes no trip otherwise. Under `vmap` on a CPU only lanes that need it pay for it.
+    5. Still uncertified, interior points (`_interior`). Under `vmap` on a CPU only lanes that need them pay
+       for them.
 
 Cost
-    Step 2: about one Cholesky equivalent; step 3: about one and a half per round; step 4: one product.
+    Step 2: about one Cholesky equivalent; step 3: little more than one per round; step 4: one product.
 
 Convergence
     The answer is exact when certified. Rounds are bounded, and step 5 does not depend on them.
@@ -34,6 +34,7 @@ from ._certificate import scaled_residual
 from ._eliminate import CANDIDATES, eliminate
 from ._identify import Scores, identify
 from ._interior import Best, nothing_yet, solve_interior
+from ._linalg import packed_while
 from ._problem import Scaled
 
 MAX_ROUNDS = 4
@@ -68,7 +69,10 @@ def solve_schur(
     best = nothing_yet(problem)
     if parts.is_source.shape[0] > CANDIDATES:
         best = _rounds(parts, limit, tolerance, best)
-    return solve_interior(problem, limit, tolerance, best)
+    # A loop without a trip is not enough: XLA takes out of it what does not change, and does that first.
+    return lax.cond(
+        best.residual <= tolerance, lambda: best, lambda: solve_interior(problem, limit, tolerance, best)
+    )
 
 
 def _rounds(parts: Blocks, limit: Array, tolerance: Array, best: Best) -> Best:
@@ -97,4 +101,4 @@ def _rounds(parts: Blocks, limit: Array, tolerance: Array, best: Best) -> Best:
 
     identified = best._replace(steps=best.steps + 1)
     begin = _Round(identify(parts), jnp.array(problem.q.shape[0]), identified, jnp.ones((), bool))
-    return lax.while_loop(unfinished, once, begin).best
+    return packed_while(unfinished, once, begin).best
