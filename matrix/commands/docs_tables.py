@@ -239,8 +239,10 @@ def _families() -> str:
     for ours, theirs in _pairs(document["rows"], "families"):
         groups.setdefault((ours["K"], ours["lanes"]), []).append((ours, theirs))
     lines = []
+    slower: list[str] = []
     for (size, lanes), found in sorted(groups.items()):
         ratios = [theirs["times_ours"] for _, theirs in found]
+        slower += [f"{one['system']} {_ratio(one)}" for _, one in found if one["spread"][1] < 1]
         certified = [sum(bool(side["certified"]) for side in sides) for sides in zip(*found, strict=True)]
         lines.append(
             (
@@ -253,7 +255,8 @@ def _families() -> str:
             )
         )
     headings = ("K", "lanes", "systems", "speed-up, median", "all", "ours certified", "jaxnnls certified")
-    return f"{markdown_table(headings, lines)}\n\n{_taken(document)}"
+    words = f"Slower than jaxnnls: {'; '.join(slower) or 'none'}."
+    return f"{markdown_table(headings, lines)}\n\n{words}\n\n{_taken(document)}"
 
 
 def _compiling() -> str:
