@@ -3,6 +3,7 @@
 from itertools import pairwise
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -25,6 +26,8 @@ from .problems import (
 )
 
 jaxnnls = pytest.importorskip("jaxnnls")
+
+interior = jax.jit(solve_interior)
 
 
 def solved(problem: Problem | KnownSystem, **options: Any) -> int:
@@ -93,10 +96,10 @@ def test_the_end_is_exact() -> None:
 
 
 def test_an_answer_at_hand_that_is_good_enough_is_returned_as_it_is() -> None:
-    problem = with_known_optimum(np.random.default_rng(63), 30)
+    problem = with_known_optimum(np.random.default_rng(63), 60)
     scaled = scaled_problem(jnp.asarray(problem.Q), jnp.asarray(problem.q))
-    at_hand = Best(jnp.full(30, 0.25), jnp.array(1e-12), jnp.array(7, jnp.int32))
-    end = solve_interior(scaled, jnp.array(60, jnp.int32), jnp.array(1e-9), at_hand)
+    at_hand = Best(jnp.full(60, 0.25), jnp.array(1e-12), jnp.array(7, jnp.int32))
+    end = interior(scaled, jnp.array(60, jnp.int32), jnp.array(1e-9), at_hand)
     assert end.steps == 7
     np.testing.assert_array_equal(end.x, at_hand.x)
 
@@ -106,7 +109,7 @@ def test_the_best_answer_seen_is_returned_whatever_ends_the_iteration() -> None:
     scaled = scaled_problem(jnp.asarray(problem.Q), jnp.asarray(problem.q))
     residuals = []
     for limit in range(1, 12):
-        end = solve_interior(scaled, jnp.array(limit, jnp.int32), jnp.array(1e-15), nothing_yet(scaled))
+        end = interior(scaled, jnp.array(limit, jnp.int32), jnp.array(1e-15), nothing_yet(scaled))
         residuals.append(float(end.residual))
         x = np.asarray(scaled.scale * scaled.pull * end.x)
         assert np.all(x >= 0)
