@@ -104,7 +104,13 @@ def test_script_without_a_last_word() -> None:
     assert with_cases(script, named=False) == script
 
 
-def outcome(tmp_path: Path, call: str, more: str = "") -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where JAX keeps what it compiled: most programs of the script are the same on each library."""
+    return tmp_path_factory.mktemp("programs")
+
+
+def outcome(tmp_path: Path, programs: Path, call: str, more: str = "") -> subprocess.CompletedProcess[str]:
     """Run the extended script on a library whose call site is `call`, with `more` parameters."""
     script = tmp_path / "nnls.py"
     named = bool(more)
@@ -113,6 +119,10 @@ def outcome(tmp_path: Path, call: str, more: str = "") -> subprocess.CompletedPr
         **os.environ,
         "JAX_ENABLE_X64": "True",
         "JAX_PLATFORM_NAME": "cpu",
+        "JAX_COMPILATION_CACHE_DIR": str(programs),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        # XLA takes hints to its own compiler for features that the machine lacks, and says so at length.
+        "TF_CPP_MIN_LOG_LEVEL": "3",
         "PYTHONPATH": str(REPOSITORY_ROOT),
     }
     command = [sys.executable, "-c", HARNESS.format(call=call, more=more), str(script)]
@@ -120,9 +130,9 @@ def outcome(tmp_path: Path, call: str, more: str = "") -> subprocess.CompletedPr
 
 
 @pytest.mark.parametrize(("call", "more"), [(RIGHT, ""), (CHOSEN, CHOICE)])
-def test_our_solver_passes(tmp_path: Path, call: str, more: str) -> None:
+def test_our_solver_passes(tmp_path: Path, programs: Path, call: str, more: str) -> None:
     pytest.importorskip("jax")
-    done = outcome(tmp_path, call, more)
+    done = outcome(tmp_path, programs, call, more)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout == "nnls: all assertions passed\n"
 
@@ -130,9 +140,9 @@ def test_our_solver_passes(tmp_path: Path, call: str, more: str) -> None:
 @pytest.mark.parametrize(
     ("call", "more", "complaint"), [(LOOSE, "", "KKT residual"), (NOT_FOLLOWED, CHOICE, "pdip ran")]
 )
-def test_wrong_library_fails(tmp_path: Path, call: str, more: str, complaint: str) -> None:
+def test_wrong_library_fails(tmp_path: Path, programs: Path, call: str, more: str, complaint: str) -> None:
     pytest.importorskip("jax")
-    done = outcome(tmp_path, call, more)
+    done = outcome(tmp_path, programs, call, more)
     assert done.returncode != 0
     assert complaint in done.stderr
 
