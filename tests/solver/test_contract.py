@@ -1,5 +1,6 @@
 """The public functions keep their promises: call forms, refusals, result codes, precision."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -229,7 +230,13 @@ def test_float32_with_x64_off() -> None:
     completed = subprocess.run(
         [sys.executable, "-c", FLOAT32],
         cwd=REPOSITORY,
-        env={"JAX_PLATFORMS": "cpu", "JAX_ENABLE_X64": "False", "PATH": ""},
+        env={
+            "JAX_PLATFORMS": "cpu",
+            "JAX_ENABLE_X64": "False",
+            "PATH": "",
+            "XLA_FLAGS": os.environ["XLA_FLAGS"],
+            "OPENBLAS_NUM_THREADS": "1",
+        },
         capture_output=True,
         text=True,
         timeout=300,
