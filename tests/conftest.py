@@ -9,7 +9,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Compiling is most of the work, and a third of that goes into fast code. With XLA_FLAGS="" it is compiled as
 # production does.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_multi_thread_eigen=false")
-# Each worker has a core: threads of several workers would wait for each other, spinning.
+# Each worker has a core, so threads of several workers would only wait for each other.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 with contextlib.suppress(ImportError):
