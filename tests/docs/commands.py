@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -94,6 +95,7 @@ def _parts(line: str) -> list[str]:
     return [shlex.join(part) for part in parts if part]
 
 
+@cache
 def load_noxfile() -> tuple[ModuleType, dict[str, Any]]:
     """The noxfile, and its sessions by name."""
     spec = importlib.util.spec_from_file_location("noxfile", REPOSITORY_ROOT / "noxfile.py")

@@ -159,12 +159,15 @@ def _differences(found: Mapping[Side, Arrays]) -> dict[str, np.ndarray]:
     if len(found) < len(SIDES):
         return {}
     baseline, candidate = (found[side] for side in SIDES)
-    # A pixel whose error is not known or zero says nothing in units of it.
-    noise = np.where(baseline.source_noise > 0.0, baseline.source_noise, np.nan)
     return {
-        "image": (candidate.model - baseline.model) / baseline.noise,
-        "source": (candidate.source - baseline.source) / noise,
+        "image": _in_noise(candidate.model - baseline.model, baseline.noise),
+        "source": _in_noise(candidate.source - baseline.source, baseline.source_noise),
     }
+
+
+def _in_noise(values: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    # A pixel whose error is not known or zero says nothing in units of it.
+    return values / np.where(noise > 0.0, noise, np.nan)
 
 
 def _largest(values: np.ndarray) -> float:
@@ -241,7 +244,7 @@ def _residuals(pipeline: str, found: Mapping[Side, Arrays], field: Field) -> Fig
     panels: dict[Side, Panel] = {}
     spreads = []
     for side, arrays in found.items():
-        residual = laid_out((arrays.data - arrays.model) / arrays.noise, arrays.mask)
+        residual = laid_out(_in_noise(arrays.data - arrays.model, arrays.noise), arrays.mask)
         spread = float(np.nanstd(residual))
         spreads.append(f"{spread:.2f} σ")
         alternative = f"{pipeline}: {side} residuals, data minus model, standard deviation {spread:.2f} sigma"
