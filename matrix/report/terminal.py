@@ -45,7 +45,7 @@ def print_report(
         console.print(Text.assemble((verdict.gate, "red"), f" {where}{blame}: {verdict.message}"))
     console.print(Text(f"\n{plan.source_meaning}"))
     for name, text in headlines(plan, records, verdicts, pairs).items():
-        console.print(Text(f"{name.lower():<12}{text}"))
+        console.print(Text(f"{name.lower():<14}{text}"))
     console.print(Text(overall(plan, records, verdicts), "bold"))
     where = f"records, junit.xml, summary.md: {plan.folder}\nto look at: {plan.folder / 'report.html'}"
     console.print(Text(where))
