@@ -20,7 +20,7 @@ class Blocks:
     """A scaled problem (K,) with its dense columns named.
 
     The source keeps its place in the matrix: nothing is permuted, since moving a matrix costs as much as a
-    quarter of a factorisation. A index dense block is cut off; elsewhere its columns are masked.
+    quarter of a factorisation. A leading dense block is cut off; elsewhere its columns are masked.
 
     Attributes
     ----------

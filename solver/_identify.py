@@ -43,7 +43,7 @@ from ._blocks import Blocks
 from ._linalg import blocked, by_platform, diagonal_of, factorised, with_diagonal
 from ._sweeps import Sweeps
 
-# Of Σλ²/Σλ, which is a quarter to two thirds of the largest eigenvalue of real systems.
+# Of Σλ²/Σλ, the eigenvalues weighted by themselves.
 PENALTY = 0.15
 SWEEPS = 40
 RELAXATION = 1.8
@@ -81,14 +81,14 @@ def identify(parts: Blocks) -> Scores:
 def _usual_eigenvalue(parts: Blocks) -> Array:
     """Σλ²/Σλ over the eigenvalues λ of the source block, about; shape ().
 
-    With a unit diagonal that is ‖Q_ss‖²_F / K, the mean of ‖Q_ss v‖² / ‖v‖² over random v (Hutchinson). A
-    chirp has as flat a spectrum as random numbers.
+    That is tr(Q_ss²)/tr(Q_ss), the mean of ‖Q_ss v‖² over that of vᵀQ_ss v for random v (Hutchinson). A chirp
+    has as flat a spectrum as random numbers.
     """
     index = jnp.arange(parts.is_source.shape[0], dtype=parts.problem.q.dtype)
     probe = jnp.where(parts.is_source, jnp.cos(index * index), 0)
     image = parts.problem.multiply(jnp.pad(probe, (parts.start, 0)))[parts.start :]
     image = jnp.where(parts.is_source, image, 0)
-    return (image @ image) / (probe @ probe)
+    return (image @ image) / (probe @ image)
 
 
 def _eliminated(S: Array) -> Sweeps:

@@ -20,6 +20,7 @@ from solver._identify import (
     Scores,
     _by_factor,
     _by_inverse,
+    _usual_eigenvalue,
     identify,
 )
 from solver._linalg import (
@@ -217,6 +218,21 @@ def scaled_lens() -> tuple[np.ndarray, np.ndarray]:
     problem = lens_like(np.random.default_rng(6), 20, 200)
     scaled = scaled_problem(jnp.asarray(problem.Q), jnp.asarray(problem.q))
     return np.asarray(scaled.weighted(jnp.ones(220), scaled.diagonal)), np.asarray(scaled.q)
+
+
+@pytest.mark.parametrize("jacobi", [True, False])
+@HINTS
+def test_the_penalty_goes_by_the_eigenvalues_in_every_scaling(
+    hint: tuple[int, ...] | None, jacobi: bool
+) -> None:
+    problem = lens_like(np.random.default_rng(6), 20, 200)
+    scaled = scaled_problem(jnp.asarray(problem.Q), jnp.asarray(problem.q), jacobi)
+    parts = blocks(scaled, hint)
+    A = np.asarray(scaled.masked(parts.is_source, parts.start))[np.ix_(parts.is_source, parts.is_source)]
+    eigenvalues = np.linalg.eigvalsh(A)
+    expected = np.sum(eigenvalues**2) / np.sum(eigenvalues)
+    # One probe of some 200 entries.
+    assert 0.7 < float(_usual_eigenvalue(parts)) / expected < 1.4
 
 
 def scores_by_device(A: np.ndarray, q: np.ndarray, hint: tuple[int, ...] | None) -> tuple[Scores, Scores]:
