@@ -44,8 +44,10 @@ def print_report(
         blame = f" [{verdict.blame}]" if verdict.blame else ""
         console.print(Text.assemble((verdict.gate, "red"), f" {where}{blame}: {verdict.message}"))
     console.print(Text(f"\n{plan.source_meaning}"))
-    for name, text in headlines(plan, records, verdicts, pairs).items():
-        console.print(Text(f"{name.lower():<14}{text}"))
+    lines = headlines(plan, records, verdicts, pairs)
+    width = max(map(len, lines)) + 2
+    for name, text in lines.items():
+        console.print(Text(f"{name.lower():<{width}}{text}"))
     console.print(Text(overall(plan, records, verdicts), "bold"))
     where = f"records, junit.xml, summary.md: {plan.folder}\nto look at: {plan.folder / 'report.html'}"
     console.print(Text(where))

@@ -65,6 +65,25 @@ def test_time_of_a_run_is_known_where_it_kept_nothing_of_an_earlier_one(
     assert ("| time | 2 minutes" in table) is (seconds is not None)
 
 
+def test_families_on_which_ours_is_slower_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = json.loads((docs_tables.RESULTS / "bench-families-cpu.json").read_text(encoding="utf-8"))
+    rows = [row for row in record["rows"] if row["solver"] in ("ours", "jaxnnls") and row["lanes"] == 1]
+    ours, theirs = ([row for row in rows if row["solver"] == name][:3] for name in ("ours", "jaxnnls"))
+    for index, (system, spread) in enumerate(
+        {"slow": (0.7, 0.9), "open": (0.9, 1.1), "fast": (2, 3)}.items()
+    ):
+        ours[index]["system"] = theirs[index]["system"] = system
+        theirs[index] |= {"spread": spread, "times_ours": sum(spread) / 2}
+    monkeypatch.setattr(docs_tables, "RESULTS", tmp_path)
+    for kept, said in (
+        (3, "Slower than jaxnnls: slow 0.80× (0.70–0.90).\n"),
+        (0, "Slower than jaxnnls: none.\n"),
+    ):
+        changed = record | {"rows": [*ours[:kept], *theirs[:kept]]}
+        (tmp_path / "bench-families-cpu.json").write_text(json.dumps(changed), encoding="utf-8")
+        assert said in TABLES["families"]()
+
+
 @pytest.mark.parametrize(("scale", "shown"), [("production", True), ("smoke", False)])
 def test_times_are_shown_where_they_mean_something(
     scale: str, shown: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -20,6 +20,7 @@ from matrix.report.html.images import (
     on_triangles,
     panel,
 )
+from matrix.report.html.pictures import _in_noise
 
 
 def test_pixels_lie_row_by_row_from_the_top_and_the_frame_is_cut() -> None:
@@ -86,3 +87,9 @@ def test_ticks_are_round_and_lie_inside() -> None:
     field = Field(-3.5, 3.5, -0.34, 0.34)
     assert field.ticks_x == [(-2.0, "−2″"), (0.0, "0″"), (2.0, "2″")]
     assert [words for _, words in field.ticks_y] == ["−0.2″", "0″", "0.2″"]
+
+
+def test_a_pixel_without_a_known_error_is_left_blank() -> None:
+    with np.errstate(all="raise"):
+        found = _in_noise(np.array([2.0, 0.0, 1.0, 3.0]), np.array([4.0, 0.0, np.nan, -1.0]))
+    np.testing.assert_array_equal(found, [0.5, np.nan, np.nan, np.nan])

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from matrix.gates import judge, judged_in
 from matrix.records.cell import Evaluation, LaneSolve, Record, Timing, Timings
-from matrix.report import write_report
+from matrix.report import terminal, write_report
 from matrix.report.html.page import write_html
 from matrix.report.junit import write_junit
 from matrix.report.rows import caption, convergence_of, ending, iterations_of, table_rows
@@ -153,6 +153,16 @@ def test_note_on_a_curve_stands_beside_it_or_in_its_place(tmp_path: Path) -> Non
     page = (tmp_path / "report.html").read_text()
     assert "2: 1e-15 the library polishes" in page
     assert "<td> no curve: not stated</td>" in page
+
+
+def test_first_lines_stand_in_a_column_behind_their_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = {"Moved": "aaa", "Inconclusive": "bbb", "Of whatever length": "ccc"}
+    monkeypatch.setattr(terminal, "headlines", lambda *_: lines)
+    _, text = report(tmp_path)
+    (column,) = {line_of(text, said).index(said) for said in lines.values()}
+    assert column == len("Of whatever length") + 2
 
 
 HOSTILE = "drift [/x] of [bold]1[/bold] \x1b[31m \x00 \ud800 × → <a> & | :warning:"
