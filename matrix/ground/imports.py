@@ -116,7 +116,8 @@ def _data_beside(path: Path) -> Iterator[Path]:
         if entry.is_file():
             yield entry
         elif not (entry / "__init__.py").exists():
-            yield from (f for f in entry.rglob("*") if f.is_file() and not _is_a_cache(f.relative_to(entry)))
+            files = (file for file in entry.rglob("*") if file.is_file())
+            yield from (file for file in files if not _is_a_cache(file.relative_to(path.parent)))
 
 
 def _is_a_cache(path: Path) -> bool:

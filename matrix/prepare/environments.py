@@ -19,8 +19,9 @@ from matrix.catalogue.releases import STACK, newest_known, package_of, pythons_f
 from matrix.ground import installed
 from matrix.ground.errors import EnvironmentFailure, UsageError
 from matrix.ground.files import read_text, write_json, write_text
-from matrix.ground.hashing import code_hash, digest, tree_hash
-from matrix.ground.layout import Layout
+from matrix.ground.hashing import digest, file_hash, tree_hash
+from matrix.ground.imports import files_behind
+from matrix.ground.layout import REPOSITORY_ROOT, Layout
 from matrix.ground.process import run
 from matrix.ground.shell import inherited
 from matrix.ground.suggestions import did_you_mean
@@ -34,7 +35,6 @@ from matrix.run.change import LIBRARY_PACKAGE
 ACCELERATORS = ("cpu", "cuda12", "cuda13")
 NO_OTHERS: Mapping[str, Path] = MappingProxyType({})
 
-_MADE_BY = ("matrix/prepare/environments.py", "matrix/prepare/packages.py")
 _BLOCKER = (
     f'"""Stands in the way of {REPLACED}: the candidate side must work without it."""\n\n'
     f'raise ModuleNotFoundError("{REPLACED} is not part of the candidate side", '
@@ -292,9 +292,15 @@ def described(said: str, python: Path | str) -> dict[str, object]:
 
 def _key(side: str, recipe: Recipe, python: str, library_hash: str) -> str:
     # How an environment is made is part of what it is.
-    made_by = code_hash(_MADE_BY)
+    made_by = file_hash(_made_by())
     locked = recipe.lock.key
     return digest((side, python, sys.platform, *recipe.requirements, locked, library_hash, made_by))[:16]
+
+
+def _made_by(root: Path = REPOSITORY_ROOT) -> list[Path]:
+    """The modules of this room by which an environment is made."""
+    room = root / "matrix" / "prepare"
+    return [path for path in files_behind([__name__], root) if path.parent == room]
 
 
 def _built(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from matrix.ground.errors import EnvironmentFailure, UsageError
 from matrix.ground.hashing import tree_hash
-from matrix.ground.layout import MANIFEST, Layout, open_layout
+from matrix.ground.layout import MANIFEST, REPOSITORY_ROOT, Layout, open_layout
 from matrix.ground.process import Completed
 from matrix.ground.shell import inherited
 from matrix.prepare import environments, packages
@@ -21,6 +22,18 @@ from matrix.prepare.locks import Lock
 from matrix.prepare.manifest import load_manifest, override
 
 RELEASE = "2026.7.9.1"
+
+
+def test_a_new_module_by_which_an_environment_is_made_is_in_its_key(tmp_path: Path) -> None:
+    copy = shutil.copytree(REPOSITORY_ROOT / "matrix", tmp_path / "matrix")
+    planted = copy / "prepare" / "planted.py"
+    planted.write_text("")
+    before = environments._made_by(tmp_path)
+    assert {path.name for path in before} >= {"environments.py", "packages.py"}
+    assert planted not in before
+    with (copy / "prepare" / "packages.py").open("a") as packages_of_the_copy:
+        packages_of_the_copy.write("from matrix.prepare import planted\n")
+    assert {*environments._made_by(tmp_path)} == {*before, planted}
 
 
 @pytest.fixture

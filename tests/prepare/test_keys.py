@@ -21,7 +21,7 @@ FILES = {
     "ours/__init__.py": "",
     "ours/program.py": "import json\nfrom ours import one\nfrom .deep.two import thing\n",
     "ours/one.py": "def late():\n    import ours.three as three\n    return three\n",
-    "ours/three.py": "TEXT = open('words.txt')\nFOLDER = 'templates'\n",
+    "ours/three.py": "TEXT = open('words.txt')\nFOLDER = 'templates'\nCACHE = '__pycache__'\n",
     "ours/deep/__init__.py": "from ours import four\n",
     "ours/deep/two.py": "import typing\nif typing.TYPE_CHECKING:\n    from ours import typed\nthing = 1\n",
     "ours/four.py": "",
@@ -31,8 +31,10 @@ FILES = {
     "ours/other.txt": "a",
     "ours/templates/page/a.md": "a",
     "ours/templates/.cache/b": "a",
+    "ours/__pycache__/a.pyc": "a",
 }
-INSIDE = sorted({*FILES} - {"ours/typed.py", "ours/outside.py", "ours/other.txt", "ours/templates/.cache/b"})
+CACHED = {"ours/templates/.cache/b", "ours/__pycache__/a.pyc"}
+INSIDE = sorted({*FILES} - {"ours/typed.py", "ours/outside.py", "ours/other.txt"} - CACHED)
 
 
 @pytest.fixture
