@@ -21,6 +21,16 @@ with contextlib.suppress(ImportError):
 FIRST = ("test_end_to_end.py", "test_slurm.py")
 
 
+# Beside JAX, which runs threads, processes are started by exec at once: nothing waits for a lost lock.
+FORK = "ignore:os.fork\\(\\) was called:RuntimeWarning"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make a warning an error: here, since the matrix's own pytest reads `pyproject.toml` too."""
+    for line in ("error", FORK):
+        config.addinivalue_line("filterwarnings", line)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files that take minutes in front; the rest keeps its order."""
     items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))

@@ -59,7 +59,7 @@ def _systems(axes: Axes, rows: Sequence[BenchRow]) -> None:
     axes.set_xlim(right=1.3 * max(row.cholesky_equivalents for row in rows))
     gradient = ", with gradients" if rows[0].part == "gradient" else ""
     axes.set_title(f"real systems{gradient}")
-    axes.legend()
+    axes.legend(loc="best")
 
 
 def _scaling(axes: Axes, rows: Sequence[BenchRow]) -> None:
@@ -90,7 +90,7 @@ def _conditions(axes: Axes, rows: Sequence[BenchRow]) -> None:
     axes.set_xlabel("unknowns K")
     axes.set_ylabel("time of jaxnnls over ours")
     axes.set_title("no structure")
-    axes.legend(fontsize=7)
+    axes.legend(loc="best", fontsize=7)
 
 
 def _families(axes: Axes, rows: Sequence[BenchRow]) -> None:
@@ -107,7 +107,7 @@ def _families(axes: Axes, rows: Sequence[BenchRow]) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("time of jaxnnls over ours")
     axes.set_title("families of systems")
-    axes.legend(fontsize=7)
+    axes.legend(loc="best", fontsize=7)
 
 
 def _family(pair: Pair) -> str:
@@ -134,7 +134,7 @@ def _compile(axes: Axes, rows: Sequence[Compiled]) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("seconds")
     axes.set_title(f"from a function to a program, batch of {rows[0].lanes}")
-    axes.legend(fontsize=7)
+    axes.legend(loc="best", fontsize=7)
 
 
 def _factorisation(axes: Axes, rows: Sequence[BenchRow]) -> None:
@@ -151,7 +151,7 @@ def _factorisation(axes: Axes, rows: Sequence[BenchRow]) -> None:
     axes.set_xlabel("order K of the matrices")
     axes.set_ylabel("time over that of the batched routine")
     axes.set_title("ways to factorise a batch, float64")
-    axes.legend(fontsize=7)
+    axes.legend(loc="best", fontsize=7)
 
 
 def _lines(
@@ -160,4 +160,4 @@ def _lines(
     for name in dict.fromkeys(row.solver for row in rows):
         mine = [row for row in rows if row.solver == name]
         axes.plot(list(map(x, mine)), list(map(y, mine)), "o-", color=COLOURS.get(name), label=name)
-    axes.legend()
+    axes.legend(loc="best")

@@ -74,7 +74,7 @@ def _with_steps(heading: Heading, document: Mapping[str, Any]) -> bytes:
     axes.invert_yaxis()
     axes.set_xlabel("seconds per likelihood")
     axes.set_title(heading.facts, fontsize="small")
-    axes.legend()
+    axes.legend(loc="best")
     figure.suptitle(heading.title)
     return png(figure)
 
@@ -112,7 +112,7 @@ def comparison(
     axes.set_xlabel("ms per likelihood")
     axes.margins(x=0.2)
     axes.invert_yaxis()
-    axes.legend()
+    axes.legend(loc="best")
     figure.suptitle(f"{title} - all configs")
     return png(figure)
 
