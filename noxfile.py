@@ -262,6 +262,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session(tags=["upkeep"])
+def coverage(session: nox.Session) -> None:
+    """Which lines the tests leave out, by room: nox -s coverage -- tests/gates."""
+    _install(session, "tests")
+    _run(session, "tests.coverage", "-n", "2", *BY_FILE, failed="a test failed")
+
+
+@nox.session(tags=["upkeep"])
 def lint(session: nox.Session) -> None:
     """Style, types, which room may import which, prose, and whether docs' tables are as the records say."""
     _install(session, "lint")

@@ -204,7 +204,7 @@ def own_environments(project: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         "lint": with_extras("lint", "solver-tests"),
         "solver": with_extras("solver-tests"),
         "bench": with_extras("solver-tests", "bench"),
-        "tests": with_extras("solver-tests", "browser-tests", "docs-tests", "workflow-tests"),
+        "tests": with_extras("solver-tests", "browser-tests", "docs-tests", "workflow-tests", "coverage"),
     }
 
 
