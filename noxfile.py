@@ -127,7 +127,7 @@ def doctor(session: nox.Session) -> None:
 @nox.session(tags=["change"])
 def audit(session: nox.Session) -> None:
     """Result files that are float32 under a float64 label, found by their digits: nox -s audit -- PATH..."""
-    _hand_over(session, "matrix.diagnose.audit.session", failed="float32 under a float64 label")
+    _hand_over(session, "matrix.diagnose", "audit", failed="float32 under a float64 label")
 
 
 @nox.session(tags=["change"])
@@ -141,7 +141,8 @@ def hlo_audit(session: nox.Session) -> None:
     """What of the gradient's machinery is compiled into the likelihood: nox -s hlo-audit -- PIPELINE."""
     _hand_over(
         session,
-        "matrix.diagnose.hlo_audit.session",
+        "matrix.diagnose",
+        "hlo-audit",
         failed="the relaxed backward pass is in the sampling path",
     )
 
@@ -181,7 +182,7 @@ def null(session: nox.Session) -> None:
 @nox.session(tags=["measure"])
 def probe(session: nox.Session) -> None:
     """Where a likelihood's time goes, step by step, alone and under vmap: nox -s probe -- PIPELINE..."""
-    _hand_over(session, "matrix.diagnose.probe.session", failed=JUDGES_NOTHING)
+    _hand_over(session, "matrix.diagnose", "probe", failed=JUDGES_NOTHING)
 
 
 @nox.session(tags=["measure"])
@@ -193,13 +194,13 @@ def profile(session: nox.Session) -> None:
 @nox.session(tags=["measure"])
 def batch(session: nox.Session) -> None:
     """Time and memory against the batch size, baseline against candidate: nox -s batch -- PIPELINE..."""
-    _hand_over(session, "matrix.diagnose.batch.session", failed=JUDGES_NOTHING)
+    _hand_over(session, "matrix.diagnose", "batch", failed=JUDGES_NOTHING)
 
 
 @nox.session(tags=["measure"])
 def sweep(session: nox.Session) -> None:
     """Solver settings through the likelihood; would a config change alone do: nox -s sweep -- PIPELINE..."""
-    _hand_over(session, "matrix.diagnose.sweep.session", failed=JUDGES_NOTHING)
+    _hand_over(session, "matrix.diagnose", "sweep", failed=JUDGES_NOTHING)
 
 
 @nox.session(tags=["solver"])
@@ -213,26 +214,26 @@ def assertions(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """The solver against jaxnnls, interleaved in one process, in ratios and Cholesky equivalents."""
     _install_solver(session, "bench")
-    _run(session, "matrix.diagnose.bench.session", failed=JUDGES_NOTHING)
+    _run(session, "matrix.diagnose", "bench", failed=JUDGES_NOTHING)
 
 
 @nox.session(tags=["solver"])
 def systems(session: nox.Session) -> None:
     """A likelihood's systems as files, other lens models' and settings' too: nox -s systems -- PIPELINE..."""
-    _hand_over(session, "matrix.diagnose.systems.session", failed=JUDGES_NOTHING)
+    _hand_over(session, "matrix.diagnose", "systems", failed=JUDGES_NOTHING)
 
 
 @nox.session(tags=["solver"])
 def survey(session: nox.Session) -> None:
     """Algorithms and their parameters, by four criteria: nox -s survey -- --systems FOLDER."""
     _install_solver(session, "solver")
-    _run(session, "matrix.diagnose.survey.session", failed=JUDGES_NOTHING)
+    _run(session, "matrix.diagnose", "survey", failed=JUDGES_NOTHING)
 
 
 @nox.session(tags=["solver"])
 def corpus(session: nox.Session) -> None:
     """A release's own solvers and ours on a corpus of systems, by upstream's rule: nox -s corpus -- KIND"""
-    _hand_over(session, "matrix.diagnose.corpus.session", failed=JUDGES_NOTHING)
+    _hand_over(session, "matrix.diagnose", "corpus", failed=JUDGES_NOTHING)
 
 
 @nox.session(name="docs-picture", tags=["upkeep"])

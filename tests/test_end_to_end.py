@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 
 from matrix.catalogue.pipelines import PIPELINES
 from matrix.diagnose.systems.record import ExtractionRecord
-from matrix.diagnose.systems.session import main as extract
+from matrix.diagnose.systems.session import DIAGNOSIS as EXTRACTION
 from matrix.diagnose.systems.stored import stored_systems
 from matrix.gates import CHANGE, TIME, judged_in
 from matrix.ground.layout import REPOSITORY_ROOT
@@ -193,13 +193,15 @@ def test_systems_are_taken_from_the_likelihood_of_the_run(
     assert green.returncode == 0
     run, name = newest_run(root), "interferometer-pixelization"
     words = [name, "--scale", "smoke", "--draws", "2", "--vary", "", "--vary", "mesh=8,gaussians=5"]
-    assert extract([*words, "--root", str(root), "--run", run.name, "--output-dir", str(tmp_path)]) == 0
+    assert (
+        EXTRACTION.main([*words, "--root", str(root), "--run", run.name, "--output-dir", str(tmp_path)]) == 0
+    )
     systems = {system.name: system for system in stored_systems(tmp_path / name)}
     varied = (f"{name}-mesh8-gaussians5-0", f"{name}-mesh8-gaussians5-1")
     assert list(systems) == [f"{name}-0", f"{name}-1", *varied]
     # The first lane of a cell and the first draw are both the prior medians.
     record = read_record(run / "records" / f"{name}-fp64-candidate.json")
-    extracted = typed_json.read(tmp_path / name / "record.json", ExtractionRecord).systems
+    extracted = typed_json.read(tmp_path / name / "candidate" / "record.json", ExtractionRecord).systems
     assert (extracted[0].K, extracted[0].zeros) == (record.nnls[0].size, record.nnls[0].zeros)
     assert [each.dense for each in extracted] == [0, 0, 5, 5]
     assert not np.array_equal(systems[f"{name}-0"].q, systems[f"{name}-1"].q)
@@ -348,8 +350,8 @@ def test_same_verdicts_come_back_from_a_slurm_cluster_over_ssh(
             assert (benched := hpc("submit", "bench", *parts)).returncode == 0, benched.stderr
             assert (waited := hpc("wait")).returncode == 0, waited.stdout
             assert (pulled := hpc("pull")).returncode == 0, pulled.stdout + pulled.stderr
-            assert list(root.glob(f"probes/probe-{ONE}-*/{ONE}/candidate/record.json"))
-            assert list(root.glob("benches/bench-*/bench.json"))
+            assert list(root.glob(f"probe/probe-{ONE}-*/{ONE}/candidate/record.json"))
+            assert list(root.glob("bench/bench-*/bench.json"))
             edited = next((tmp_path / "cluster" / "workspace").rglob("*.fits"))
             edited.write_bytes(b"edited over there")
             assert f"{edited.name} (replaced)" in hpc("push", *SMOKE, "--only", ONE).stdout

@@ -10,6 +10,7 @@ from unittest import mock
 
 import pytest
 
+from matrix.diagnose.declaration import declared, names
 from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.prepare.locks import LOCKS
 from tests.docs.commands import handed_over, load_noxfile, main_of
@@ -105,8 +106,12 @@ OF_THE_MATRIX = {"matrix-fp64", "matrix-mp", "scripts"}
 def test_every_session_has_a_file_or_a_folder_of_its_name(name: str) -> None:
     (call,) = handed_over(NOXFILE, SESSIONS[name], [])
     module = name.replace("-", "_")
-    homes = (f"matrix.commands.{module}", f"matrix.diagnose.{module}.session", f"tests.{module}")
-    assert call[0] in homes
+    assert call in ([f"matrix.commands.{module}"], ["matrix.diagnose", name], [f"tests.{module}"])
+
+
+def test_every_diagnosis_has_a_session_and_a_declaration_of_its_name() -> None:
+    assert set(names()) <= SESSIONS.keys()
+    assert [name for name in names() if declared(name).name != name] == []
 
 
 def test_sessions_of_one_group_stand_together() -> None:

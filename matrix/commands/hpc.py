@@ -1,7 +1,6 @@
 """`nox -s hpc -- check | install | push | submit | jobs | wait | pull`: the matrix on a Slurm cluster."""
 
 import argparse
-import importlib
 import json
 import math
 import re
@@ -20,8 +19,11 @@ from rich.text import Text
 from matrix.catalogue.pipelines import PIPELINES, pipeline_named
 from matrix.commands.flow import plan_matrix
 from matrix.commands.matrix import matrix_options
+from matrix.commands.profile import profile_parser
 from matrix.commands.report import report_in_place
-from matrix.execute.sessions import KINDS, MeasurementKind, Session, read_sessions
+from matrix.diagnose.declaration import declared
+from matrix.diagnose.sides.likelihood import of_likelihoods
+from matrix.execute.sessions import OTHERS, Session, kind_named, read_sessions
 from matrix.execute.slurm import STATUSES, Resources, Status
 from matrix.execute.slurm_outcomes import JobOutcome
 from matrix.ground.console import open_console
@@ -52,7 +54,7 @@ check     is everything there? SSH, folder, rsync, Slurm with the real job, both
 install   make `driver` and `python` over there from the locks (--release R), or --print the commands
 push      plan here, send code, data and both libraries; takes the matrix's options: push fp64 --scale smoke
 submit    the cells that have not passed; or a measurement: submit probe imaging-delaunay --lanes 8
-          (probe, batch, sweep, systems, profile, bench); --dry-run shows the job script
+          (MEASUREMENTS); --dry-run shows the job script
 jobs      how every job stands, with the last line of its log
 wait      until every job has ended
 pull      bring records and logs here, and report
@@ -228,12 +230,13 @@ def sessions_from(words: Sequence[str], stamp: str) -> list[Session]:
         There is no such measurement, no pipeline is named, or a word is ours to say.
     """
     name, *rest = words
-    if name not in KINDS:
+    known = measurements()
+    if name not in known:
         raise UsageError(
-            f"submit does not know {name}.{did_you_mean(name, KINDS)} "
-            f"It takes nothing (the cells), or: {', '.join(KINDS)}."
+            f"submit does not know {name}.{did_you_mean(name, known)} "
+            f"It takes nothing (the cells), or: {', '.join(known)}."
         )
-    kind = KINDS[name]
+    kind = kind_named(name)
     ours = [
         word for word in rest if word.partition("=")[0] in ("--output-dir", "--record", "--root", "--run")
     ]
@@ -244,19 +247,24 @@ def sessions_from(words: Sequence[str], stamp: str) -> list[Session]:
     if kind.per_pipeline and not pipelines:
         raise UsageError(f"{name}: name a pipeline or more, each is a job of its own: {', '.join(PIPELINES)}")
     if not kind.per_pipeline:
-        _see_that_it_is_taken(kind, rest)
+        _see_that_it_is_taken(name, rest)
         return [Session(name=f"{name}-{stamp}", kind=name, words=tuple(rest))]
-    _see_that_it_is_taken(kind, [pipelines[0], *told])
+    _see_that_it_is_taken(name, [pipelines[0], *told])
     return [
         Session(name=f"{name}-{pipeline}-{stamp}", kind=name, words=(pipeline, *told))
         for pipeline in pipelines
     ]
 
 
-def _see_that_it_is_taken(kind: MeasurementKind, words: Sequence[str]) -> None:
+def measurements() -> list[str]:
+    """What a cluster can be given beside cells: every diagnosis of likelihoods, and the others."""
+    return [*of_likelihoods(), *OTHERS]
+
+
+def _see_that_it_is_taken(name: str, words: Sequence[str]) -> None:
     """Let the session's own parser tell a mistyped word now, and not when the job has waited its turn."""
-    aside = "--record" if kind.in_stack else "--output-dir"
-    parser = vars(importlib.import_module(kind.module))["_parser"]()
+    aside = "--record" if kind_named(name).in_stack else "--output-dir"
+    parser = profile_parser() if name == "profile" else declared(name).parser()
     taken = parser.parse_args([*words, f"{aside}=over there"])
     named = getattr(taken, "pipeline", None)
     for word in named if isinstance(named, list) else ():
@@ -329,6 +337,8 @@ def _pull(step: VerbContext) -> int:
     here = step.layout.runs / run
     step.remote.fetch(step.places.run(run), here, RUN_EXCLUDED)
     sessions = read_sessions(here)
+    if strange := {session.kind for session in sessions} - {*measurements()}:
+        raise UsageError(f"the run has measurements that are not known here: {', '.join(sorted(strange))}")
     places = {
         there: here_too
         for session in sessions
@@ -407,7 +417,7 @@ def _parser() -> argparse.ArgumentParser:
         "hpc",
         "Run the matrix on a Slurm cluster, a step at a time.",
         "check --profile a100",
-        epilog=EXPLAINED,
+        epilog=EXPLAINED.replace("MEASUREMENTS", ", ".join(measurements())),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument

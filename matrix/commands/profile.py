@@ -31,7 +31,7 @@ DESCRIPTION = "Write the workspace's result file and picture of one config, with
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Profile; return the exit code (0 done, 2 wrong use, 3 machine)."""
-    options = _parser().parse_args(arguments)
+    options = profile_parser().parse_args(arguments)
     return exit_code_of(lambda: profile(options))
 
 
@@ -41,11 +41,11 @@ def profile(options: argparse.Namespace) -> int:
     precision = "mp" if options.use_mixed_precision else "fp64"
     plan = newest_plan(options.root, options.run)
     record = _record(plan, options.pipeline, precision, options.scale)
-    folder = output_folder(options.root, "probes", f"{options.pipeline}-{precision}-{options.scale}")
+    folder = output_folder(options.root, "probe", f"{options.pipeline}-{precision}-{options.scale}")
     probed = run_side(
         console,
         plan,
-        "matrix.diagnose.probe.cell",
+        "probe",
         record.cell,
         folder,
         ProbeRecord,
@@ -77,7 +77,8 @@ def _record(plan: Plan, pipeline: str, precision: str, scale: str) -> Record:
     return found
 
 
-def _parser() -> argparse.ArgumentParser:
+def profile_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = SessionParser("profile", DESCRIPTION, "imaging-mge")
     add = parser.add_argument
     add("pipeline", metavar="PIPELINE", type=one_of("pipeline", PIPELINES), help=", ".join(PIPELINES))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from matrix.execute.local import failure_reason, log_tail
 from matrix.execute.sessions import (
-    KINDS,
     Session,
+    kind_named,
     note_end,
     read_sessions,
     session_command,
@@ -62,7 +62,7 @@ def measure(folder: str, name: str) -> None:
 
 def _variables(plan: Plan, session: Session) -> dict[str, str]:
     environment = plan.environments["baseline"]
-    packages = environment.pythonpath if KINDS[session.kind].in_stack else ()
+    packages = environment.pythonpath if kind_named(session.kind).in_stack else ()
     return {
         **inherited(),
         # By which it knows that the node is shared out already.

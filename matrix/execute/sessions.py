@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from matrix.ground.files import inside, read_bytes, write_text
 from matrix.run.plan import Plan, Word
 
 SESSIONS = "sessions"
-_PROBES = "probes"
 
 
 @dataclass(frozen=True)
@@ -23,8 +21,8 @@ class MeasurementKind:
 
     Attributes
     ----------
-    folder
-        Where under `.matrix` its folders are expected.
+    command
+        What starts it: a module, and words to it.
     per_pipeline
         Whether it is told pipelines, each of which is a job of its own.
     also
@@ -33,31 +31,24 @@ class MeasurementKind:
         Whether it computes itself, with the stack's Python, and starts no process in a side's environment.
     """
 
-    module: str
-    folder: str
+    command: tuple[str, ...]
     per_pipeline: bool = True
     also: str = ""
     in_stack: bool = False
 
 
-KINDS: Mapping[str, MeasurementKind] = MappingProxyType(
+# Those that are no diagnosis of likelihoods.
+OTHERS: Mapping[str, MeasurementKind] = MappingProxyType(
     {
-        "probe": MeasurementKind("matrix.diagnose.probe.session", _PROBES),
-        "batch": MeasurementKind("matrix.diagnose.batch.session", "batches"),
-        "sweep": MeasurementKind("matrix.diagnose.sweep.session", "sweeps"),
-        "systems": MeasurementKind("matrix.diagnose.systems.session", "systems"),
-        "profile": MeasurementKind("matrix.commands.profile", "profiles", also=_PROBES),
-        "bench": MeasurementKind(
-            "matrix.diagnose.bench.session", "benches", per_pipeline=False, in_stack=True
-        ),
+        "profile": MeasurementKind(("matrix.commands.profile",), also="probe"),
+        "bench": MeasurementKind(("matrix.diagnose", "bench"), per_pipeline=False, in_stack=True),
     }
 )
 
 
-def _known(kind: str) -> str:
-    if kind not in KINDS:
-        raise ValueError(f"there is no measurement {kind}")
-    return kind
+def kind_named(name: str) -> MeasurementKind:
+    """What a measurement is like; a diagnosis of likelihoods where it is none of the others."""
+    return OTHERS.get(name, MeasurementKind(("matrix.diagnose", name)))
 
 
 class Session(BaseModel):
@@ -66,16 +57,16 @@ class Session(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Word
-    kind: Annotated[Word, AfterValidator(_known)]
+    kind: Word
     words: tuple[str, ...]
 
     def output(self, root: Path) -> Path:
         """Where it leaves what it makes, under our working folder `root`."""
-        return inside(root, KINDS[self.kind].folder, self.name)
+        return inside(root, self.kind, self.name)
 
     def outputs(self, root: Path) -> tuple[Path, ...]:
         """That, and what else is filled by such sessions together."""
-        also = KINDS[self.kind].also
+        also = kind_named(self.kind).also
         return (self.output(root), *((inside(root, also),) if also else ()))
 
 
@@ -105,14 +96,15 @@ def read_sessions(folder: Path) -> list[Session]:
 
 def session_command(plan: Plan, session: Session) -> list[str]:
     """The command line that measures."""
-    kind = KINDS[session.kind]
+    kind = kind_named(session.kind)
     root = plan.folder.parents[1]
     output = session.output(root)
     if kind.in_stack:
         python = plan.environments["baseline"].command
-        return [*python, "-m", kind.module, *session.words, "--record", str(output / f"{session.kind}.json")]
+        record = str(output / f"{session.kind}.json")
+        return [*python, "-m", *kind.command, *session.words, "--record", record]
     places = ("--output-dir", str(output), "--root", str(root), "--run", plan.run)
-    return [sys.executable, "-m", kind.module, *session.words, *places]
+    return [sys.executable, "-m", *kind.command, *session.words, *places]
 
 
 def note_end(plan: Plan, session: Session) -> None:

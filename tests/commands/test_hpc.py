@@ -145,11 +145,11 @@ def test_the_probe_that_a_profile_made_comes_back_with_it() -> None:
     """To where the refresh of result files looks for probes."""
     session, *_ = cli.sessions_from(["profile", "imaging-mge"], "now")
     assert session.outputs(Path("ours")) == (
-        Path("ours/profiles/profile-imaging-mge-now"),
-        Path("ours/probes"),
+        Path("ours/profile/profile-imaging-mge-now"),
+        Path("ours/probe"),
     )
     session, *_ = cli.sessions_from(["sweep", "imaging-mge"], "now")
-    assert session.outputs(Path("ours")) == (Path("ours/sweeps/sweep-imaging-mge-now"),)
+    assert session.outputs(Path("ours")) == (Path("ours/sweep/sweep-imaging-mge-now"),)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_the_probe_that_a_profile_made_comes_back_with_it() -> None:
     [
         (
             ["prob", "imaging-mge"],
-            "submit does not know prob.*or: probe, batch, sweep, systems, profile, bench",
+            "submit does not know prob.*or: batch, hlo-audit, probe, sweep, systems, profile, bench",
         ),
         (["probe"], "name a pipeline or more, each is a job of its own"),
         (["probe", "imaging-mge", "--output-dir=x"], "--output-dir=x: where what is measured goes"),

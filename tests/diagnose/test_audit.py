@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from matrix.diagnose.audit.session import FileAudit, audit, audit_file, main
+from matrix.diagnose.audit.session import DIAGNOSIS, FileAudit, audit, audit_file
 from matrix.diagnose.audit.verdicts import Digits, TruePrecision
 from matrix.records.cell import PrecisionFacts, XlaMemory, write_record
 from matrix.records.precision import is_float32, significant_digits
@@ -234,13 +234,13 @@ def test_what_could_not_be_looked_at_is_not_clean(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, reason: str
 ) -> None:
     audited(tmp_path, result())
-    assert main([str(tmp_path)]) == 0
+    assert DIAGNOSIS.main([str(tmp_path)]) == 0
     path = tmp_path / "bad_fp64.json"
     path.write_bytes(content)
     found = audit_file(path)
     assert found.verdict is TruePrecision.UNREADABLE
     assert reason in found.reason
-    assert main([str(tmp_path)]) == 2
+    assert DIAGNOSIS.main([str(tmp_path)]) == 2
     assert f"1 of 2 files could not be looked at, so nobody knows what they hold: {path}" in (
         capsys.readouterr().err
     )
@@ -253,7 +253,7 @@ def test_any_encoding_of_json_is_read(tmp_path: Path, encoding: str, name: str) 
         (tmp_path / name).write_bytes(text.encode(encoding))
         (found,) = audit([tmp_path])
         assert found.verdict is TruePrecision.FLOAT32
-        assert main([str(tmp_path)]) == 1
+        assert DIAGNOSIS.main([str(tmp_path)]) == 1
 
 
 def test_a_loop_of_links_could_not_be_looked_at(tmp_path: Path) -> None:
@@ -306,7 +306,7 @@ def test_every_file_is_judged_once(tmp_path: Path) -> None:
 def test_command_finds_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     audited(tmp_path, result())
     audited(tmp_path, {"type": "instance"}, "tracer.json")
-    assert main([str(tmp_path)]) == 0
+    assert DIAGNOSIS.main([str(tmp_path)]) == 0
     assert (
         "0 float32 in truth, 0 undecidable, 1 float64, 0 could not be looked at, 1 not a result file"
         in capsys.readouterr().out
@@ -317,7 +317,7 @@ def test_command_finds_float32(tmp_path: Path, capsys: pytest.CaptureFixture[str
     value = single(EVIDENCE)
     audited(tmp_path, result(log_likelihood={"full_pipeline_jit": value, "step_by_step_jit": float("-inf")}))
     report = tmp_path / "reports" / "audit.json"
-    assert main([str(tmp_path), "--json", str(report)]) == 1
+    assert DIAGNOSIS.main([str(tmp_path), "--json", str(report)]) == 1
     shown = capsys.readouterr().out
     assert f"log_likelihood.full_pipeline_jit = {value!r}: exactly a float32 number" in shown
     document = json.loads(report.read_text(), parse_constant=pytest.fail)
@@ -342,14 +342,14 @@ def test_command_with_nothing_to_audit(
 ) -> None:
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    assert main([str(tmp_path / target)]) == 2
+    assert DIAGNOSIS.main([str(tmp_path / target)]) == 2
     assert message in capsys.readouterr().err
 
 
 def test_command_cannot_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     audited(tmp_path, result())
     in_the_way = tmp_path / "hpc_a100_fp64.json" / "audit.json"
-    assert main([str(tmp_path), "--json", str(in_the_way)]) == 3
+    assert DIAGNOSIS.main([str(tmp_path), "--json", str(in_the_way)]) == 3
     assert "cannot write" in capsys.readouterr().err
 
 
@@ -400,4 +400,4 @@ def test_an_error_of_ours_is_no_verdict(tmp_path: Path, monkeypatch: pytest.Monk
     audited(tmp_path, result())
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("matrix.diagnose.audit.session.print_audit", lambda *_: 1 / 0)
-    assert main([str(tmp_path)]) == 3
+    assert DIAGNOSIS.main([str(tmp_path)]) == 3

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from matrix.diagnose.bench.factorisations import PANEL, WAYS, backward_error, matrices
-from matrix.diagnose.bench.session import main
+from matrix.diagnose.bench.session import DIAGNOSIS
 from matrix.diagnose.clock import interleaved_medians
 from matrix.diagnose.systems.stored import System, lanes_of, leading, stored_systems, synthetic_system
 from matrix.ground.errors import UsageError
@@ -55,7 +55,7 @@ def test_a_folder_that_cannot_be_written_ends_the_command_before_it_measures(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
-    assert main(["--part", "conditions", "--record", str(tmp_path / "file" / "bench.json")]) == 3
+    assert DIAGNOSIS.main(["--part", "conditions", "--record", str(tmp_path / "file" / "bench.json")]) == 3
     assert "cannot work in" in capfd.readouterr().err
 
 
@@ -65,7 +65,7 @@ def test_a_wrong_folder_of_systems_leaves_an_older_record_as_it_is(
     older = tmp_path / "bench.json"
     older.write_text("an older record")
     words = ["--part", "systems", "--systems", str(tmp_path / "nowhere"), "--record", str(older)]
-    assert main(words) == 2
+    assert DIAGNOSIS.main(words) == 2
     assert "holds no systems" in capfd.readouterr().err
     assert older.read_text() == "an older record"
 
@@ -139,7 +139,7 @@ def test_the_command_writes_a_record(tmp_path: Path) -> None:
         str(output),
     ]
     # A process of its own: jaxnnls fixes its tolerance by the precision it finds when first imported.
-    command = [sys.executable, "-m", "matrix.diagnose.bench.session", *words]
+    command = [sys.executable, "-m", "matrix.diagnose", "bench", *words]
     done = subprocess.run(command, cwd=REPOSITORY_ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     record = json.loads(output.read_text())
@@ -163,7 +163,7 @@ def test_the_command_writes_a_record(tmp_path: Path) -> None:
 def test_the_parts_with_a_bound_end_with_what_breaks_it(tmp_path: Path) -> None:
     output = tmp_path / "bench.json"
     words = ["--part", "families", "--part", "compile", "--match", "batch", "--size", "6", "--repeats", "1"]
-    command = [sys.executable, "-m", "matrix.diagnose.bench.session", *words, "--record", str(output)]
+    command = [sys.executable, "-m", "matrix.diagnose", "bench", *words, "--record", str(output)]
     done = subprocess.run(command, cwd=REPOSITORY_ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith("slower than jaxnnls")

@@ -31,7 +31,7 @@ from matrix.diagnose.corpus.plot import plot  # noqa: E402
 from matrix.diagnose.corpus.points import CHANGES, WantedPoints, slam_vectors  # noqa: E402
 from matrix.diagnose.corpus.record import CorpusRecord, Examined, JudgedSolve, KindRecord  # noqa: E402
 from matrix.diagnose.corpus.rule import judgements, revisited  # noqa: E402
-from matrix.diagnose.corpus.session import main  # noqa: E402
+from matrix.diagnose.corpus.session import DIAGNOSIS  # noqa: E402
 from matrix.diagnose.corpus.table import table  # noqa: E402
 from matrix.diagnose.sides.record import write_diagnosis  # noqa: E402
 from matrix.records import typed_json  # noqa: E402
@@ -315,5 +315,5 @@ def test_what_cannot_be_done_is_refused(
     words: list[str], says: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     output = ["--root", str(tmp_path), "--record", str(tmp_path / "corpus.json")]
-    assert main([*words, *output]) == 2
+    assert DIAGNOSIS.main([*words, *output]) == 2
     assert says in capfd.readouterr().err

@@ -18,10 +18,12 @@ import jax.numpy as jnp  # noqa: E402
 from matrix.diagnose.batch.record import BatchPoint, BatchRecord  # noqa: E402
 from matrix.diagnose.probe.callbacks import callback_meter  # noqa: E402
 from matrix.diagnose.probe.cell import _traced  # noqa: E402
+from matrix.diagnose.probe.session import DIAGNOSIS  # noqa: E402
 from matrix.diagnose.probe.slices import compiled_slice, sliced  # noqa: E402
 from matrix.diagnose.probe.steps import Scope, scoped, step_of, step_scopes  # noqa: E402
 from matrix.diagnose.probe.trace import HOST_CALLBACK, instructions_of, windows_of  # noqa: E402
-from matrix.diagnose.sides.driver import folder_of, newest_plan  # noqa: E402
+from matrix.diagnose.sides.driver import newest_plan  # noqa: E402
+from matrix.diagnose.sides.likelihood import of_likelihoods  # noqa: E402
 from matrix.diagnose.sides.record import write_diagnosis  # noqa: E402
 from matrix.ground.errors import UsageError  # noqa: E402
 from matrix.ground.layout import REPOSITORY_ROOT  # noqa: E402
@@ -243,12 +245,12 @@ def test_records_are_read_back_strictly(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "matrix.commands.profile",
-        *(f"matrix.diagnose.{name}.session" for name in ("probe", "batch", "sweep", "hlo_audit")),
+        "matrix.commands.profile import main",
+        *(f"matrix.diagnose.{name.replace('-', '_')}.session import DIAGNOSIS" for name in of_likelihoods()),
     ],
 )
 def test_the_driver_s_own_environment_needs_no_jax(name: str) -> None:
-    program = f"import sys; sys.modules['jax'] = None; from {name} import main; main(['--help'])"
+    program = f"import sys; sys.modules['jax'] = None; from {name} as it; getattr(it, 'main', it)(['--help'])"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=REPOSITORY_ROOT, capture_output=True, text=True, check=False
     )
@@ -277,10 +279,9 @@ def test_scoped_function_keeps_its_name() -> None:
 
 def test_pipelines_of_one_call_do_not_overwrite_each_other(tmp_path: Path) -> None:
     named = argparse.Namespace(output_dir=tmp_path / "chosen", root=tmp_path)
-    folders = {
-        folder_of(named, pipeline, "probes", "name") for pipeline in ("imaging-mge", "imaging-delaunay")
-    }
+    folders = {DIAGNOSIS.folder(named, pipeline) for pipeline in ("imaging-mge", "imaging-delaunay")}
     assert folders == {tmp_path / "chosen" / "imaging-mge", tmp_path / "chosen" / "imaging-delaunay"}
-    own = folder_of(argparse.Namespace(output_dir=None, root=tmp_path), "imaging-mge", "probes", "name")
-    assert own.parent == tmp_path / "probes"
-    assert own.name.startswith("name-")
+    ours = argparse.Namespace(output_dir=None, root=tmp_path, precision="mp", scale="smoke")
+    own = DIAGNOSIS.folder(ours, "imaging-mge")
+    assert own.parent == tmp_path / "probe"
+    assert own.name.startswith("imaging-mge-mp-smoke-")

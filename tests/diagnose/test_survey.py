@@ -171,7 +171,7 @@ def test_the_command_writes_record_and_table_and_goes_on(tmp_path: Path) -> None
         output,
     ]
     # A process of its own: jaxnnls fixes its tolerance by the precision it finds when first imported.
-    command = [sys.executable, "-m", "matrix.diagnose.survey.session", *map(str, words)]
+    command = [sys.executable, "-m", "matrix.diagnose", "survey", *map(str, words)]
     done = subprocess.run(command, cwd=REPOSITORY_ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = typed_json.read(output, SurveyRecord)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from matrix.catalogue.pipelines import PIPELINES, Delaunay, Rectangular
-from matrix.diagnose.systems.session import main
+from matrix.diagnose.systems.session import DIAGNOSIS
 from matrix.diagnose.systems.stored import System, stored_systems, write_system
 from matrix.diagnose.systems.variation import Variation, variation_from
 from matrix.ground.errors import UsageError
@@ -55,11 +55,11 @@ def test_a_variation_changes_what_it_names_and_nothing_else() -> None:
 def test_what_cannot_be_varied_is_refused_before_anything_runs(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["imaging-mge", "--vary", "mesh=20", "--root", str(tmp_path)]) == 2
+    assert DIAGNOSIS.main(["imaging-mge", "--vary", "mesh=20", "--root", str(tmp_path)]) == 2
     assert "no mesh" in capfd.readouterr().err
-    assert main(["imaging-mge", "--draws", "0", "--root", str(tmp_path)]) == 2
+    assert DIAGNOSIS.main(["imaging-mge", "--draws", "0", "--root", str(tmp_path)]) == 2
     assert "at least one lens model" in capfd.readouterr().err
-    assert main(["imaging-mge", "--root", str(tmp_path)]) == 2
+    assert DIAGNOSIS.main(["imaging-mge", "--root", str(tmp_path)]) == 2
     assert "nox -s matrix-fp64" in capfd.readouterr().err
 
 

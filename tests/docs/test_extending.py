@@ -11,7 +11,7 @@ import pytest
 from matrix.ground.layout import REPOSITORY_ROOT
 
 PAGE = (REPOSITORY_ROOT / "docs" / "extending.md").read_text()
-MOST_LINES = 30
+MOST_LINES = 32
 
 PIPELINE = """
 import tempfile
@@ -94,6 +94,19 @@ def outcomes(**changes):
 assert outcomes() == {"pass"}
 assert outcomes(vmap_lanes=evaluation(*[EVIDENCE] * 3)) == {"fail"}
 """
+DIAGNOSIS = """
+import contextlib, io
+from matrix.diagnose.declaration import names
+from tests.docs.commands import handed_over, load_noxfile, main_of
+noxfile, sessions = load_noxfile()
+((module, *words),) = handed_over(noxfile, sessions["steps"], ["20", "40"])
+assert "steps" in names()
+with contextlib.redirect_stdout(io.StringIO()) as said:
+    assert main_of(module)(words) == 0
+(small, _), (large, steps) = (map(int, line.split()) for line in said.getvalue().splitlines())
+assert (small, large) == (20, 40) and 0 < steps < 100
+assert main_of(module)(["step", "20"]) == 2
+"""
 
 
 @pytest.mark.parametrize(
@@ -104,6 +117,7 @@ assert outcomes(vmap_lanes=evaluation(*[EVIDENCE] * 3)) == {"fail"}
         ("A repository", REPOSITORY),
         ("An algorithm", ALGORITHM),
         ("A gate", GATE),
+        ("A diagnosis", DIAGNOSIS),
     ],
 )
 def test_patch_applies_and_does_what_the_page_says(tmp_path: Path, section: str, check: str) -> None:
@@ -114,7 +128,8 @@ def test_patch_applies_and_does_what_the_page_says(tmp_path: Path, section: str,
     for name in ("matrix", "solver", "tests", "docs"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(REPOSITORY_ROOT / name, tmp_path / name, ignore=ignored)
-    shutil.copy(REPOSITORY_ROOT / "repos.yaml", tmp_path)
+    for name in ("repos.yaml", "noxfile.py"):
+        shutil.copy(REPOSITORY_ROOT / name, tmp_path)
     # Above the copy there may be a repository, to which git would apply the patch instead.
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     applied = subprocess.run(

@@ -22,7 +22,7 @@ from tests.hpc.made_up import RESOURCES
 INTERPRETER = """
 #!{python}
 import os, pathlib, sys, time
-how, output = sys.argv[3], pathlib.Path(sys.argv[sys.argv.index("--record") + 1])
+how, output = sys.argv[4], pathlib.Path(sys.argv[sys.argv.index("--record") + 1])
 print("the last line of", how, flush=True)
 if how == "good":
     output.write_text(os.environ["JAX_ENABLE_X64"])

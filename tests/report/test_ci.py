@@ -125,7 +125,7 @@ def test_what_is_uploaded_for_approval_is_what_is_downloaded() -> None:
         for job, action in (("show", "upload-artifact"), ("push", "download-artifact"))
     )
     # Of several paths an artifact holds what is below the folder they share.
-    assert uploads["run"].split() == [".matrix/runs", ".matrix/probes"]
+    assert uploads["run"].split() == [".matrix/runs", ".matrix/probe"]
     assert downloads == {"run": ".matrix", "branches": ".approved"}
     assert uploads["branches"] == ".matrix/trio"
 

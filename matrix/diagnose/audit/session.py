@@ -6,7 +6,6 @@ import json
 import math
 import os
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,16 +16,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from matrix.diagnose.audit.verdicts import JudgedResult, TruePrecision, judged_record, judged_results
-from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
+from matrix.diagnose.declaration import Diagnosis
+from matrix.ground.errors import EnvironmentFailure, UsageError
 from matrix.ground.files import write_json
-from matrix.ground.options import SessionParser
 from matrix.records.cell import Record, RecordError, from_json
 
 SCHEMA = "nnls-matrix/precision-audit"
 VERSION = 1
 _PLAIN_WIDTH = 180
 
-DESCRIPTION = "Tell which results labelled float64 were float32 in truth."
 EPILOG = (
     "Exit codes: 0 nothing float32 found, 1 some file is float32 in truth, 2 no result file to audit, or one "
     "that could not be looked at."
@@ -171,17 +169,6 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Audit the paths on the command line; return the exit code (0 clean, 1 float32 found, 2 wrong use)."""
-    parser = SessionParser("audit", DESCRIPTION, "PATH/results", epilog=EPILOG)
-    parser.add_argument(
-        "paths", nargs="+", type=Path, metavar="PATH", help="a folder, at any depth, or a file"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdicts there as well")
-    known = parser.parse_args(arguments)
-    return exit_code_of(lambda: _audit(known))
-
-
 def _audit(known: argparse.Namespace) -> int:
     audits = audit(known.paths)
     console = Console()
@@ -203,5 +190,18 @@ def _audit(known: argparse.Namespace) -> int:
     return int(TruePrecision.FLOAT32 in verdicts)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
+    parser.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH", help="a folder, at any depth, or a file"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdicts there as well")
+
+
+DIAGNOSIS = Diagnosis(
+    name="audit",
+    sentence="Tell which results labelled float64 were float32 in truth.",
+    example="PATH/results",
+    options=_options,
+    run=_audit,
+)

@@ -1,8 +1,7 @@
-"""Time a likelihood at several batch sizes: `python -m matrix.diagnose.batch.cell`, in a side's Python."""
+"""Time a likelihood at several batch sizes, in a side's Python."""
 
 import dataclasses
 import functools
-import sys
 from collections.abc import Callable
 
 from matrix.diagnose.sides.process import (
@@ -11,13 +10,12 @@ from matrix.diagnose.sides.process import (
     now,
     precision_facts,
     provenance_of,
-    side_main,
 )
 
 GIB = 1024**3
 
 
-def measure(request: Request, stage: Callable[[str], None]) -> None:
+def look(request: Request, stage: Callable[[str], None]) -> None:
     """Compile and time each batch size, lanes all different; write the record."""
     import jax
 
@@ -69,12 +67,3 @@ def measure(request: Request, stage: Callable[[str], None]) -> None:
             provenance=provenance_of(request, units, started, now()),
         ),
     )
-
-
-def main() -> int:
-    """Measure; returns the exit code."""
-    return side_main(__doc__, measure)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -38,7 +38,7 @@ def batch_curves(records: Sequence[BatchRecord]) -> bytes:
     for axes in (time, memory):
         axes.set_xlabel("lanes")
         axes.set_xticks([point.lanes for point in records[0].points])
-    time.legend()
+    time.legend(loc="best")
     cell = records[0].cell
     figure.suptitle(f"{cell.pipeline}, {cell.precision}, {cell.scale} scale")
     return png(figure)

@@ -10,10 +10,9 @@ from matrix.diagnose.bench.contenders import Contender, compiled, others, with_g
 from matrix.diagnose.bench.measuring import measure
 from matrix.diagnose.bench.record import BenchRow, Compiled, Measured, line, write_bench
 from matrix.diagnose.clock import provenance
+from matrix.diagnose.declaration import Diagnosis
 from matrix.diagnose.systems.stored import System, lanes_of, leading, stored_systems, synthetic_system
-from matrix.ground.disk import disk_failures
-from matrix.ground.errors import exit_code_of
-from matrix.ground.options import SessionParser, add_record, one_of
+from matrix.ground.options import add_record, one_of
 
 SIZES = (20, 40, 70, 100, 150, 200, 300, 400, 800, 1285, 2000, 4000)
 BATCHES = (1, 2, 4, 8, 16)
@@ -67,23 +66,7 @@ def conditions(repeats: int, sizes: Sequence[int]) -> Iterator[list[BenchRow]]:
                 yield measure("conditions", (system,), repeats, compiled((system,), block_named=False))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark; return the exit code (0 done, 2 wrong use, 3 machine)."""
-    options = _parser().parse_args(arguments)
-
-    def command() -> int:
-        with disk_failures(options.output.parent):
-            return _bench(options)
-
-    return exit_code_of(command)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = SessionParser(
-        "bench",
-        "Time the solver against others, by system, size and batch, and what it consists of.",
-        "--part families",
-    )
+def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--systems", type=Path, help="folder of *.npz systems from real likelihoods")
     parser.add_argument("--match", default="", help="only systems and families whose name contains this")
     parser.add_argument(
@@ -108,7 +91,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--lanes", type=int, default=3)
     add_record(parser, "bench")
-    return parser
 
 
 def _bench(options: argparse.Namespace) -> int:
@@ -180,5 +162,10 @@ def _measurements(options: argparse.Namespace, systems: Sequence[System]) -> Ite
         yield from factorisation(options.repeats, options.size or FACTORISED)
 
 
-if __name__ == "__main__":
-    raise SystemExit(main())
+DIAGNOSIS = Diagnosis(
+    name="bench",
+    sentence="Time the solver against others, by system, size and batch, and what it consists of.",
+    example="--part families",
+    options=_options,
+    run=_bench,
+)

@@ -1,16 +1,15 @@
-"""All solvers on one kind of systems: `python -m matrix.diagnose.corpus.cell`, in the baseline's Python."""
+"""All solvers on one kind of systems, in the baseline's Python."""
 
 import itertools
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from matrix.diagnose.sides.process import Request, now, precision_facts, provenance_of, side_main
+from matrix.diagnose.sides.process import Request, now, precision_facts, provenance_of
 
 
-def examine(request: Request, stage: Callable[[str], None]) -> None:
+def look(request: Request, stage: Callable[[str], None]) -> None:
     """Make what systems are missing, judge every solver on each, time them in a batch; leave the record."""
     from matrix.diagnose.bench.release import solvers_of_release
     from matrix.diagnose.corpus.kinds import KINDS
@@ -105,12 +104,3 @@ def _with_gradient(solve: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any
         return x, converged, steps, finite
 
     return both
-
-
-def main() -> int:
-    """Examine; returns the exit code."""
-    return side_main(__doc__, examine)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

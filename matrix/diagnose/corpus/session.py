@@ -1,8 +1,6 @@
 """`nox -s corpus`: systems as a release's likelihoods hand them over, and all solvers by upstream's rule."""
 
 import argparse
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -12,42 +10,24 @@ from matrix.diagnose.corpus.kinds import KINDS, SystemKind
 from matrix.diagnose.corpus.plot import plot
 from matrix.diagnose.corpus.record import CorpusRecord, KindRecord
 from matrix.diagnose.corpus.table import table
+from matrix.diagnose.declaration import Diagnosis
 from matrix.diagnose.sides.driver import add_common_options, newest_plan, run_side
 from matrix.diagnose.sides.record import write_diagnosis
 from matrix.ground.console import open_console
-from matrix.ground.disk import disk_failures
-from matrix.ground.errors import UsageError, exit_code_of
+from matrix.ground.errors import UsageError
 from matrix.ground.files import write_text
-from matrix.ground.hashing import code_hash, digest, file_hash, tree_hash
+from matrix.ground.hashing import digest, file_hash, tree_hash
 from matrix.ground.imports import files_behind
-from matrix.ground.options import SessionParser, add_record
+from matrix.ground.options import add_record
 from matrix.ground.waiting import clock
 from matrix.records import typed_json
 from matrix.records.cell import Cell, RecordError
 from matrix.run.plan import Plan
 
-DESCRIPTION = (
-    "Make a corpus of systems as the likelihoods of a release hand them to their solver, near the truth and "
-    "of the whole prior, and judge its own solvers and ours by upstream's pre-registered rule. Uses "
-    "the baseline's environment of the newest run; needs no network."
-)
-# What decides a judgement besides the systems.
-JUDGING = ("matrix/diagnose/corpus", "matrix/diagnose/bench", "solver")
 # Lanes of the lens models of PyAutoArray#571, as upstream has them in one vmap.
 SLAM_LANES = 48
 # Seconds on a core that has nothing else to do, to say beforehand how long it takes: a kind, and a system.
 _SMALL, _MIDDLE, _LARGE = (60.0, 0.5), (60.0, 1.0), (190.0, 7.0)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Make and judge the corpus; return the exit code (0 done, 2 wrong use, 3 machine)."""
-    options = _parser().parse_args(arguments)
-
-    def command() -> int:
-        with disk_failures(options.output.parent):
-            return _corpus(options)
-
-    return exit_code_of(command)
 
 
 def _corpus(options: argparse.Namespace) -> int:
@@ -85,6 +65,10 @@ def _sizes(options: argparse.Namespace) -> dict[str, int]:
     return {name: getattr(options, name) for name in ("near", "whole", "lanes", "alone", "repeats")}
 
 
+def _sizes_of(kind: SystemKind, options: argparse.Namespace) -> dict[str, int]:
+    return {**_sizes(options), **({"lanes": SLAM_LANES} if kind.family == "slam" else {})}
+
+
 def _folder(plan: Plan, kind: SystemKind, options: argparse.Namespace) -> Path:
     """Where a kind's systems are kept: another place where anything differs that they come from."""
     data = plan.workspace / pipeline_named(kind.pipeline).dataset
@@ -95,7 +79,8 @@ def _folder(plan: Plan, kind: SystemKind, options: argparse.Namespace) -> Path:
 
 
 def _key(plan: Plan, kind: SystemKind, options: argparse.Namespace) -> str:
-    return digest((str(_folder(plan, kind, options)), code_hash(JUDGING), str(_sizes(options))))
+    judging = file_hash(files_behind(["matrix.diagnose.corpus.cell"]))
+    return digest((str(_folder(plan, kind, options)), judging, str(_sizes_of(kind, options))))
 
 
 def _kept(plan: Plan, kind: SystemKind, options: argparse.Namespace) -> KindRecord | None:
@@ -109,19 +94,17 @@ def _kept(plan: Plan, kind: SystemKind, options: argparse.Namespace) -> KindReco
 def _judge(console: Console, plan: Plan, kind: SystemKind, options: argparse.Namespace) -> KindRecord:
     folder = _folder(plan, kind, options)
     details = {
-        **_sizes(options),
+        **_sizes_of(kind, options),
         "kind": kind.name,
         "key": _key(plan, kind, options),
         "systems": str(folder),
     }
-    if kind.family == "slam":
-        details["lanes"] = SLAM_LANES
     cell = Cell(kind.pipeline, "fp64", "baseline", options.scale)
     console.print(f"\n{kind.name}")
     return run_side(
         console,
         plan,
-        "matrix.diagnose.corpus.cell",
+        "corpus",
         cell,
         folder,
         KindRecord,
@@ -137,8 +120,7 @@ def _seconds(kind: SystemKind, options: argparse.Namespace) -> float:
     return once + system * (options.near + options.whole)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = SessionParser("corpus", DESCRIPTION, "delaunay")
+def _options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("kind", nargs="*", metavar="KIND", help=f"all without it: {', '.join(KINDS)}")
     add("--near", type=int, default=3, help="lens models near the truth, of each kind (default 3)")
@@ -148,8 +130,16 @@ def _parser() -> argparse.ArgumentParser:
     add("--repeats", type=int, default=3, help="timed rounds (default 3)")
     add_record(parser, "corpus")
     add_common_options(parser)
-    return parser
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+DIAGNOSIS = Diagnosis(
+    name="corpus",
+    sentence=(
+        "Make a corpus of systems as the likelihoods of a release hand them to their solver, near the truth "
+        "and of the whole prior, and judge its own solvers and ours by upstream's pre-registered rule. Uses "
+        "the baseline's environment of the newest run; needs no network."
+    ),
+    example="delaunay",
+    options=_options,
+    run=_corpus,
+)

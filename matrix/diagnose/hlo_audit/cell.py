@@ -1,18 +1,17 @@
-"""Count a compiled likelihood's operations: `python -m matrix.diagnose.hlo_audit.cell`, on a side."""
+"""Count a compiled likelihood's operations, on a side."""
 
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from matrix.diagnose.hlo_audit.operations import instructions_from, kinds, operations
-from matrix.diagnose.sides.process import Request, now, precision_facts, provenance_of, side_main
+from matrix.diagnose.sides.process import Request, now, precision_facts, provenance_of
 
 LANES = 3
 # In the names of what relaxes the optimality conditions: a file of jaxnnls, a scope and functions of ours.
 RELAXED = "relax"
 
 
-def count(request: Request, stage: Callable[[str], None]) -> None:
+def look(request: Request, stage: Callable[[str], None]) -> None:
     """Compile the programs, each over three lanes; write the record, and the programs as text beside it."""
     import jax
     from autoarray.inversion.inversion import inversion_util
@@ -81,12 +80,3 @@ def _counted(request: Request, name: str, function: Callable[..., Any], *argumen
         code_bytes=memory.generated_code_size_in_bytes if memory else None,
         text=f"{name}.txt",
     )
-
-
-def main() -> int:
-    """Count; returns the exit code."""
-    return side_main(__doc__, count)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,52 +1,16 @@
 """What of the gradient's machinery is compiled into a sampler's likelihood: `nox -s hlo-audit`."""
 
 import argparse
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-
-from rich.console import Console
+from collections.abc import Iterator, Mapping
 
 from matrix.diagnose.hlo_audit.cell import LANES
 from matrix.diagnose.hlo_audit.record import PROGRAMS, AuditedProgram, HloRecord
-from matrix.diagnose.sides.driver import (
-    add_common_options,
-    deliver,
-    folder_of,
-    for_each_pipeline,
-    newest_plan,
-    run_side,
-)
+from matrix.diagnose.sides.likelihood import LikelihoodDiagnosis
 from matrix.gates import in_sampling_path
-from matrix.ground.options import SessionParser
-from matrix.records.cell import SIDES, Cell, Side
+from matrix.records.cell import SIDES, Side
 
 _MIB = 1024**2
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Audit; return the exit code (0 out of the sampling path, 1 in it, 2 wrong use, 3 machine)."""
-    return for_each_pipeline(_parser().parse_args(arguments), _audit)
-
-
-def _audit(console: Console, pipeline: str, options: argparse.Namespace) -> int:
-    plan = newest_plan(options.root, options.run)
-    folder = folder_of(options, pipeline, "hlo-audits", f"{pipeline}-{options.scale}")
-    records = {
-        side: run_side(
-            console,
-            plan,
-            "matrix.diagnose.hlo_audit.cell",
-            Cell(pipeline, "fp64", side, options.scale),
-            folder / side,
-            HloRecord,
-            details={},
-            timeout=options.timeout,
-        )
-        for side in SIDES
-    }
-    deliver(console, folder, audit_table(records))
-    return int(relaxed_in_sampling_path(records["candidate"]))
+_USUAL = "interferometer-pixelization"
 
 
 def audit_table(records: Mapping[Side, HloRecord]) -> str:
@@ -104,24 +68,19 @@ def sentence(record: HloRecord) -> str:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = SessionParser(
-        "hlo-audit",
-        "Say what of the gradient's machinery is compiled into a sampler's likelihood.",
-        "interferometer-pixelization",
-    )
-    add = parser.add_argument
-    add(
-        "pipeline",
-        nargs="*",
-        default=["interferometer-pixelization"],
-        metavar="PIPELINE",
-        help="default: interferometer-pixelization",
-    )
-    add("--output-dir", type=Path, help="default: a new folder under .matrix/hlo-audits")
-    add_common_options(parser)
-    return parser
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(pipeline=[_USUAL])
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+DIAGNOSIS = LikelihoodDiagnosis(
+    name="hlo-audit",
+    sentence=(
+        "Say what of the gradient's machinery is compiled into a sampler's likelihood, of "
+        f"{_USUAL} where no pipeline is named."
+    ),
+    example=_USUAL,
+    options=_options,
+    record=HloRecord,
+    table=lambda _plan, records: audit_table(records),
+    failed=lambda records: relaxed_in_sampling_path(records["candidate"]),
+)

@@ -1,19 +1,18 @@
-"""Probe one pipeline on one side: `python -m matrix.diagnose.probe.cell`, in the side's environment."""
+"""Probe one pipeline on one side, in the side's environment."""
 
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from matrix.diagnose.sides.process import Request, now, precision_facts, provenance_of, side_main
+from matrix.diagnose.sides.process import Request, now, precision_facts, provenance_of
 
 TRACED_CALLS = 2
 KERNELS = 40
 _ANNOTATION = "nnls-matrix probe call"
 
 
-def probe(request: Request, stage: Callable[[str], None]) -> None:
+def look(request: Request, stage: Callable[[str], None]) -> None:
     """Time a likelihood's steps inside the whole program and alone, single and batched; write the record."""
     import jax
 
@@ -165,12 +164,3 @@ def _alone(
         memory = program.memory()
         found[each.step] = (min(times), memory.temporary_bytes if memory else None)
     return found
-
-
-def main() -> int:
-    """Run the probe; returns the exit code."""
-    return side_main(__doc__, probe)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,74 +1,50 @@
 """`nox -s probe`: where a likelihood's time goes, step by step, alone and under vmap."""
 
 import argparse
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
-
-from rich.console import Console
+from typing import Any
 
 from matrix.diagnose.probe.plot import stacked_bars
 from matrix.diagnose.probe.record import ProbeRecord
 from matrix.diagnose.probe.table import probe_table
-from matrix.diagnose.sides.driver import (
-    add_common_options,
-    deliver,
-    folder_of,
-    for_each_pipeline,
-    newest_plan,
-    run_side,
-    sides_of,
-    traced_variables,
-)
-from matrix.ground.options import SessionParser
-from matrix.records.cell import Cell
-
-DESCRIPTION = (
-    "Time every step of a likelihood, inside the whole program (by a profiler trace) and alone, single and "
-    "under vmap. Uses the environments of the newest run; needs no network."
-)
+from matrix.diagnose.sides.driver import traced_variables
+from matrix.diagnose.sides.likelihood import LikelihoodDiagnosis, add_sides
+from matrix.records.cell import Cell, Side
+from matrix.run.plan import Plan
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Probe; return the exit code (0 done, 2 wrong use, 3 machine)."""
-    return for_each_pipeline(_parser().parse_args(arguments), _probe)
+def _details(options: argparse.Namespace, _cell: Cell, _folder: Path) -> Mapping[str, Any]:
+    return {"lanes": options.lanes, "repeats": options.repeats}
 
 
-def _probe(console: Console, pipeline: str, options: argparse.Namespace) -> None:
-    plan = newest_plan(options.root, options.run)
-    name = f"{pipeline}-{options.precision}-{options.scale}"
-    folder = folder_of(options, pipeline, "probes", name)
-    records = [
-        run_side(
-            console,
-            plan,
-            "matrix.diagnose.probe.cell",
-            Cell(pipeline, options.precision, side, options.scale),
-            folder / side,
-            ProbeRecord,
-            details={"lanes": options.lanes, "repeats": options.repeats},
-            timeout=options.timeout,
-            variables=traced_variables(plan),
-        )
-        for side in sides_of(options.side)
-    ]
-    table = "\n\n".join(probe_table(record) for record in records)
-    (folder / "steps.png").write_bytes(stacked_bars(records))
-    deliver(console, folder, table, " (records, table, picture; traces for ui.perfetto.dev)")
+def _tables(_plan: Plan, records: Mapping[Side, ProbeRecord]) -> str:
+    return "\n\n".join(map(probe_table, records.values()))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = SessionParser("probe", DESCRIPTION, "imaging-delaunay")
+def _picture(_plan: Plan, records: Mapping[Side, ProbeRecord]) -> bytes:
+    return stacked_bars(list(records.values()))
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    add_sides(parser)
     add = parser.add_argument
-    add("pipeline", nargs="*", metavar="PIPELINE", help="e.g. imaging-delaunay, or all")
-    add("--side", choices=("baseline", "candidate", "both"), default="both")
     add("--precision", choices=("fp64", "mp"), default="fp64")
     add("--lanes", type=int, default=3, help="lanes of the batch (default 3)")
     add("--repeats", type=int, default=3, help="timed calls per program (default 3)")
-    add("--output-dir", type=Path, help="default: a new folder under .matrix/probes")
-    add_common_options(parser)
-    return parser
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+DIAGNOSIS = LikelihoodDiagnosis(
+    name="probe",
+    sentence=(
+        "Time every step of a likelihood, inside the whole program (by a profiler trace) and alone, single "
+        "and under vmap. Uses the environments of the newest run; needs no network."
+    ),
+    example="imaging-delaunay",
+    options=_options,
+    record=ProbeRecord,
+    details=_details,
+    table=_tables,
+    picture=_picture,
+    variables=traced_variables,
+)

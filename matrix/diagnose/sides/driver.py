@@ -2,30 +2,28 @@
 
 import argparse
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from rich.console import Console
 
-from matrix.catalogue.pipelines import PIPELINES, pipeline_named
 from matrix.execute.local import exit_reason, log_tail, software, supervise
 from matrix.execute.reservations import own_share, peak_bytes
 from matrix.execute.variables import XLA_FLAGS, side_variables
-from matrix.ground.console import open_console
-from matrix.ground.disk import disk_failures
-from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
+from matrix.ground.errors import EnvironmentFailure, UsageError
 from matrix.ground.files import write_json, write_text
 from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.ground.options import add_root
 from matrix.ground.waiting import doing, shown
 from matrix.records import typed_json
-from matrix.records.cell import SIDES, Cell, Side
+from matrix.records.cell import Cell
 from matrix.run.plan import Plan, PlanError, read_plan, run_folders
 
-EVERY = "all"
+# What is started in the environment of a side, told the name of the diagnosis.
+SIDE = "matrix.diagnose.sides.process"
 
-Diagnosis = TypeVar("Diagnosis")
+Diagnosed = TypeVar("Diagnosed")
 
 
 def newest_plan(root: Path, wanted: str | None) -> Plan:
@@ -66,7 +64,7 @@ def newest_plan(root: Path, wanted: str | None) -> Plan:
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
-    """Options that every diagnosis of likelihoods has."""
+    """Options of all that takes the software of a run."""
     add = parser.add_argument
     add_root(parser)
     add("--run", help="take the software of this run (default: the newest)")
@@ -74,76 +72,37 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     add("--timeout", type=float, default=3600.0, metavar="SECONDS", help="limit per process (default 3600)")
 
 
-def output_folder(root: Path, kind: str, name: str) -> Path:
-    """A new folder for one diagnosis, `.matrix/KIND/NAME-TIME`."""
+def output_folder(root: Path, diagnosis: str, name: str) -> Path:
+    """A new folder for what one diagnosis finds, `.matrix/DIAGNOSIS/NAME-TIME`."""
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    return root.resolve() / kind / f"{name}-{stamp}"
-
-
-def folder_of(options: argparse.Namespace, pipeline: str, kind: str, name: str) -> Path:
-    """Where one pipeline's diagnosis goes: a folder of its own in `--output-dir`, else a new one of ours."""
-    if options.output_dir:
-        return Path(options.output_dir) / pipeline
-    return output_folder(options.root, kind, name)
-
-
-def for_each_pipeline(
-    options: argparse.Namespace, diagnose: Callable[[Console, str, argparse.Namespace], int | None]
-) -> int:
-    """Diagnose every pipeline that was named; return the worst exit code, 2 for wrong use, 3 for the machine.
-
-    Parameters
-    ----------
-    diagnose
-        Told a pipeline and the options; returns its exit code, or nothing where it judges nothing.
-    """
-    console = open_console()
-
-    def command() -> int:
-        names = pipeline_names(options.pipeline)
-        if len(names) > 1:
-            sides = len(sides_of(getattr(options, "side", "both")))
-            limit = len(names) * sides * options.timeout / 3600.0
-            console.print(
-                f"measures    {len(names)} pipelines one after the other, a process per side of each; their "
-                f"limits (--timeout) add up to {limit:.3g} h"
-            )
-        with disk_failures(options.output_dir or options.root):
-            return max(diagnose(console, name, options) or 0 for name in names)
-
-    return exit_code_of(command)
-
-
-def deliver(console: Console, folder: Path, table: str, contents: str = "") -> None:
-    """Show a diagnosis's table, leave it in `folder`, and say where that is and what else it has."""
-    write_text(folder / "table.txt", table + "\n")
-    console.print(table, markup=False)
-    console.print(f"\nwritten     {folder}{contents}\n", markup=False)
+    return root.resolve() / diagnosis / f"{name}-{stamp}"
 
 
 def run_side(
     console: Console,
     plan: Plan,
-    module: str,
+    name: str,
     cell: Cell,
     folder: Path,
-    kind: type[Diagnosis],
+    kind: type[Diagnosed],
     *,
     details: Mapping[str, Any],
     timeout: float,
     variables: Mapping[str, str] | None = None,
     also_import: tuple[Path, ...] = (),
-) -> Diagnosis:
-    """Run `module` on `cell` in the environment of its side; return the record it leaves in `folder`.
+) -> Diagnosed:
+    """Run a diagnosis on `cell` in the environment of its side; return the record it leaves in `folder`.
 
     The process gets the cores, threads and variables that a cell of that run had.
 
     Parameters
     ----------
+    name
+        Of the diagnosis.
     kind
         Class of the record.
     details
-        What the module is told besides, as JSON.
+        What its `look` is told besides, as JSON.
     timeout
         Seconds it may take.
     variables
@@ -182,11 +141,11 @@ def run_side(
         write_text(stage, f"{waiting}\n")
 
     with (
-        shown(console, f"{module.split('.')[-2]} of {cell.name}", lambda: doing(stage)),
+        shown(console, f"{name} of {cell.name}", lambda: doing(stage)),
         own_share(memory, plan.threads, plan.platform, timeout, say) as share,
     ):
         exit_code = supervise(
-            [*plan.environments[cell.side].command, "-m", module, *words],
+            [*plan.environments[cell.side].command, "-m", SIDE, name, *words],
             cwd=folder,
             env={
                 **side_variables(plan, cell.side, folder, (*also_import, REPOSITORY_ROOT)),
@@ -209,23 +168,3 @@ def traced_variables(plan: Plan) -> dict[str, str]:
     (openxla/xprof#3070).
     """
     return {"XLA_FLAGS": f"{XLA_FLAGS} --xla_gpu_enable_command_buffer="} if plan.platform == "gpu" else {}
-
-
-def pipeline_names(words: list[str]) -> tuple[str, ...]:
-    """The pipelines named; every one of them for the word `all`.
-
-    Raises
-    ------
-    UsageError
-        None is named, or there is no such pipeline.
-    """
-    known = f"choose from: {', '.join(PIPELINES)}, or {EVERY} of them, one after the other"
-    if not words:
-        raise UsageError(f"name a pipeline or more; {known}.")
-    named = [pipeline_named(word).name for word in words if word != EVERY]
-    return tuple(PIPELINES) if EVERY in words else tuple(dict.fromkeys(named))
-
-
-def sides_of(word: str) -> tuple[Side, ...]:
-    """The sides that `--side` names: one of them, or both."""
-    return SIDES if word == "both" else tuple(side for side in SIDES if side == word)

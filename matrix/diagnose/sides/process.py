@@ -2,6 +2,7 @@
 
 import argparse
 import datetime
+import importlib
 import json
 import os
 import sys
@@ -40,29 +41,17 @@ class Request:
     details: Mapping[str, Any]
 
 
-def side_main(
-    description: str | None,
-    look: Callable[[Request, Callable[[str], None]], None],
-    arguments: Sequence[str] | None = None,
-) -> int:
-    """Run one diagnosis in this environment; returns the exit code.
-
-    Parameters
-    ----------
-    description
-        Shown by `--help`.
-    look
-        Does the work; told the request and a function to announce stages with. Called when autolens is
-        imported and JAX is at 64 bit.
-    """
-    options = _parser(description).parse_args(arguments)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Let a diagnosis look, once autolens is imported and JAX is at 64 bit; return the exit code."""
+    options = _parser().parse_args(arguments)
     options.folder.mkdir(parents=True, exist_ok=True)
     stage = StageLog(options.folder / "stage")
     try:
         stage("import autolens")
         prepare_library()
         cell = Cell(options.pipeline, options.precision, options.side, options.scale)
-        look(
+        cell_of = importlib.import_module(f"matrix.diagnose.{options.diagnosis.replace('-', '_')}.cell")
+        cell_of.look(
             Request(
                 cell=cell,
                 workspace=options.workspace.resolve(),
@@ -138,9 +127,10 @@ def _json_object(option: str, path: Path | None) -> dict[str, Any]:
     return notes
 
 
-def _parser(description: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     add = parser.add_argument
+    add("diagnosis", help="whose `cell` looks")
     add("--pipeline", required=True, type=pipeline_argument)
     add("--precision", default="fp64", choices=get_args(Precision))
     add("--side", required=True, choices=get_args(Side))
@@ -151,3 +141,7 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     add("--provenance", type=Path, help="JSON notes of the driver")
     add("--details", type=Path, help="JSON: what this diagnosis is told besides")
     return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from matrix.diagnose.clock import provenance
+from matrix.diagnose.declaration import Diagnosis
 from matrix.diagnose.survey.grid import batches, grid
 from matrix.diagnose.survey.measure import Batch, class_gradients, curve, measure
 from matrix.diagnose.survey.plot import plot
@@ -19,20 +19,13 @@ from matrix.diagnose.survey.record import SurveyRecord
 from matrix.diagnose.survey.table import table
 from matrix.diagnose.systems.stored import System, stored_systems
 from matrix.ground.console import open_console
-from matrix.ground.disk import disk_failures
-from matrix.ground.errors import exit_code_of
 from matrix.ground.files import write_text
 from matrix.ground.hashing import tree_hash
 from matrix.ground.layout import SOLVER
-from matrix.ground.options import SessionParser, add_record
+from matrix.ground.options import add_record
 from matrix.ground.waiting import clock, shown
 from matrix.prepare.embedded.generations import GENERATIONS
 from matrix.records import typed_json
-
-DESCRIPTION = (
-    "Every algorithm over its parameters, alone and under vmap: time, iterations, objective, reconstruction, "
-    "certificate and gradients, beside the library's interior-point method of today."
-)
 
 # Seconds, only to tell how much of the whole is done: programs to compile, and a lane at K = 1000.
 _COMPILE, _LANE, _CURVE, _GRADIENTS = 80.0, 40.0, 70.0, 150.0
@@ -69,17 +62,6 @@ class SurveyProgress:
         spent = time.monotonic() - self._began
         left = spent * (self._total - self._done) / self._done
         self._console.print(f"[{clock(spent)}] {name}  (about {clock(left)} left)", markup=False)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Survey; return the exit code (0 done, 2 wrong use, 3 machine)."""
-    options = _parser().parse_args(arguments)
-
-    def command() -> int:
-        with disk_failures(options.output.parent):
-            return _survey(options)
-
-    return exit_code_of(command)
 
 
 def _survey(options: argparse.Namespace) -> int:
@@ -166,8 +148,7 @@ def _weight(batch: Batch) -> float:
     return _COMPILE + _LANE * len(batch) * (batch[0].K / 1000) ** 2.5
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = SessionParser("survey", DESCRIPTION, "--systems FOLDER")
+def _options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--systems", type=Path, help="folder of *.npz systems from real likelihoods")
     add("--match", default="", help="only systems whose name contains this")
@@ -176,8 +157,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--fresh", action="store_true", help="start over instead of going on with an interrupted survey")
     add("--repeats", type=int, default=3, help="timed rounds (default 3)")
     add_record(parser, "survey")
-    return parser
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+DIAGNOSIS = Diagnosis(
+    name="survey",
+    sentence=(
+        "Every algorithm over its parameters, alone and under vmap: time, iterations, objective, "
+        "reconstruction, certificate and gradients, beside the library's interior-point method of today."
+    ),
+    example="--systems FOLDER",
+    options=_options,
+    run=_survey,
+)

@@ -1,4 +1,4 @@
-"""Run a likelihood under solver settings: `python -m matrix.diagnose.sweep.cell`, in a side's Python.
+"""Run a likelihood under solver settings, in a side's Python.
 
 However many settings there are, the likelihood is compiled twice: as it is, and with the answer given
 from outside. Per setting only the solver runs anew, on the system that the likelihood made.
@@ -7,7 +7,6 @@ from outside. Per setting only the solver runs anew, on the system that the like
 import functools
 import importlib
 import math
-import sys
 from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
@@ -18,7 +17,6 @@ from matrix.diagnose.sides.process import (
     now,
     precision_facts,
     provenance_of,
-    side_main,
 )
 from matrix.diagnose.sweep.record import Setting, SweepPoint, SweepRecord
 from matrix.ground.errors import UsageError
@@ -30,7 +28,7 @@ REFERENCE = "reference.npz"
 _Solved = tuple[Any, Any, Any]
 
 
-def sweep(request: Request, stage: Callable[[str], None]) -> None:
+def look(request: Request, stage: Callable[[str], None]) -> None:
     """Compile, time and judge the likelihood under each setting; write the record.
 
     On the baseline the first setting's reconstruction is kept: the others are held against it.
@@ -198,12 +196,3 @@ def _jaxnnls(solve: Any, system: Any) -> Callable[[Setting], Callable[[], _Solve
 def _solved(asked: tuple[Any, dict[str, Any]]) -> _Solved:
     x, numbers = asked
     return x, numbers["converged"], numbers["iterations"]
-
-
-def main() -> int:
-    """Sweep; returns the exit code."""
-    return side_main(__doc__, sweep)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -50,7 +50,7 @@ def sweep_curves(sweep: Sweep, tolerance: float) -> bytes:
     below.set_ylabel("relative L2 of the reconstruction")
     below.set_xlabel("ms per likelihood")
     above.set_title(f"{sweep.baseline.cell.pipeline}: ring, the fastest setting within {tolerance:.0e}")
-    below.legend(fontsize="small")
+    below.legend(loc="best", fontsize="small")
     return png(figure)
 
 

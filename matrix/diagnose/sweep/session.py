@@ -2,31 +2,18 @@
 
 import argparse
 import dataclasses
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from rich.console import Console
-
-from matrix.diagnose.sides.driver import (
-    add_common_options,
-    deliver,
-    folder_of,
-    for_each_pipeline,
-    newest_plan,
-    run_side,
-)
+from matrix.diagnose.sides.likelihood import LikelihoodDiagnosis
 from matrix.diagnose.sweep.cell import REFERENCE
 from matrix.diagnose.sweep.plot import sweep_curves
 from matrix.diagnose.sweep.record import Setting, SweepRecord
 from matrix.diagnose.sweep.verdict import PUBLISHED_ON, Sweep
-from matrix.ground.options import SessionParser
-from matrix.records.cell import SIDES, Cell, Side
+from matrix.records.cell import Cell, Side
+from matrix.run.plan import Plan
 
-DESCRIPTION = (
-    "Iteration limits and tolerances of jaxnnls, of the candidate's algorithm and of its interior-point "
-    "method, through the whole likelihood: wall time, log evidence, reconstruction."
-)
 ITERATIONS = (5, 10, 15, 20)
 TOLERANCES = (1e-2, 1e-4, 1e-6, 1e-8)
 # One program serves them all on the baseline, so there it may be many.
@@ -49,37 +36,22 @@ def _family(algorithm: str, iterations: Sequence[int], tolerances: Sequence[floa
     return (Setting(algorithm), *limits, *settings)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Sweep; return the exit code (0 done, 2 wrong use, 3 machine)."""
-    return for_each_pipeline(_parser().parse_args(arguments), _sweep)
+def _details(options: argparse.Namespace, cell: Cell, folder: Path) -> Mapping[str, Any]:
+    return {
+        "settings": [dataclasses.asdict(setting) for setting in settings_of(cell.side)],
+        "repeats": options.repeats,
+        "reference": str((folder / "baseline" / REFERENCE).resolve()) if cell.side == "candidate" else None,
+    }
 
 
-def _sweep(console: Console, pipeline: str, options: argparse.Namespace) -> None:
-    plan = newest_plan(options.root, options.run)
-    folder = folder_of(options, pipeline, "sweeps", f"{pipeline}-{options.scale}")
-    records: dict[Side, SweepRecord] = {}
-    for side in SIDES:
-        details = {
-            "settings": [dataclasses.asdict(setting) for setting in settings_of(side)],
-            "repeats": options.repeats,
-            "reference": str((folder / "baseline" / REFERENCE).resolve()) if side == "candidate" else None,
-        }
-        records[side] = run_side(
-            console,
-            plan,
-            "matrix.diagnose.sweep.cell",
-            Cell(pipeline, "fp64", side, options.scale),
-            folder / side,
-            SweepRecord,
-            details=details,
-            timeout=options.timeout,
-        )
-    sweep = Sweep(records["baseline"], records["candidate"])
-    parity = plan.tolerances.parity
-    advice = sweep.recommendation(parity, plan.targets.get(PUBLISHED_ON, {}))
-    lines = [*_table(sweep, sweep.baseline), *_table(sweep, sweep.candidate), advice]
-    (folder / "sweep.png").write_bytes(sweep_curves(sweep, parity))
-    deliver(console, folder, "\n".join(lines))
+def _both(records: Mapping[Side, SweepRecord]) -> Sweep:
+    return Sweep(records["baseline"], records["candidate"])
+
+
+def _tables(plan: Plan, records: Mapping[Side, SweepRecord]) -> str:
+    sweep = _both(records)
+    advice = sweep.recommendation(plan.tolerances.parity, plan.targets.get(PUBLISHED_ON, {}))
+    return "\n".join([*_table(sweep, sweep.baseline), *_table(sweep, sweep.candidate), advice])
 
 
 def _table(sweep: Sweep, record: SweepRecord) -> list[str]:
@@ -107,15 +79,20 @@ def _short(number: float | None) -> str:
     return "not finite" if number is None else f"{number:.1e}"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = SessionParser("sweep", DESCRIPTION, "interferometer-delaunay")
-    add = parser.add_argument
-    add("pipeline", nargs="*", metavar="PIPELINE", help="e.g. interferometer-delaunay, or all")
-    add("--repeats", type=int, default=5, help="timed calls per setting, in turn (default 5)")
-    add("--output-dir", type=Path, help="default: a new folder under .matrix/sweeps")
-    add_common_options(parser)
-    return parser
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--repeats", type=int, default=5, help="timed calls per setting, in turn (default 5)")
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+DIAGNOSIS = LikelihoodDiagnosis(
+    name="sweep",
+    sentence=(
+        "Iteration limits and tolerances of jaxnnls, of the candidate's algorithm and of its interior-point "
+        "method, through the whole likelihood: wall time, log evidence, reconstruction."
+    ),
+    example="interferometer-delaunay",
+    options=_options,
+    record=SweepRecord,
+    details=_details,
+    table=_tables,
+    picture=lambda plan, records: sweep_curves(_both(records), plan.tolerances.parity),
+)

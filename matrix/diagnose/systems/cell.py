@@ -1,18 +1,17 @@
-"""Take a likelihood's systems: `python -m matrix.diagnose.systems.cell`, in the candidate's Python."""
+"""Take a likelihood's systems, in the candidate's Python."""
 
 import dataclasses
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from matrix.diagnose.sides.process import Request, now, precision_facts, provenance_of, side_main
+from matrix.diagnose.sides.process import Request, now, precision_facts, provenance_of
 
 # Half the side of the box about the prior medians that lens models are drawn from, in the unit cube: nearly
 # all of it, since a sampler begins there.
 _HALF_WIDTH = 0.48
 
 
-def extract(request: Request, stage: Callable[[str], None]) -> None:
+def look(request: Request, stage: Callable[[str], None]) -> None:
     """Solve every draw under every variation; leave each system in a file, and the record."""
     from matrix.diagnose.sides.record import write_diagnosis
     from matrix.diagnose.systems.record import Extracted, ExtractionRecord
@@ -84,12 +83,3 @@ def _units(seed: int, parameters: int, draws: int) -> Sequence[tuple[float, ...]
     generator = np.random.default_rng(seed)
     drawn = generator.uniform(0.5 - _HALF_WIDTH, 0.5 + _HALF_WIDTH, size=(draws - 1, parameters))
     return ((0.5,) * parameters, *(tuple(map(float, unit)) for unit in drawn))
-
-
-def main() -> int:
-    """Extract; returns the exit code."""
-    return side_main(__doc__, extract)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

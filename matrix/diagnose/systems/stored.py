@@ -37,14 +37,14 @@ class System(NamedTuple):
 
 
 def stored_systems(folder: Path) -> list[System]:
-    """Systems from `*.npz` files with `Q_lower` (the packed lower triangle, by rows), `q` and `dense`.
+    """Systems from `*.npz` files, at any depth, with `Q_lower` (the lower triangle, by rows), `q`, `dense`.
 
     Raises
     ------
     UsageError
         If the folder holds none, or a file is no system.
     """
-    systems = [read_system(path) for path in sorted(folder.glob("*.npz"))]
+    systems = [read_system(path) for path in sorted(folder.rglob("*.npz"))]
     if not systems:
         raise UsageError(f"{folder} holds no systems: expected *.npz files with Q_lower, q and dense")
     return systems

@@ -14,7 +14,7 @@ from matrix.records import typed_json
 from matrix.records.cell import Provenance, Record, RecordError
 from matrix.run.plan import Plan
 
-PROBES = "probes"
+PROBES = "probe"
 # Of one side, of both, and of both as a cluster's job leaves them.
 _PLACES = ("*/record.json", "*/candidate/record.json", "*/*/candidate/record.json")
 _TIMEOUT = 3600.0
@@ -57,8 +57,7 @@ def new_probe(console: Console, plan: Plan, record: Record, root: Path) -> Probe
     if not (python.exists() and plan.workspace.exists()):
         raise EnvironmentFailure(f"the environment of run {plan.run} is gone")
     folder = output_folder(root, PROBES, f"{cell.pipeline}-{cell.precision}-{cell.scale}")
-    module = "matrix.diagnose.probe.cell"
-    return run_side(console, plan, module, cell, folder, ProbeRecord, details={}, timeout=_TIMEOUT)
+    return run_side(console, plan, "probe", cell, folder, ProbeRecord, details={}, timeout=_TIMEOUT)
 
 
 def _probes(folders: Iterable[Path]) -> Iterator[ProbeRecord]:
