@@ -56,7 +56,7 @@ class Delaunay:
     coefficient: float = 1.0
 
 
-Source = Gaussians | Rectangular | Delaunay
+SourceModel = Gaussians | Rectangular | Delaunay
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Settings:
     """
 
     mask_radius: float
-    source: Source
+    source: SourceModel
     lens_gaussians: int = 0
     free_mass: bool = True
     real_space_shape: tuple[int, int] | None = None
@@ -125,7 +125,7 @@ class Cost:
     peak_bytes: int
 
 
-COSTS: Mapping[tuple[Data, type[Source]], Cost] = MappingProxyType(
+COSTS: Mapping[tuple[Data, type[SourceModel]], Cost] = MappingProxyType(
     {
         ("imaging", Gaussians): Cost(60.0, 2 * GIB),
         ("imaging", Rectangular): Cost(170.0, 6 * GIB),
@@ -167,7 +167,7 @@ class Pipeline:
     settings: Mapping[Scale, Settings]
 
     @property
-    def source_type(self) -> type[Source]:
+    def source_type(self) -> type[SourceModel]:
         """How the source is modelled, at whatever scale."""
         return type(self.settings["production"].source)
 

@@ -89,8 +89,8 @@ def _folder(text: str) -> str:
 VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})")
 _TIME = re.compile(r"(?:(?P<days>\d{1,6})-)?(?P<rest>\d{1,7}(?::\d{1,7}){0,2})", re.ASCII)
 
-Word = Annotated[str, AfterValidator(_word)]
-Place = Annotated[Word, AfterValidator(_place)]
+ShellWord = Annotated[str, AfterValidator(_word)]
+Place = Annotated[ShellWord, AfterValidator(_place)]
 
 
 def _count(most: int, default: int, description: str) -> Any:
@@ -102,7 +102,7 @@ class Profile(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    host: Annotated[Word, AfterValidator(_destination)] | None = Field(
+    host: Annotated[ShellWord, AfterValidator(_destination)] | None = Field(
         None, description="destination as ssh takes it, as me@login.example.org; null: here"
     )
     ssh_config: Annotated[Path, AfterValidator(_file)] | None = Field(
@@ -116,19 +116,19 @@ class Profile(BaseModel):
     )
     driver: Place = Field(description="absolute path there of a Python with this project's packages")
     python: Place = Field(description="absolute path there of a Python with autolens[jax] of the release")
-    launch: Annotated[Word, AfterValidator(_words)] | None = Field(
+    launch: Annotated[ShellWord, AfterValidator(_words)] | None = Field(
         None, description="what is put before `python`, as apptainer exec --nv image.sif; or null"
     )
     accelerator: Literal["cpu", "cuda12", "cuda13"] = Field(
         "cpu", description="build of JAX in `python`: cpu, cuda12, cuda13"
     )
-    partition: Word | None = Field(None, description="name of a Slurm partition, or null")
-    account: Word | None = Field(None, description="name of a Slurm account, or null")
-    qos: Word | None = Field(None, description="name of a quality of service, or null")
-    constraint: Word | None = Field(None, description="feature a node must have, or null")
-    gres: Word | None = Field(None, description="generic resources per job, as gpu:a100:1")
-    reservation: Word | None = Field(None, description="name of a Slurm reservation, or null")
-    mail_user: Word | None = Field(
+    partition: ShellWord | None = Field(None, description="name of a Slurm partition, or null")
+    account: ShellWord | None = Field(None, description="name of a Slurm account, or null")
+    qos: ShellWord | None = Field(None, description="name of a quality of service, or null")
+    constraint: ShellWord | None = Field(None, description="feature a node must have, or null")
+    gres: ShellWord | None = Field(None, description="generic resources per job, as gpu:a100:1")
+    reservation: ShellWord | None = Field(None, description="name of a Slurm reservation, or null")
+    mail_user: ShellWord | None = Field(
         None, description="address Slurm writes to at an end or a failure, or null"
     )
     sbatch: tuple[Annotated[str, AfterValidator(_option)], ...] = Field(
@@ -141,10 +141,10 @@ class Profile(BaseModel):
     cpus: int = _count(10**5, 2, "cores per cell, as 2")
     parallel: int = _count(10**5, 12, "cells that may run at a time, as 12")
     requeue: bool = Field(True, description="whether Slurm may start a cell again when its node fails")
-    setup: tuple[Word, ...] = Field(
+    setup: tuple[ShellWord, ...] = Field(
         (), description="list of shell lines run first, as `module load cuda/12.4`"
     )
-    tmpdir: Annotated[Word, AfterValidator(_in_the_job)] | None = Field(
+    tmpdir: Annotated[ShellWord, AfterValidator(_in_the_job)] | None = Field(
         None, description="folder of the job's own node for its caches, as $SLURM_TMPDIR; null: the site's"
     )
 

@@ -16,7 +16,7 @@ from matrix.catalogue.arguments import pipeline_argument
 from matrix.catalogue.pipelines import Pipeline, pipeline_named
 from matrix.records.cell import Scale
 
-Arrays = Mapping[str, np.ndarray]
+ArraysByName = Mapping[str, np.ndarray]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,7 +63,7 @@ def _array(path: Path) -> np.ndarray:
     return np.asarray(fits.getdata(path, ext=0), dtype=np.float64)
 
 
-def _of_image(arrays: Arrays, pixel_scale: float, radius: float) -> Iterator[str]:
+def _of_image(arrays: ArraysByName, pixel_scale: float, radius: float) -> Iterator[str]:
     data, noise, psf = (arrays[name] for name in ("data", "noise_map", "psf"))
     if data.ndim != 2 or noise.shape != data.shape:
         yield f"data.fits and noise_map.fits must be images of one shape, and are {data.shape}, {noise.shape}"
@@ -82,7 +82,7 @@ def _of_image(arrays: Arrays, pixel_scale: float, radius: float) -> Iterator[str
     yield from _of_values({"data": data[used], "noise_map": noise[used], "psf": psf})
 
 
-def _of_visibilities(arrays: Arrays) -> Iterator[str]:
+def _of_visibilities(arrays: ArraysByName) -> Iterator[str]:
     shapes = {name: found.shape for name, found in arrays.items()}
     alike = len(set(shapes.values())) == 1
     if not alike or any(len(shape) != 2 or shape[1] != 2 for shape in shapes.values()):
@@ -92,7 +92,7 @@ def _of_visibilities(arrays: Arrays) -> Iterator[str]:
     yield from _of_values(arrays)
 
 
-def _of_values(arrays: Arrays) -> Iterator[str]:
+def _of_values(arrays: ArraysByName) -> Iterator[str]:
     for name, found in arrays.items():
         if not np.isfinite(found).all():
             yield f"{name}.fits holds {np.count_nonzero(~np.isfinite(found))} values that are no numbers"

@@ -29,7 +29,7 @@ NOTHING: Mapping[str, Path] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
-class Data:
+class LikelihoodData:
     """What likelihoods read.
 
     Attributes
@@ -157,7 +157,7 @@ def laid_out(
     names: Sequence[str],
     given: Mapping[str, Path],
     made: Mapping[str, Path] = NOTHING,
-) -> Data:
+) -> LikelihoodData:
     """Copy what the pipelines read to a folder named after its content, other data in their place.
 
     Parameters
@@ -171,7 +171,7 @@ def laid_out(
     """
     other = {**given, **made}
     if not other:
-        return Data({}, None)
+        return LikelihoodData({}, None)
     read = dict(_files_read(checkout.path, [pipeline_named(name) for name in names], other))
     content = {name: read_bytes(path) for name, path in read.items()}
     sums = {name: hashlib.sha256(held).hexdigest() for name, held in content.items()}
@@ -193,7 +193,7 @@ def laid_out(
         )
         for name, path in other.items()
     }
-    return Data(own, folder)
+    return LikelihoodData(own, folder)
 
 
 def _files_read(
@@ -210,7 +210,7 @@ def _files_read(
                 yield str(pipeline.dataset / name), (folder / name).resolve()
 
 
-def check_contents(python: Path, data: Data, scale: str, names: Sequence[str]) -> None:
+def check_contents(python: Path, data: LikelihoodData, scale: str, names: Sequence[str]) -> None:
     """Have a side's environment, which reads FITS, look whether a person's data fit their pipelines.
 
     Raises

@@ -115,7 +115,7 @@ Refs = Annotated[tuple[RefName, ...], BeforeValidator(_listed), AfterValidator(_
 
 
 # Strict: `true` is no number, and what stands in quotes is none either.
-Tolerance = Annotated[float, Field(strict=True, gt=0.0, lt=1.0)]
+StrictTolerance = Annotated[float, Field(strict=True, gt=0.0, lt=1.0)]
 
 
 class _Model(BaseModel):
@@ -125,13 +125,13 @@ class _Model(BaseModel):
 class ManifestTolerances(_Model):
     """Largest relative differences the gates accept."""
 
-    fp64: Tolerance = Field(
+    fp64: StrictTolerance = Field(
         1e-4, description="evidence against its constant in float64, above 0 and below 1, as 1e-4"
     )
-    mp: Tolerance = Field(
+    mp: StrictTolerance = Field(
         1e-2, description="evidence against its constant in mixed precision, above 0 and below 1, as 1e-2"
     )
-    parity: Tolerance = Field(
+    parity: StrictTolerance = Field(
         1e-6, description="candidate's JAX paths against the NumPy path, above 0 and below 1, as 1e-6"
     )
 

@@ -28,7 +28,7 @@ from matrix.prepare.checkout import (
     prepare,
     resolve_source,
 )
-from matrix.prepare.datasets import Data, check_contents, check_there, lacking, laid_out, simulated
+from matrix.prepare.datasets import LikelihoodData, check_contents, check_there, lacking, laid_out, simulated
 from matrix.prepare.difference import difference_of, moved_packages, trees_of
 from matrix.prepare.embedded.generations import Generation, generation_of, write_generation
 from matrix.prepare.environments import (
@@ -105,7 +105,7 @@ class Prepared:
     residual_dependencies: tuple[str, ...]
     difference: str
     moved: Mapping[str, Mapping[Side, str | None]]
-    data: Data
+    data: LikelihoodData
 
     @property
     def workspace(self) -> Checkout:
@@ -242,7 +242,7 @@ def _data(
     source: Source,
     recipe: Recipe,
     options: SideOptions,
-) -> Data:
+) -> LikelihoodData:
     """What the pipelines read, which must be there before a side is built."""
     check_there(workspace.path, source.kind, options.pipelines, options.datasets)
     made = {}

@@ -35,7 +35,7 @@ class PipelineResult(_Frozen):
     gates: dict[str, int]
 
 
-class Gate(_Frozen):
+class JudgedGate(_Frozen):
     """What a gate of the change said."""
 
     name: str
@@ -71,7 +71,7 @@ class MainRun(_Frozen):
     machines: tuple[str, ...]
     versions: dict[str, dict[str, str]]
     pipelines: tuple[PipelineResult, ...]
-    change: tuple[Gate, ...]
+    change: tuple[JudgedGate, ...]
     seconds: float | None = None
     peak_bytes: int | None = None
 
@@ -107,7 +107,7 @@ def main_run_of(run: Run) -> MainRun:
         versions={side: _versions(run, side) for side in SIDES},
         pipelines=tuple(_pipeline(run, pipeline) for pipeline in plan.pipelines),
         change=tuple(
-            Gate(name=verdict.gate, outcome=str(verdict.outcome), message=verdict.message)
+            JudgedGate(name=verdict.gate, outcome=str(verdict.outcome), message=verdict.message)
             for verdict in run.verdicts
             if verdict.pipeline == CHANGE
         ),

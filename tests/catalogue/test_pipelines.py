@@ -11,7 +11,7 @@ from matrix.catalogue.pipelines import (
     PIPELINES,
     Data,
     Pipeline,
-    Source,
+    SourceModel,
     pipeline_named,
     planned_pipelines,
 )
@@ -36,8 +36,8 @@ def test_the_longest_come_first() -> None:
 
 
 @pytest.mark.parametrize("data", get_args(Data))
-@pytest.mark.parametrize("source", get_args(Source))
-def test_whatever_may_be_put_together_has_a_cost(data: Data, source: type[Source]) -> None:
+@pytest.mark.parametrize("source", get_args(SourceModel))
+def test_whatever_may_be_put_together_has_a_cost(data: Data, source: type[SourceModel]) -> None:
     assert COSTS[data, source].peak_bytes > 0
 
 

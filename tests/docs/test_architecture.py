@@ -1,7 +1,10 @@
 """The page on the architecture names the rooms there are, in the order that the contract holds."""
 
+import ast
 import re
 import tomllib
+from collections.abc import Iterator
+from pathlib import Path
 
 from matrix.ground.layout import REPOSITORY_ROOT
 
@@ -40,3 +43,25 @@ def test_places_to_change_exist() -> None:
             found = REPOSITORY_ROOT / (name if "/" in name or name.endswith(".yaml") else f"{folder}/{name}")
             folder = folder if "/" not in name else name.rpartition("/")[0]
             assert found.exists(), f"{name} of the line that says {places}"
+
+
+def classes_of(path: Path) -> Iterator[str]:
+    """The public names of a module that stand for classes and types."""
+    for node in ast.parse(path.read_bytes()).body:
+        if isinstance(node, ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Assign):
+            names = (target.id for target in node.targets if isinstance(target, ast.Name))
+            yield from (name for name in names if re.fullmatch(r"[A-Z]\w*[a-z]\w*", name))
+
+
+def test_no_two_classes_have_one_name() -> None:
+    package = REPOSITORY_ROOT / "matrix"
+    files = [path for path in package.rglob("*.py") if not {"embedded", "templates"} & {*path.parts}]
+    places: dict[str, list[str]] = {}
+    for path in files:
+        for name in classes_of(path):
+            places.setdefault(name, []).append(path.relative_to(package).as_posix())
+    assert len(places) > 100
+    twice = {name: found for name, found in places.items() if len(found) > 1 and not name.startswith("_")}
+    assert twice == {}

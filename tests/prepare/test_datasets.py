@@ -10,7 +10,7 @@ from matrix.ground.errors import UsageError
 from matrix.ground.hashing import tree_hash
 from matrix.ground.layout import Layout, open_layout
 from matrix.prepare.checkout import Checkout
-from matrix.prepare.datasets import Data, check_given, check_there, lacking, laid_out, simulated
+from matrix.prepare.datasets import LikelihoodData, check_given, check_there, lacking, laid_out, simulated
 from matrix.prepare.manifest import Role, SourceKind
 
 MGE = "imaging-mge"
@@ -141,7 +141,7 @@ def test_simulated_data_are_no_persons(tmp_path: Path) -> None:
     assert data.own["jwst"].given == "dataset_setup/imaging.py"
 
 
-def laid(layout: Layout, theirs: Path, given: dict[str, Path], *names: str) -> Data:
+def laid(layout: Layout, theirs: Path, given: dict[str, Path], *names: str) -> LikelihoodData:
     return laid_out(layout, checkout(theirs), names, given)
 
 
@@ -197,4 +197,4 @@ def test_files_that_are_links_are_read_where_they_lead(tmp_path: Path) -> None:
 
 
 def test_without_own_data_nothing_is_copied(tmp_path: Path) -> None:
-    assert laid(open_layout(tmp_path), workspace(tmp_path / "w", "hst"), {}, MGE) == Data({}, None)
+    assert laid(open_layout(tmp_path), workspace(tmp_path / "w", "hst"), {}, MGE) == LikelihoodData({}, None)

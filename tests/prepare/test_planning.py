@@ -12,7 +12,7 @@ from matrix.catalogue import pipelines as catalogue
 from matrix.catalogue.pipelines import PIPELINES, Pipeline
 from matrix.ground.layout import open_layout
 from matrix.prepare import planning
-from matrix.prepare.datasets import Data
+from matrix.prepare.datasets import LikelihoodData
 from matrix.prepare.planning import fullest_run, kept_run, run_key
 from matrix.records.cell import SIDES
 from matrix.run.plan import OwnDataset
@@ -45,7 +45,7 @@ def keys(
     prepared: Any = SimpleNamespace(
         workspace=SimpleNamespace(commit="0" * 40),
         environments=dict.fromkeys(SIDES, environment),
-        data=Data(own, None),
+        data=LikelihoodData(own, None),
     )
     options: Any = SimpleNamespace(scale="smoke", lanes=(), pipelines=only)
     return {cell.name: cell.key for cell in planning._cells(prepared, options, "fp64")}

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from matrix.report.html.images import (
+    ColourScale,
     Field,
-    Scale,
     Window,
     bright_square,
     difference_scale,
@@ -54,7 +54,7 @@ def test_difference_scale_hides_rounding_but_no_difference(widest: float, limit:
 
 
 def test_png_has_the_colours_of_the_scale_and_lets_nan_through() -> None:
-    made = panel("t", "a", np.array([[0.0, 1.0, np.nan]]), Scale("gray", 0.0, 1.0), "")
+    made = panel("t", "a", np.array([[0.0, 1.0, np.nan]]), ColourScale("gray", 0.0, 1.0), "")
     image = Image.open(io.BytesIO(base64.b64decode(made.uri.partition(",")[2]))).convert("RGBA")
     assert [image.getpixel((x, 0)) for x in range(2)] == [(0, 0, 0, 255), (254, 254, 254, 255)]
     assert image.getpixel((2, 0))[3] == 0  # type: ignore[index]

@@ -18,14 +18,14 @@ ONLY_TIMED = ("certified, 40 passes",)
 _LIMIT, _CERTIFICATE = 50, 1e-9
 
 
-Solve = Callable[[Any, Any], Solved]
+ReleaseSolve = Callable[[Any, Any], Solved]
 
 
 @cache
-def solvers_of_release() -> Mapping[str, Solve]:
+def solvers_of_release() -> Mapping[str, ReleaseSolve]:
     """By name, differentiable functions of Q (K, K) and q (K,); none where the release has no such module."""
     pdip, passes = _module("jax_nnls"), _module("jax_active_set")
-    found: dict[str, Solve] = {}
+    found: dict[str, ReleaseSolve] = {}
     if hasattr(pdip, "solve_nnls_primal_with_status"):
         found[JACOBI] = partial(_jacobi, pdip)
     if hasattr(pdip, "solve_nnls_primal_raw_forward"):
@@ -56,7 +56,7 @@ def ours_differentiable(Q: Any, q: Any) -> Solved:
 
 # One function for each choice, so that each is compiled once for a size.
 @cache
-def _ours(dense: tuple[int, ...] | None) -> Solve:
+def _ours(dense: tuple[int, ...] | None) -> ReleaseSolve:
     import solver
 
     def solve(Q: Any, q: Any) -> Solved:

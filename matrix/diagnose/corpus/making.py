@@ -11,7 +11,7 @@ import numpy as np
 from autoarray.inversion.inversion import inversion_util
 
 from matrix.diagnose.corpus.kinds import SystemKind
-from matrix.diagnose.corpus.points import CHANGES, Change, WantedPoints, slam_vectors
+from matrix.diagnose.corpus.points import CHANGES, Factors, WantedPoints, slam_vectors
 from matrix.diagnose.corpus.recipe import slam_likelihood
 from matrix.diagnose.systems.stored import System, read_system, write_system
 from matrix.pipelines.audit import tapped
@@ -63,7 +63,7 @@ def _sources(kind: SystemKind, scale: Scale, workspace: Path, wanted: WantedPoin
     )
 
 
-def _slam(workspace: Path, change: Change) -> SystemSource:
+def _slam(workspace: Path, change: Factors) -> SystemSource:
     def name(number: int) -> str:
         return f"{change.label}_{number}"
 

@@ -36,7 +36,7 @@ class WantedPoints:
 
 
 @dataclass(frozen=True)
-class Change:
+class Factors:
     """How some systems of PyAutoArray#571 differ: factors of the noise map and of the smallest width."""
 
     label: str
@@ -50,11 +50,11 @@ class Change:
 
 
 CHANGES = (
-    Change("slam48"),
-    Change("noise_x0.3", noise=0.3),
-    Change("noise_x3", noise=3.0),
-    Change("sigma_x0.5", width=0.5),
-    Change("sigma_x2", width=2.0),
+    Factors("slam48"),
+    Factors("noise_x0.3", noise=0.3),
+    Factors("noise_x3", noise=3.0),
+    Factors("sigma_x0.5", width=0.5),
+    Factors("sigma_x2", width=2.0),
 )
 
 

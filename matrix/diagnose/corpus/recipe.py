@@ -10,7 +10,7 @@ from autofit.jax import register_model
 
 from matrix.catalogue.pipelines import pipeline_named
 from matrix.diagnose.corpus.kinds import SLAM_LENS_GAUSSIANS
-from matrix.diagnose.corpus.points import Change
+from matrix.diagnose.corpus.points import Factors
 from matrix.pipelines.likelihood import Likelihood
 from matrix.pipelines.model import EINSTEIN_RADIUS, LENS_REDSHIFT, SHEAR, SOURCE_REDSHIFT
 
@@ -20,7 +20,7 @@ PER_BASIS = SLAM_LENS_GAUSSIANS // 2
 OVER_SAMPLING, RADII = (4, 2, 2), (0.3, 0.6)
 
 
-def slam_likelihood(workspace: Path, change: Change) -> Likelihood:
+def slam_likelihood(workspace: Path, change: Factors) -> Likelihood:
     """Lens and source of Gaussians, mass and shear free, on the dataset of `imaging-mge`."""
     model = _model(change)
     # Of one process's models only the first decides what of a galaxy is traced, so nothing else is made here.
@@ -38,7 +38,7 @@ def slam_likelihood(workspace: Path, change: Change) -> Likelihood:
     )
 
 
-def _dataset(workspace: Path, change: Change) -> Any:
+def _dataset(workspace: Path, change: Factors) -> Any:
     pipeline = pipeline_named("imaging-mge")
     files = {name: workspace / pipeline.dataset / f"{name}.fits" for name in ("data", "noise_map", "psf")}
     found = al.Imaging.from_fits(
@@ -55,7 +55,7 @@ def _dataset(workspace: Path, change: Change) -> Any:
     return masked.apply_over_sampling(over_sample_size_lp=bins)
 
 
-def _model(change: Change) -> Any:
+def _model(change: Factors) -> Any:
     gaussians = al.model_util.mge_model_from
     bulge = gaussians(
         mask_radius=MASK_RADIUS,

@@ -18,7 +18,7 @@ _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
 # These name values and compute none.
 _FREE = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "opt-barrier"}
 
-Instruction = tuple[str, str, str]
+ParsedInstruction = tuple[str, str, str]
 
 
 @closed
@@ -57,7 +57,7 @@ def levels(text: str) -> tuple[Level, ...]:
     ValueError
         It is no text of a compiled program.
     """
-    bodies: dict[str, list[Instruction]] = {}
+    bodies: dict[str, list[ParsedInstruction]] = {}
     entry, current = None, None
     for line in text.splitlines():
         header = _HEADER.match(line)
@@ -73,7 +73,7 @@ def levels(text: str) -> tuple[Level, ...]:
 
 
 def _levels(
-    bodies: dict[str, list[Instruction]], name: str, depth: int, trips: int | None
+    bodies: dict[str, list[ParsedInstruction]], name: str, depth: int, trips: int | None
 ) -> Iterator[Level]:
     launches: Counter[str] = Counter()
     size = 0
@@ -96,7 +96,7 @@ def _levels(
         yield from _levels(bodies, body, depth + 1, count)
 
 
-def _instructions(bodies: dict[str, list[Instruction]], name: str) -> Iterator[Instruction]:
+def _instructions(bodies: dict[str, list[ParsedInstruction]], name: str) -> Iterator[ParsedInstruction]:
     """Of a computation and what it calls in one piece, without those that compute nothing."""
     for shape, operation, rest in bodies[name]:
         called = _CALLED.search(rest)
@@ -106,7 +106,7 @@ def _instructions(bodies: dict[str, list[Instruction]], name: str) -> Iterator[I
             yield shape, operation, rest
 
 
-def _launched(bodies: dict[str, list[Instruction]], operation: str, rest: str) -> str:
+def _launched(bodies: dict[str, list[ParsedInstruction]], operation: str, rest: str) -> str:
     target = TARGET.search(rest)
     if target:
         return target[1]

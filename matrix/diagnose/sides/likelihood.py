@@ -4,13 +4,13 @@ import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from rich.console import Console
 
 from matrix.catalogue.pipelines import PIPELINES, pipeline_named
 from matrix.diagnose.declaration import Declaration, declared, names
-from matrix.diagnose.sides.driver import add_common_options, newest_plan, output_folder, run_side
+from matrix.diagnose.sides.driver import Diagnosed, add_common_options, newest_plan, output_folder, run_side
 from matrix.ground.console import open_console
 from matrix.ground.errors import UsageError
 from matrix.ground.files import write_bytes, write_text
@@ -18,8 +18,6 @@ from matrix.records.cell import SIDES, Cell, Precision, Side
 from matrix.run.plan import Plan
 
 EVERY = "all"
-
-Diagnosed = TypeVar("Diagnosed")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from matrix.diagnose.survey.grid import FIRST_ORDER, LIBRARY, TYPICAL, Choice, b
 from matrix.diagnose.survey.record import ClassGradients, CurvePoint, SurveyRow
 from matrix.diagnose.systems.stored import System
 
-Batch = tuple[System, ...]
+Lanes = tuple[System, ...]
 Say = Callable[[str], None]
 
 # Large enough for the elimination, which leaves 64 unknowns open beside a dense block of 64.
@@ -39,7 +39,7 @@ class Answer:
     iterations: int
 
 
-def measure(batch: Batch, choices: Sequence[Choice], repeats: int, say: Say) -> list[SurveyRow]:
+def measure(batch: Lanes, choices: Sequence[Choice], repeats: int, say: Say) -> list[SurveyRow]:
     """Every setting on one batch.
 
     A limit that a larger one did not reach is not run: it would take the same steps to the same answer.
@@ -75,7 +75,7 @@ def measure(batch: Batch, choices: Sequence[Choice], repeats: int, say: Say) -> 
 
 
 def _answers(
-    batch: Batch, choices: Sequence[Choice], say: Say
+    batch: Lanes, choices: Sequence[Choice], say: Say
 ) -> tuple[dict[Choice, Answer], dict[Choice, Choice]]:
     """What every setting finds, and which settings have their answers from a larger limit."""
     answers: dict[Choice, Answer] = {}
@@ -92,7 +92,7 @@ def _answers(
     return answers, same_as
 
 
-def _answer(batch: Batch, choice: Choice) -> Answer:
+def _answer(batch: Lanes, choice: Choice) -> Answer:
     import jax
 
     Q, q = arguments_of(batch)
@@ -139,7 +139,7 @@ def _factorisation(system: System) -> Callable[[], Any]:
     return call
 
 
-def _distances(batch: Batch, answers: dict[Choice, Answer]) -> dict[Choice, dict[str, float]]:
+def _distances(batch: Lanes, answers: dict[Choice, Answer]) -> dict[Choice, dict[str, float]]:
     """How far each setting's answers are from the optimum and from today's, the worst lane of each."""
     lanes = [
         _lane_distances(system, {choice: answer.x[lane] for choice, answer in answers.items()})
@@ -192,7 +192,7 @@ def _primal(choice: Choice, system: System) -> Callable[[Any, Any], Any]:
     return total
 
 
-def _finite_lanes(batch: Batch, choice: Choice) -> np.ndarray:
+def _finite_lanes(batch: Lanes, choice: Choice) -> np.ndarray:
     """Whether the gradient with respect to Q and q is finite, per lane."""
     import jax
 

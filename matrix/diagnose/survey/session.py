@@ -13,7 +13,7 @@ from rich.console import Console
 from matrix.diagnose.clock import provenance
 from matrix.diagnose.declaration import Diagnosis
 from matrix.diagnose.survey.grid import batches, grid
-from matrix.diagnose.survey.measure import Batch, class_gradients, curve, measure
+from matrix.diagnose.survey.measure import Lanes, class_gradients, curve, measure
 from matrix.diagnose.survey.plot import plot
 from matrix.diagnose.survey.record import SurveyRecord
 from matrix.diagnose.survey.table import table
@@ -123,7 +123,7 @@ def _begun(options: argparse.Namespace) -> SurveyRecord:
     return SurveyRecord(here, _smallest_evidence(), (), (), ())
 
 
-def _drawn(work: Sequence[Batch]) -> list[System]:
+def _drawn(work: Sequence[Lanes]) -> list[System]:
     """The largest single system with a dense block beside a source, and the largest without one."""
     alone = [batch[0] for batch in work if len(batch) == 1]
     kinds = (
@@ -139,12 +139,12 @@ def _smallest_evidence() -> float:
     return min(abs(by_scale["production"]) for recorded in constants for by_scale in recorded.values())
 
 
-def _name(batch: Batch) -> str:
+def _name(batch: Lanes) -> str:
     lanes = f" and {len(batch) - 1} more lanes" if len(batch) > 1 else ""
     return f"{batch[0].name}{lanes}, K = {batch[0].K}"
 
 
-def _weight(batch: Batch) -> float:
+def _weight(batch: Lanes) -> float:
     return _COMPILE + _LANE * len(batch) * (batch[0].K / 1000) ** 2.5
 
 

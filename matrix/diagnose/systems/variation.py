@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from matrix.catalogue.pipelines import Gaussians, Rectangular, Settings, Source
+from matrix.catalogue.pipelines import Gaussians, Rectangular, Settings, SourceModel
 from matrix.ground.errors import UsageError
 from matrix.records.typed_json import closed
 
@@ -57,7 +57,7 @@ class Variation:
         given = {name: value for name, value in changes.items() if value is not None}
         return dataclasses.replace(settings, source=self._source(settings.source), **given)
 
-    def _source(self, source: Source) -> Source:
+    def _source(self, source: SourceModel) -> SourceModel:
         if isinstance(source, Gaussians):
             if self.mesh is not None or self.coefficient is not None:
                 raise UsageError("a source of Gaussians has no mesh and no regularisation to vary.")

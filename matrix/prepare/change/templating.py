@@ -31,10 +31,10 @@ def class_in(module: cst.Module, name: str) -> cst.ClassDef:
     return next(node for node in module.body if isinstance(node, cst.ClassDef) and node.name.value == name)
 
 
-Item = TypeVar("Item", cst.Param, cst.Arg)
+Argument = TypeVar("Argument", cst.Param, cst.Arg)
 
 
-def with_appended(items: Sequence[Item], new: Item) -> list[Item]:
+def with_appended(items: Sequence[Argument], new: Argument) -> list[Argument]:
     """Append to the parameters or arguments of a call, laid out as those before."""
     *before, last = items
     separator = before[-1].comma if before else cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))

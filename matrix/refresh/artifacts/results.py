@@ -14,7 +14,7 @@ from matrix.catalogue.pipelines import (
     Gaussians,
     Pipeline,
     Rectangular,
-    Source,
+    SourceModel,
     pipeline_named,
 )
 from matrix.ground.errors import UsageError
@@ -46,7 +46,7 @@ _GAUSSIANS = (("linear_gaussians",) * 2,)
 _MESH = (("mesh_shape",) * 2, ("source_pixels",) * 2)
 _OVERLAY = (("overlay_shape",) * 2, ("edge_n_points",) * 2)
 _Keys = tuple[tuple[str, str], ...]
-_BySource = Mapping[tuple[Data, type[Source]], _Keys]
+_BySource = Mapping[tuple[Data, type[SourceModel]], _Keys]
 _CONFIGURATION: _BySource = {
     ("imaging", Gaussians): (*_IMAGING, *_GAUSSIANS),
     ("imaging", Rectangular): (*_IMAGING, *_MESH),

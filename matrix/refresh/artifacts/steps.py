@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from matrix.catalogue.pipelines import Data, Delaunay, Gaussians, Rectangular, Source, pipeline_named
+from matrix.catalogue.pipelines import Data, Delaunay, Gaussians, Rectangular, SourceModel, pipeline_named
 from matrix.diagnose.probe import steps as step
 from matrix.diagnose.probe.record import ProbeRecord
 
@@ -27,7 +27,7 @@ _MGE: _Labels = (
     ("Reconstruction (NNLS)", (step.NNLS,)),
     ("Chi-squared & log likelihood", (step.EVIDENCE, step.DETERMINANTS)),
 )
-_SETUP: Mapping[tuple[Data, type[Source]], str] = {
+_SETUP: Mapping[tuple[Data, type[SourceModel]], str] = {
     ("imaging", Rectangular): "Inversion setup (steps 4-8 combined)",
     ("imaging", Delaunay): "Inversion setup (steps 5-8 combined)",
     ("interferometer", Rectangular): "Inversion setup (steps 4-8 combined)",

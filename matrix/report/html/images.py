@@ -20,7 +20,7 @@ _LEAST_HALF = 0.1
 
 
 @dataclass(frozen=True)
-class Scale:
+class ColourScale:
     """How values become colours.
 
     Parameters
@@ -121,13 +121,18 @@ class Panel:
     title: str
     alternative: str
     uri: str
-    scale: Scale | None
+    scale: ColourScale | None
     unit: str
     field: Field | None = None
 
 
 def panel(
-    title: str, alternative: str, values: np.ndarray, scale: Scale, unit: str, field: Field | None = None
+    title: str,
+    alternative: str,
+    values: np.ndarray,
+    scale: ColourScale,
+    unit: str,
+    field: Field | None = None,
 ) -> Panel:
     """Draw (rows, columns) `values`, row 0 on top; nan is transparent."""
     fractions = scale.fractions(values)
@@ -151,23 +156,25 @@ def category_panel(
     return Panel(title, alternative, _png(indices, palette), None, "", field)
 
 
-def brightness_scale(*images: np.ndarray) -> Scale:
+def brightness_scale(*images: np.ndarray) -> ColourScale:
     """One asinh scale for images that are to be compared, its ends those of the first."""
     first = images[0][np.isfinite(images[0])]
     high = float(np.max(first, initial=0.0)) or 1.0
-    return Scale("inferno", max(float(np.min(first, initial=0.0)), -0.02 * high), high, softening=0.05 * high)
+    return ColourScale(
+        "inferno", max(float(np.min(first, initial=0.0)), -0.02 * high), high, softening=0.05 * high
+    )
 
 
-def dirty_scale(image: np.ndarray) -> Scale:
+def dirty_scale(image: np.ndarray) -> ColourScale:
     """An asinh scale symmetric about zero: a dirty image is as often negative as positive."""
     widest = float(np.max(np.abs(image[np.isfinite(image)]), initial=0.0)) or 1.0
-    return Scale("RdBu_r", -widest, widest, softening=0.05 * widest)
+    return ColourScale("RdBu_r", -widest, widest, softening=0.05 * widest)
 
 
-def difference_scale(values: np.ndarray, least: float) -> Scale:
+def difference_scale(values: np.ndarray, least: float) -> ColourScale:
     """A scale symmetric about zero, wide enough for all values, and no narrower than `least`."""
     widest = float(np.max(np.abs(values[np.isfinite(values)]), initial=least))
-    return Scale("RdBu_r", -widest, widest)
+    return ColourScale("RdBu_r", -widest, widest)
 
 
 def laid_out(values: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -8,9 +8,9 @@ import numpy as np
 from matrix.records.arrays import Arrays, arrays_path, read_arrays
 from matrix.records.cell import SIDES, Record, Side
 from matrix.report.html.images import (
+    ColourScale,
     Field,
     Panel,
-    Scale,
     Square,
     Window,
     bright_square,
@@ -240,7 +240,7 @@ def _slide(title: str, panels: Mapping[Side, Panel]) -> Figure:
 
 
 def _residuals(pipeline: str, found: Mapping[Side, Arrays], field: Field) -> Figure:
-    scale = Scale("RdBu_r", -RESIDUAL_LIMIT, RESIDUAL_LIMIT)
+    scale = ColourScale("RdBu_r", -RESIDUAL_LIMIT, RESIDUAL_LIMIT)
     panels: dict[Side, Panel] = {}
     spreads = []
     for side, arrays in found.items():
