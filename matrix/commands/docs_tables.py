@@ -275,6 +275,36 @@ def _compiling() -> str:
     return f"{table}\n\n{_taken(document)}"
 
 
+def _ablation() -> str:
+    document = _bench("bench-ablation-cpu")
+    sizes = sorted({row["K"] for row in document["rows"]})
+    by_part: dict[str, dict[int, dict[str, Any]]] = {}
+    for row in document["rows"]:
+        by_part.setdefault(row["left_out"], {})[row["K"]] = row
+    table = markdown_table(
+        (
+            "without",
+            *(f"time, K = {size}" for size in sizes),
+            "certified, with it",
+            *(f"to compile, K = {size}" for size in sizes),
+        ),
+        [
+            (
+                part,
+                *(_ratio(rows[size]) for size in sizes),
+                f"{_total(rows, 'certified')} of {_total(rows, 'systems')}, {_total(rows, 'certified_ours')}",
+                *(f"{rows[size]['compiling']:.2f}×" for size in sizes),
+            )
+            for part, rows in by_part.items()
+        ],
+    )
+    return f"{table}\n\n{_taken(document)}"
+
+
+def _total(rows: Mapping[int, Mapping[str, Any]], figure: str) -> int:
+    return sum(row[figure] for row in rows.values())
+
+
 def _pairs(rows: Rows, part: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """Our row and that of jaxnnls of each system that both were timed on."""
     systems = _by_system([row for row in rows if row["part"] == part])
@@ -341,6 +371,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "gradients": _gradients,
     "families": _families,
     "compiling": _compiling,
+    "ablation": _ablation,
     "trials": _trials,
     "timed-in-turn": _timed_in_turn,
 }

@@ -114,7 +114,7 @@ def functions_of_both(dense: tuple[int, ...]) -> dict[str, tuple[Callable[..., A
 def _ours_with_gradient(dense: tuple[int, ...]) -> Callable[[Any, Any], Any]:
     import solver
 
-    return _pulled_back(partial(solver.solve_nnls_primal, target_kappa=TARGET_KAPPA, dense_columns=dense))
+    return pulled_back(partial(solver.solve_nnls_primal, target_kappa=TARGET_KAPPA, dense_columns=dense))
 
 
 @cache
@@ -127,10 +127,11 @@ def _theirs_with_gradient() -> Callable[[Any, Any], Any]:
         scaled = Q * scale[:, None] * scale[None, :]
         return scale * jaxnnls.solve_nnls_primal(scaled, q * scale, target_kappa=TARGET_KAPPA)
 
-    return _pulled_back(primal)
+    return pulled_back(primal)
 
 
-def _pulled_back(solve: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+def pulled_back(solve: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The answer x (K,), and the gradients for Q and q of the sum of the scaled unknowns."""
     import jax
     import jax.numpy as jnp
 

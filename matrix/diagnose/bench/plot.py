@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from matrix.diagnose.bench.families import Pair, pairs
-from matrix.diagnose.bench.record import BenchRow, Compiled, Measured
+from matrix.diagnose.bench.record import Ablated, BenchRow, Compiled, Measured
 from matrix.ground.figures import png
 
 COLOURS = {
@@ -36,10 +36,12 @@ def plot(rows: Sequence[Measured], path: Path) -> None:
             ("families", _families),
             ("compile", _compile),
             ("factorisation", _factorisation),
+            ("ablation", _ablation),
         )
         if any(row.part == part for row in rows)
     ]
-    bars = max(sum(row.part == part and row.solver == "ours" for row in rows) for part in _BARS)
+    drawn = [row for row in rows if isinstance(row, BenchRow) and row.solver == "ours"]
+    bars = max(sum(row.part == part for row in drawn) for part in _BARS)
     figure = Figure(figsize=(6.5 * len(panels), max(5, 1 + 0.15 * bars)), layout="constrained")
     for axes, (part, draw) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         draw(axes, [row for row in rows if row.part == part])
@@ -152,6 +154,27 @@ def _factorisation(axes: Axes, rows: Sequence[BenchRow]) -> None:
     axes.set_ylabel("time over that of the batched routine")
     axes.set_title("ways to factorise a batch, float64")
     axes.legend(loc="best", fontsize=7)
+
+
+def _ablation(axes: Axes, rows: Sequence[Ablated]) -> None:
+    parts = list(dict.fromkeys(row.left_out for row in rows))
+    sizes = sorted({row.K for row in rows})
+    for size, colour in zip(sizes, COLOURS.values(), strict=False):
+        mine = [row for row in rows if size == row.K]
+        places = [parts.index(row.left_out) + 0.2 * sizes.index(size) - 0.2 for row in mine]
+        values = [row.times_ours for row in mine]
+        ends = [
+            [row.times_ours - row.spread[0] for row in mine],
+            [row.spread[1] - row.times_ours for row in mine],
+        ]
+        axes.errorbar(values, places, xerr=ends, fmt="o", markersize=4, color=colour, label=f"K = {size}")
+    axes.axvline(1, color="0.5")
+    axes.set_xscale("log")
+    axes.set_yticks(range(len(parts)), parts, fontsize=7)
+    axes.invert_yaxis()
+    axes.set_xlabel("time without the part over that with it")
+    axes.set_title("what each part is worth")
+    axes.legend(fontsize=7)
 
 
 def _lines(

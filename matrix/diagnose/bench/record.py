@@ -98,10 +98,50 @@ class Compiled:
         )
 
 
-Measured = BenchRow | Compiled
+@dataclass(frozen=True)
+class Ablated:
+    """The solver without one of its parts, beside the whole one, on a number of cases of one size.
+
+    Attributes
+    ----------
+    left_out
+        The part.
+    systems
+        How many cases there were, a batch being one.
+    times_ours
+        The time without the part divided by that of the whole solver: the median over the cases.
+    spread
+        The smallest and the largest of these.
+    certified, certified_ours
+        Of how many cases the answers are certified, without the part and with it.
+    compiling
+        The time to compile a batch without the part, divided by that of the whole.
+    """
+
+    part: str
+    left_out: str
+    K: int
+    systems: int
+    times_ours: float
+    spread: tuple[float, float]
+    certified: int
+    certified_ours: int
+    compiling: float
+
+    @property
+    def figures(self) -> str:
+        """What the part is worth, as text."""
+        return (
+            f"{self.times_ours:.2f}x ({self.spread[0]:.2f}-{self.spread[1]:.2f}), "
+            f"{self.compiling:.2f}x to compile, "
+            f"{self.certified} of {self.systems} certified, with it {self.certified_ours}"
+        )
 
 
-def _quotient(row: Measured) -> str:
+Measured = BenchRow | Compiled | Ablated
+
+
+def _quotient(row: BenchRow | Compiled) -> str:
     if row.solver == "ours":
         return ""
     spread = f" ({row.spread[0]:.2f}-{row.spread[1]:.2f})" if row.spread else ""
@@ -128,4 +168,7 @@ def line(rows: Sequence[Measured]) -> str:
     """One measurement as a line of text."""
     first = rows[0]
     figures = "  ".join(row.figures for row in rows)
+    if isinstance(first, Ablated):
+        what = f"without {first.left_out}"
+        return f"{first.part:14s}{what:46s} K={first.K:<5d} {figures}"
     return f"{first.part:14s}{first.system:34s} K={first.K:<5d} lanes={first.lanes:<3d}{figures}"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from matrix.checks.inside.systems import system_from
-from matrix.diagnose.bench import compiling, families
+from matrix.diagnose.bench import ablation, compiling, families
 from matrix.diagnose.bench.contenders import Contender, compiled, others, with_gradient
 from matrix.diagnose.bench.measuring import measure
 from matrix.diagnose.bench.record import BenchRow, Compiled, Measured, line, write_bench
@@ -20,7 +20,17 @@ BATCH_SIZE = 1285
 LARGE = 1500
 CONDITION_SIZES = (20, 35, 50, 75, 100, 150, 250, 400)
 CONDITIONS = (1e2, 1e6, 1e10, 1e13)
-PARTS = ("systems", "gradient", "scaling", "batch", "conditions", "families", "factorisation", "compile")
+PARTS = (
+    "systems",
+    "gradient",
+    "scaling",
+    "batch",
+    "conditions",
+    "families",
+    "factorisation",
+    "compile",
+    "ablation",
+)
 
 
 def on_systems(
@@ -155,6 +165,8 @@ def _measurements(options: argparse.Namespace, systems: Sequence[System]) -> Ite
         yield from families.on_families(systems, options.repeats, options.size, options.match)
     if compiling.PART in parts:
         yield from compiling.compiling(options.repeats, options.size)
+    if ablation.PART in parts:
+        yield from ablation.ablation(options.repeats, options.size, options.match)
     if "factorisation" in parts:
         from matrix.diagnose.bench.factorisations import SIZES as FACTORISED
         from matrix.diagnose.bench.factorisations import factorisation
