@@ -151,5 +151,7 @@ def conclude(console: Console, plan: Plan) -> Ending:
     """Judge what records the run has, write its report and return how it ended."""
     judged = judge_run(plan)
     write_report(console, plan, judged.records, judged.verdicts, judged.pairs)
-    annotate(console, judged.verdicts)
+    # What a shard failed is said by the report, which has all shards.
+    if not plan.whole:
+        annotate(console, judged.verdicts)
     return ending(plan, judged.records, judged.verdicts)

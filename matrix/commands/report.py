@@ -160,6 +160,8 @@ def merge(plans: Sequence[Plan], runs: Path, name: str | None = None) -> Plan:
             "checks": checks,
             "selected": _united(plan.whole or plan.selected for plan in plans),
             "selected_checks": _united((*plan.selected_checks, *plan.whole_checks) for plan in plans),
+            "whole": (),
+            "whole_checks": (),
         }
     )
     shutil.rmtree(folder, ignore_errors=True)

@@ -139,6 +139,19 @@ def test_a_shard_is_judged_as_a_part_of_its_session(plan: Plan) -> None:
     assert report([str(plan.folder), "--root", str(plan.folder.parent / "root")]) == 3
 
 
+def test_a_failure_in_a_shard_is_annotated_once_by_the_report(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tell(plan, "after", "kill -9 $$")
+    plan.model_copy(update={"selected": BOTH[:1], "whole": BOTH[:1]}).write()
+    shard = run(plan, CI="true")
+    assert shard.returncode == 1
+    assert "::error" not in shard.stdout
+    monkeypatch.setenv("CI", "true")
+    assert report([str(plan.folder), "--root", str(plan.folder.parent / "root")]) == 1
+    assert "::error title=finished on imaging-pixelization%2C candidate::" in capsys.readouterr().out
+
+
 def test_a_full_disk_is_no_verdict(plan: Plan) -> None:
     tell(plan, "before", "echo 'OSError: [Errno 28] No space left on device'; exit 1")
     done = run(plan)
