@@ -3,8 +3,15 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import nox
+from nox.command import CommandFailed
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from matrix.ground.redaction import OF_AN_INDEX, secrets_set_aside
+from matrix.ground.shell import without
 
 # uv trusts what the machine trusts, as pip and Git do.
 os.environ.setdefault("UV_SYSTEM_CERTS", "true")
@@ -34,10 +41,20 @@ def _hand_over(session: nox.Session, *words: str, failed: str = "a gate failed")
 def _install(session: nox.Session, *locks: str) -> None:
     """What is locked, each file checked against its hash, and this project over it."""
     # One by one, since what is on top of a lock is no whole of its own.
-    session.install("--require-hashes", "-r", f"locks/{locks[0]}.txt")
-    for more in locks[1:]:
-        session.install("--require-hashes", "--no-deps", "-r", f"locks/{more}.txt")
-    session.install("--no-deps", "--no-build-isolation", "-e", ".")
+    for more, lock in enumerate(locks):
+        _put(session, "--require-hashes", *("--no-deps",) * bool(more), "-r", f"locks/{lock}.txt")
+    _put(session, "--no-deps", "--no-build-isolation", "-e", ".", index=())
+
+
+def _put(session: nox.Session, *words: str, index: tuple[str, ...] = OF_AN_INDEX) -> None:
+    """Install, whatever the shell says of uv and pip, which see no secret but an index's."""
+    try:
+        with secrets_set_aside(index), without("UV_", "PIP_"):
+            session.install(*words)
+    except CommandFailed:
+        # Nox would end with 1, which is a gate's word alone.
+        session.warn(WORDS[MACHINE_OR_OURS])
+        sys.exit(MACHINE_OR_OURS)
 
 
 def _run(session: nox.Session, *words: str, failed: str, **variables: str) -> None:
@@ -45,7 +62,8 @@ def _run(session: nox.Session, *words: str, failed: str, **variables: str) -> No
     if session.run("python", "--version", silent=True) is None:
         return
     command = [f"{session.bin}/python", "-m", *words, *session.posargs]
-    exit_code = subprocess.call(command, env={**os.environ, **variables})
+    # What a shell adds for another Python would be imported in place of what was installed.
+    exit_code = subprocess.call(command, env={**os.environ, "PYTHONPATH": "", **variables})
     if exit_code == 1 and failed:
         session.error(failed)
     if exit_code:
@@ -78,7 +96,7 @@ def matrix_mp(session: nox.Session) -> None:
 @nox.session(tags=["main"])
 def canary(session: nox.Session) -> None:
     """The float64 matrix on the newest of everything, where a library of a new shape is no failure."""
-    session.install("-e", ".")
+    _put(session, "-e", ".")
     _run(session, "matrix.commands.canary", failed="a gate failed")
 
 
@@ -284,5 +302,5 @@ def lint(session: nox.Session) -> None:
 @nox.session(tags=["upkeep"])
 def docs(session: nox.Session) -> None:
     """The site of the documentation, in docs/_build/html; a warning is an error."""
-    session.install("--require-hashes", "-r", "locks/docs.txt")
+    _put(session, "--require-hashes", "-r", "locks/docs.txt")
     session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html")

@@ -47,6 +47,8 @@ def main(words):
         return MACHINE
     sys.stdout.flush()
     os.chdir(ROOT)
+    # What a shell adds for another Python would be imported in place of nox's own.
+    os.environ.pop("PYTHONPATH", None)
     return os.execv(python, [str(python), "-m", "nox", *nox_words(words)])
 
 
@@ -124,8 +126,14 @@ def make(python):
         raise RefusedError(
             "this Python makes no environments: on Debian and Ubuntu install python3-venv", MACHINE
         ) from error
+    # Here, where a Python that is too old does not come.
+    from matrix.ground.redaction import OF_AN_INDEX, secrets_set_aside
+    from matrix.ground.shell import without
+
     pip = [python, "-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--require-hashes", "--requirement", LOCK], check=True)
+    # Whatever the shell says of pip, which sees no secret but an index's.
+    with secrets_set_aside(OF_AN_INDEX), without("PIP_"):
+        subprocess.run([*pip, "--require-hashes", "--requirement", LOCK], check=True)
     STAMP.write_text(key(), encoding="utf-8")
 
 

@@ -26,6 +26,19 @@ handing_over = runpy.run_path({ours!r})
 @nox.session(venv_backend="venv")
 def zen(session):
     handing_over["_run"](session, {module!r}, failed={failed!r})
+
+
+@nox.session(venv_backend="venv")
+def put(session):
+    handing_over["_put"](session, *session.posargs, index=())
+"""
+# A project that cannot be built, and writes down what its build was shown.
+BUILDING = """
+import os
+
+def build_wheel(*_):
+    open({seen!r}, "w").write("\\n".join(os.environ))
+    raise SystemExit(1)
 """
 
 
@@ -39,7 +52,13 @@ def run_session(folder: Path, module: str, failed: str, *options: str) -> "subpr
 
 
 @pytest.mark.parametrize(("options", "runs"), [([], True), (["--install-only"], False)])
-def test_an_environment_can_be_made_without_a_run(tmp_path: Path, options: list[str], runs: bool) -> None:
+def test_an_environment_can_be_made_without_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], runs: bool
+) -> None:
+    # As a cluster's modules set it, for another Python.
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / "this.py").write_text("raise ImportError")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "others"))
     done = run_session(tmp_path, "this", "no", *options)
     assert done.returncode == 0
     assert ("Beautiful is better than ugly." in done.stdout) is runs
@@ -62,6 +81,26 @@ def test_exit_codes_are_worded_and_only_a_gate_gives_1(
     done = run_session(tmp_path, "ending", failed)
     assert done.returncode == code, done.stderr
     assert says in done.stderr
+
+
+def test_what_cannot_be_installed_is_no_verdict_and_its_build_sees_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, project = tmp_path / "seen", tmp_path / "project"
+    project.mkdir()
+    (project / "backend.py").write_text(BUILDING.format(seen=str(seen)))
+    lines = ("[build-system]", "requires = []", 'build-backend = "backend"', 'backend-path = ["."]')
+    (project / "pyproject.toml").write_text("\n".join(lines))
+    # With the last of these pip would not even begin.
+    given = {"GH_TOKEN": "s3cret", "PIP_INDEX_URL": "https://ada:s3cret@h.invalid/x", "PIP_USER": "1"}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    done = run_session(tmp_path, "this", "no", "-s", "put", "--", "--no-index", str(project))
+    assert done.returncode == 3, done.stderr
+    assert "the machine, the network or an error of ours" in done.stderr
+    names = seen.read_text().splitlines()
+    assert "PATH" in names
+    assert not given.keys() & set(names)
 
 
 NOXFILE, SESSIONS = load_noxfile()

@@ -9,6 +9,7 @@ import sys
 import venv
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -182,6 +183,25 @@ def test_environment_that_works_and_is_a_person_s_own_is_left_alone(
     assert run.main(["--list"]) == 2
     assert "left alone: move it away" in capsys.readouterr().err
     assert mark.exists()
+
+
+@pytest.mark.usefixtures("here")
+def test_the_shell_does_not_steer_pip_which_sees_no_secret_but_an_index_s(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = {"GH_TOKEN": "s3cret", "PIP_USER": "1", "PIP_INDEX_URL": "https://ada:s3cret@h.invalid/x"}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    run.LOCK.write_text(f"packaging==24.2 --hash=sha256:{'0' * 64}\n")
+    seen: list[set[str]] = []
+
+    def noted(words: list[str], **_: Any) -> "subprocess.CompletedProcess[str]":
+        seen.append(given.keys() & os.environ.keys())
+        return subprocess.CompletedProcess(words, 0)
+
+    monkeypatch.setattr(run.subprocess, "run", noted)
+    run.environment()
+    assert seen == [{"PIP_INDEX_URL"}]
 
 
 @pytest.mark.usefixtures("here")
