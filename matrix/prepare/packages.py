@@ -32,14 +32,16 @@ def run_uv(
     check: bool = True,
     variables: Mapping[str, str] | None = None,
 ) -> Completed:
-    """Run uv with what names an index; nothing may be built by it (see `build_wheel`).
+    """Run uv, with what names an index where it asks one; nothing may be built by it (see `build_wheel`).
 
     Raises
     ------
     EnvironmentFailure
         With `check`: it failed; the message says what to do.
     """
-    return _called(words, cwd=cwd, check=check, keep=OF_AN_INDEX, variables=variables)
+    # What else it does starts an environment's interpreter, and with it what packages there let start.
+    keep = OF_AN_INDEX if words[:2] in (("pip", "install"), ("pip", "compile")) else ()
+    return _called(words, cwd=cwd, check=check, keep=keep, variables=variables)
 
 
 def install_locked(layout: Layout, interpreter: Interpreter, python: Path, lock: Lock) -> None:

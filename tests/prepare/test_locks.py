@@ -5,6 +5,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.version import Version
@@ -15,6 +16,8 @@ from matrix.commands.lock import main
 from matrix.commands.matrix import matrix_options
 from matrix.ground.errors import EnvironmentFailure, UsageError
 from matrix.ground.layout import REPOSITORY_ROOT, Layout
+from matrix.ground.process import Completed
+from matrix.ground.redaction import OF_AN_INDEX
 from matrix.prepare import packages
 from matrix.prepare.environments import (
     Recipe,
@@ -295,6 +298,31 @@ def test_archive_that_is_not_what_is_locked_is_refused_and_removed(index: Index,
         stock_environment(layout, Recipe(RELEASE, lock=wrong))
     assert PASSWORD not in str(caught.value)
     assert not list(layout.cache.glob("sdist/*.tar.gz"))
+
+
+@pytest.mark.parametrize(
+    ("words", "keep"),
+    [
+        (("pip", "install", "x"), OF_AN_INDEX),
+        (("pip", "compile", "x"), OF_AN_INDEX),
+        (("venv", "install"), ()),
+        (("pip", "check"), ()),
+        (("pip", "uninstall", "x"), ()),
+    ],
+)
+def test_who_asks_no_index_is_shown_no_secret(
+    monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], keep: tuple[str, ...]
+) -> None:
+    """It starts the environment's interpreter, and what packages have told that to start."""
+    kept: list[tuple[str, ...]] = []
+
+    def noted(_: object, **facts: Any) -> Completed:
+        kept.append(facts["keep"])
+        return Completed((), 0, "", "")
+
+    monkeypatch.setattr(packages, "run", noted)
+    packages.run_uv(*words)
+    assert kept == [keep]
 
 
 def test_package_without_a_hash_is_not_installed(index: Index, layout: Layout) -> None:
