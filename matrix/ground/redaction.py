@@ -14,23 +14,38 @@ ANY = ("",)
 OF_AN_INDEX = ("UV_", "PIP_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 _SECRET_NAME = re.compile(
-    r"TOKEN|PASSWORD|PASSWD|PASSPHRASE|PASS$|SECRET|CREDENTIAL|(API|ACCESS|PRIVATE)_?KEY", re.IGNORECASE
+    r"TOKEN|PASSWORD|PASSWD|PASSPHRASE|PASS$|_PWD$|SECRET|CREDENTIAL|AUTH(_?CONFIG)?$|BEARER|COOKIE|WEBHOOK|"
+    r"(^|_)PAT$|(API|ACCESS|PRIVATE|SIGNING|ENCRYPTION|SSH|DEPLOY)_?KEY",
+    re.IGNORECASE,
 )
-_SECRET_ADDRESS = re.compile(r"https?://[^/\s]*@|\w://[^/\s:@]*:(?:(?!://).)*@", re.DOTALL | re.IGNORECASE)
+_SECRET_ADDRESS = r"https?://[^/\s]*@|\w://[^/\s:@]*:(?:(?!://).)*@"
+# A token or a key that is known as such wherever it stands.
+_KNOWN_FORM = (
+    r"\b(?:gh[a-z]_\w{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}|pypi-[\w-]{32,}|hf_\w{30,}|sk-[\w-]{20,}|"
+    r"xox[a-z]-[\w-]{10,}|AKIA\w{16}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+)|"
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*"
+)
 # Shorter values are words of their own, as "true", and stand anywhere.
 _SHORTEST = 8
 
-_NAME = r"[\w-]*(?:token|password|passwd|secret|credential|api_?key|access_?key)"
+_NAME = r"[\w-]*(?:token|passw(?:or)?d|passphrase|secret|credential|signature|api[_-]?key|access_?key|_auth)"
+# A value in quotes may have blanks.
+_VALUE = r"""(?:'[^'\n]*'|"[^"\n]*"|[^\s&'"]+)"""
+_HEADER = r"(?:authorization|cookie|x-api-key|(?:x|private|job|deploy)[\w-]*-token)"
 _PATTERNS = (
     # After `USER:` everything up to the line's last @ is the password, whatever is in it.
     (r"(\w://)[^\s/:@'\"]*:(?:(?!://).)*@", r"\1***@"),
     (r"(\w://)[^\s/'\"]*@", r"\1***@"),
-    (rf"([?&;](?:{_NAME}|auth|pwd|sig|signature)=)[^\s&#'\"]*", r"\1***"),
-    (r"((?:authorization|cookie|(?:x|private|job|deploy)[\w-]*-token)\s*[:=]\s*)[^\n'\"]+", r"\1***"),
-    (rf"(\b{_NAME}=|--{_NAME}\s+)[^\s&'\"]+", r"\1***"),
-    (r"\b(?:gh[a-z]_\w{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}|pypi-[\w-]{32,})", HIDDEN),
+    (rf"([?&;](?:{_NAME}|auth|key|pwd|sig)=)[^\s&#'\"]*", r"\1***"),
+    (rf"({_HEADER}['\"]?\s*[:=]\s*['\"]?)[^\n'\"]+", r"\1***"),
+    (rf"(['\"]{_NAME}['\"]\s*:\s*){_VALUE}", r"\1***"),
+    (rf"(\b{_NAME}\s?=\s?|--{_NAME}\s+|\bpassword: (?=\S+$)|\slogin \S+ password ){_VALUE}", r"\1***"),
+    (_KNOWN_FORM, HIDDEN),
 )
-_REPLACED = tuple((re.compile(pattern, re.IGNORECASE), by) for pattern, by in _PATTERNS)
+_REPLACED = tuple((re.compile(pattern, re.IGNORECASE | re.MULTILINE), by) for pattern, by in _PATTERNS)
+_SECRET_VALUE = re.compile(
+    rf"{_SECRET_ADDRESS}|{_HEADER}\s*[:=]|[?&;]{_NAME}=|{_KNOWN_FORM}", re.DOTALL | re.IGNORECASE
+)
 
 
 def redact(text: str) -> str:
@@ -50,13 +65,13 @@ def redact(text: str) -> str:
 def without_secrets(variables: Mapping[str, str], keep: Sequence[str] = ()) -> dict[str, str]:
     """Return the variables that hold no secret, and those whose names begin like one of `keep`.
 
-    A secret is what is named like one, or an address with a password or a token in it.
+    A secret is what is named like one, an address with a password or a token in it, or a token by its form.
     """
     kept = tuple(keep)
     return {
         name: value
         for name, value in variables.items()
-        if name.upper().startswith(kept) or not (_SECRET_NAME.search(name) or _SECRET_ADDRESS.search(value))
+        if name.upper().startswith(kept) or not (_SECRET_NAME.search(name) or _SECRET_VALUE.search(value))
     }
 
 

@@ -28,8 +28,15 @@ SECRETS = {
     "https_proxy": "http://ada:s3cret@proxy.invalid:8080",
     "AWS_SECRET_ACCESS_KEY": "s3cret-of-a-cloud",
     "SSHPASS": "s3cret-of-ssh",
+    "MYSQL_PWD": "s3cret-of-a-database",
+    "GITLAB_PAT": "s3cret-of-a-forge",
+    "NPM_AUTH": "s3cret-of-a-registry",
+    "GIT_CONFIG_VALUE_0": "AUTHORIZATION: basic s3cret",
+    "INDEX": "https://index.invalid/x?token=s3cret",
+    "OURS": f"glpat-{'s3cret' * 4}",
 }
 HARMLESS = {"PATH": os.environ["PATH"], "REMOTE": "ssh://git@host/x", "UV_CACHE_DIR": "/tmp/x", "A": "a@b:c"}
+HARMLESS |= {"PWD": "/tmp", "SSH_AUTH_SOCK": "/tmp/s", "GIT_AUTHOR_NAME": "Ada", "PATTERN": "x?a=b"}
 SHOW = [sys.executable, "-c", "import os; print(dict(os.environ))"]
 
 
@@ -59,6 +66,14 @@ SHOW = [sys.executable, "-c", "import os; print(dict(os.environ))"]
         ),
         ("twine --password s3cret --token=s3cret", "twine --password *** --token=***"),
         ("GH_TOKEN=s3cret gh auth", "GH_TOKEN=*** gh auth"),
+        ("--token 's3cret of mine' x", "--token *** x"),
+        ("{'authorization': 'Bearer s3cret', 'a': 1}", "{'authorization': '***', 'a': 1}"),
+        ('{"password": "s3cret", "a": 1}', '{"password": ***, "a": 1}'),
+        ("X-Api-Key: s3cret", "X-Api-Key: ***"),
+        ("machine h login ada password s3cret", "machine h login ada password ***"),
+        ("https://h/x?X-Amz-Signature=s3cret&a=1", "https://h/x?X-Amz-Signature=***&a=1"),
+        (f"denied for hf_{'s3cret' * 6}", "denied for ***"),
+        ("-----BEGIN OPENSSH PRIVATE KEY-----\ns3cret\n-----END", "***-----END"),
         (f"denied for ghp_{'s3cret' * 6}", "denied for ***"),
         (f"denied for github_pat_{'s3cret' * 6}", "denied for ***"),
     ],
