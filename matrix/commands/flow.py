@@ -121,6 +121,8 @@ def _run_suite(console: Console, plan: Plan, pytest_arguments: tuple[str, ...]) 
         f"--matrix-run={plan.folder}",
         f"--junitxml={inside(plan.folder, 'junit.xml')}",
         "--override-ini=testpaths=",
+        # The suite needs no temporary folder; pytest's own, which it also clears, is all their tests' in one.
+        "-pno:tmpdir",
         f"--override-ini=cache_dir={plan.cache / 'pytest'}",
         f"-n{workers}",
         "--dist=loadscope",

@@ -1,6 +1,7 @@
 """One run, one word: the suite, the report and the next run agree, and 1 is a gate's word alone."""
 
 import dataclasses
+import getpass
 import os
 import subprocess
 import sys
@@ -100,6 +101,14 @@ def test_a_persons_options_for_pytest_are_not_for_the_matrix(plan: Plan) -> None
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(load_run(plan.folder).records) == 4
     assert reported(plan) == (0, "PASS on stand-ins as far as it ran")
+
+
+def test_the_temporary_folder_of_a_persons_own_tests_is_not_asked_for(plan: Plan) -> None:
+    theirs = plan.folder.parent / f"pytest-of-{getpass.getuser()}"
+    theirs.write_text("not a folder that pytest could use")
+    done = run(plan, "-n1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert theirs.is_file()
 
 
 @pytest.mark.parametrize("words", [("-k", "nothing"), ("-n1", "-k", "nothing"), ("--collect-only",)])
