@@ -25,12 +25,13 @@ _OURS = (
     *("wait", "quiet", "verbose", "help", "usage", "version"),
 )
 _FORM = re.compile(r"--([a-z][a-z-]*)(?:=(.+))?")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# Half a character, as YAML can spell it, is no text for any program either.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def fault_of(option: str) -> str:
     """What is wrong with an option for sbatch, with the remedy; empty if nothing is."""
-    if _CONTROL.search(option):
+    if CONTROL.search(option):
         return "an option is one line, without control characters"
     form = _FORM.fullmatch(option)
     if form is None:

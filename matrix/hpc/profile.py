@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from matrix.execute.slurm_options import fault_of
+from matrix.execute.slurm_options import CONTROL, fault_of
 from matrix.ground.errors import UsageError
 from matrix.ground.suggestions import known_names
 from matrix.ground.yaml_text import load_yaml
@@ -16,7 +16,7 @@ from matrix.ground.yaml_text import load_yaml
 
 def _word(text: str) -> str:
     """Refuse what a program would take for an option, or for more than one line."""
-    if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", text):
+    if CONTROL.search(text):
         raise ValueError("a value is one line, without control characters")
     if text.startswith("-") or not text.strip():
         raise ValueError("a value is not empty and does not begin with a hyphen: it would be an option")
@@ -81,8 +81,8 @@ def _file(path: Path) -> Path:
 
 
 def _folder(text: str) -> str:
-    if not text.strip("/"):
-        raise ValueError("the root of the file system is not ours: name a folder of your own")
+    if not text.partition("/")[2].strip("/"):
+        raise ValueError("neither the root of the file system nor a home is ours: name a folder of its own")
     return text.rstrip("/") if text[0] != "/" else "/" + text.strip("/")
 
 
