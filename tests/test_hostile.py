@@ -81,6 +81,22 @@ def results_are_links(run: Path, place: Path) -> None:
         (run / name).symlink_to(place / "precious")
 
 
+def results_are_folders(run: Path, _: Path) -> None:
+    for name in ("report.html", "summary.md", "junit.xml", "verdicts.json"):
+        (run / name).mkdir()
+
+
+def plan_has_no_time(run: Path, _: Path) -> None:
+    plan = json.loads((run / "plan.json").read_text())
+    (run / "plan.json").write_text(json.dumps(plan | {"created": "9999-12-31T23:59:59+00:00"}))
+
+
+def record_has_no_time(run: Path, _: Path) -> None:
+    document = json.loads(record(run).read_text())
+    document["provenance"]["started"] = "[/x]\x1b"
+    record(run).write_text(json.dumps(document))
+
+
 def record_is_a_pipe(run: Path, _: Path) -> None:
     path = record(run)
     path.unlink()
@@ -119,6 +135,7 @@ def number_is_long(run: Path, _: Path) -> None:
 ATTACKS = (
     absolute_paths,
     *(record_is_a_link, records_are_a_link, plan_is_a_link, log_is_a_link, results_are_links),
+    *(results_are_folders, plan_has_no_time, record_has_no_time),
     *(record_is_a_pipe, record_is_a_pickle, arrays_are_pickles),
     *(record_is_large, plan_is_large, record_is_deep, plan_is_deep, number_is_long),
 )

@@ -54,6 +54,8 @@ _REMEDIES = {
     errno.EIO: "see to the disk",
     errno.ESTALE: "see to the disk",
     errno.ELOOP: "correct the links that lead to themselves",
+    errno.EISDIR: "move away the folder that lies where a file is to be",
+    errno.ENOTDIR: "move away the file that lies where a folder is to be",
     errno.EPIPE: "read all that is printed",
 }
 

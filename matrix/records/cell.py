@@ -419,6 +419,9 @@ def _parts_that_belong_together(record: Record) -> dict[str, bool]:
         ),
         "a program was not timed": bool(record.timings.jit.steady_s and record.timings.vmap.steady_s),
         "a time is not a positive number": all(0.0 < time < math.inf for time in times),
+        "its times are none": all(
+            map(typed_json.is_moment, (record.provenance.started, record.provenance.finished))
+        ),
         "a batch has no lane": record.timings.batch > 0,
         "a batch of another size has not one value per lane and path": all(
             evaluation is None or len(evaluation.values) == len(evaluation.float32_exact) == batch.lanes

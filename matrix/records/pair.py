@@ -202,6 +202,7 @@ def _is_whole(record: PairRecord) -> bool:
     return (
         bool(record.pairs)
         and record.lanes > 0
+        and all(map(typed_json.is_moment, (record.started, record.finished)))
         and all(set(pair.rounds) == set(TIMED) and all(pair.rounds.values()) for pair in record.pairs)
         and all(0.0 < time < math.inf for time in (*times, *record.compile_s.values()))
         and set(record.compile_s) in (set(), set(SIDES))

@@ -1,6 +1,7 @@
 """Records as standard JSON: a dataclass with a schema and a version, written and read strictly."""
 
 import dataclasses
+import datetime
 import functools
 import json
 import math
@@ -106,6 +107,15 @@ def read(path: Path, kind: type[Kind]) -> Kind:
 def write(path: Path, record: Any) -> None:
     """Write a record to `path`, whole or not at all."""
     write_text(path, to_text(record))
+
+
+def is_moment(text: str) -> bool:
+    """Whether a text is a time in ISO form, with its zone, that can be reckoned with."""
+    try:
+        found = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return found.tzinfo is not None and 2000 <= found.year < 3000
 
 
 @functools.cache

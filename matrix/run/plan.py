@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -20,14 +21,24 @@ from matrix.ground.files import LARGEST_DOCUMENT, inside, read_bytes, write_text
 from matrix.ground.hashing import digest
 from matrix.ground.settings import said
 from matrix.records.cell import SIDES, Side
+from matrix.records.typed_json import is_moment
 from matrix.run.change import VENDORING, Change, Expected
 
 ELSEWHERE = "elsewhere"
 # The hash of the solver's tree in a run whose change vendors none.
 NOTHING_VENDORED = ""
+
+
+def _moment(text: str) -> str:
+    if not is_moment(text):
+        raise ValueError("a time in ISO form, with its zone")
+    return text
+
+
 # Of what becomes the name of a file: nothing that leads out of the run's folder.
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 PipelineName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*(@[A-Za-z0-9][A-Za-z0-9_-]*)?$")]
+Moment = Annotated[str, AfterValidator(_moment)]
 Tolerance = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
@@ -208,7 +219,7 @@ class Plan(_Frozen):
     run: Word
     key: str
     folder: Path
-    created: str
+    created: Moment
     release: str
     source: str
     source_meaning: str

@@ -39,6 +39,7 @@ def endless() -> int:
         (MemoryError(), 3, "an error of ours"),
         (OSError(errno.ENOSPC, "No space left on device"), 3, "make room there; then start the same command"),
         (PermissionError(errno.EACCES, "Permission denied", "/x"), 3, "see to its permissions"),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "/x"), 3, "move away the folder that lies where"),
         (FileNotFoundError(errno.ENOENT, "No such file", "/x"), 3, "an error of ours"),
     ],
 )

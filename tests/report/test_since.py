@@ -25,7 +25,7 @@ def library(folder: Path, **files: str) -> dict[str, Path]:
 def run(tmp_path: Path, name: str, red: bool = False, text: str = "one\ntwo\n", **changes: Any) -> Plan:
     libraries = library(tmp_path / f"library-{name}", solve=text, same="same\n")
     facts: dict[str, Any] = {
-        "created": f"2026-01-0{name[0]}",
+        "created": f"2026-01-0{name[0]}T00:00:00+00:00",
         "libraries": libraries,
         "solver_tree": text,
         **changes,
