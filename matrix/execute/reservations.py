@@ -14,7 +14,7 @@ from typing import Annotated
 
 import psutil
 from filelock import FileLock
-from pydantic import BaseModel, Field, NonNegativeInt, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from matrix.catalogue.pipelines import LANES, PIPELINES, pipeline_named
 from matrix.ground.console import note
@@ -39,7 +39,7 @@ class Share(BaseModel):
     `started` is when its process began, in seconds since 1970; None where it was not noted.
     """
 
-    memory: NonNegativeInt
+    memory: Annotated[int, Field(ge=0, lt=2**63)]
     cores: list[int]
     gpu: str | None = None
     started: float | None = None

@@ -195,6 +195,7 @@ def test_what_is_held_is_noted_with_the_start_of_its_process(tmp_path: Path) -> 
         b'{"99999999999999": {"memory": 1, "cores": []}}',
         b'{"1": {"memory": -1, "cores": []}}',
         b"[" * 9999,
+        b'{"1": {"memory": 1%s, "cores": []}}' % (b"0" * 400),
     ],
 )
 def test_an_empty_or_foreign_ledger_counts_as_empty_and_is_named(
