@@ -120,12 +120,6 @@ def make(python):
         if entry == STAMP:
             continue
         shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
-    try:
-        venv.create(VENV, with_pip=True, symlinks=True)
-    except subprocess.CalledProcessError as error:
-        raise RefusedError(
-            "this Python makes no environments: on Debian and Ubuntu install python3-venv", MACHINE
-        ) from error
     # Here, where a Python that is too old does not come.
     from matrix.ground.redaction import OF_AN_INDEX, secrets_set_aside
     from matrix.ground.shell import without
@@ -133,6 +127,12 @@ def make(python):
     pip = [python, "-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     # Whatever the shell says of pip, which sees no secret but an index's.
     with secrets_set_aside(OF_AN_INDEX), without("PIP_"):
+        try:
+            venv.create(VENV, with_pip=True, symlinks=True)
+        except subprocess.CalledProcessError as error:
+            raise RefusedError(
+                "this Python makes no environments: on Debian and Ubuntu install python3-venv", MACHINE
+            ) from error
         subprocess.run([*pip, "--require-hashes", "--requirement", LOCK], check=True)
     STAMP.write_text(key(), encoding="utf-8")
 
