@@ -12,10 +12,12 @@ from matrix.ground.errors import EnvironmentFailure, NetworkError
 from matrix.hpc.remote import Remote
 from matrix.hpc.ship import describe_stack
 
+# What our programs over there import.
+DRIVER_NEEDS = "filelock matplotlib numpy packaging psutil pydantic rich submitit yaml"
 # Found and not imported: some make folders of their own when they are.
-DRIVER_PROBE = """
+DRIVER_PROBE = f"""
 import importlib.util, sys
-needed = "filelock matplotlib numpy psutil pydantic rich ruamel.yaml submitit".split()
+needed = {DRIVER_NEEDS!r}.split()
 missing = [name for name in needed if importlib.util.find_spec(name) is None]
 raise SystemExit(", ".join(missing) + " missing" if missing or sys.version_info < (3, 11) else 0)
 """
