@@ -9,6 +9,7 @@ from rich.text import Text
 
 from matrix.execute.slurm import Resources, job_script
 from matrix.ground.errors import EnvironmentFailure, NetworkError
+from matrix.hpc.profile import Profile
 from matrix.hpc.remote import Remote
 from matrix.hpc.ship import describe_stack
 
@@ -28,6 +29,15 @@ WRITABLE = """
 folder=$1
 until [ -e "$folder" ]; do folder=$(dirname "$folder"); done
 tried=$(mktemp "$folder/.nnls-matrix-XXXXXX") && rm "$tried" && echo "$1"
+"""
+# What is written inside has to be there outside.
+MOUNTED = """
+folder=$1; shift
+until [ -e "$folder" ]; do folder=$(dirname "$folder"); done
+tried=$(mktemp "$folder/.nnls-matrix-XXXXXX")
+trap 'rm "$tried"' EXIT
+"$@" -c 'import sys; open(sys.argv[1], "r+").write("seen")' "$tried"
+[ -s "$tried" ] && echo "$folder is there"
 """
 # What a shell there exports for sbatch would beat the script's own lines.
 ASK_SLURM = """
@@ -109,6 +119,7 @@ def _probes(remote: Remote) -> list[Probe]:
             partial(prepared, (profile.driver, "-c", DRIVER_PROBE)),
             "`driver` needs Python 3.11 or newer with locks/driver.txt: `nox -s hpc -- install`.",
         ),
+        *_container(profile, prepared),
         Probe(
             "environment",
             partial(_environment, remote),
@@ -121,6 +132,14 @@ def _probes(remote: Remote) -> list[Probe]:
             "JAX in `python` must start and compute in 64 bit: see what it said.",
         ),
     ]
+
+
+def _container(profile: Profile, prepared: Callable[[Sequence[str]], str]) -> list[Probe]:
+    if not profile.launched:
+        return []
+    words = ("sh", "-c", MOUNTED, "sh", profile.root, *profile.launched, profile.python)
+    remedy = "`launch` must mount `root` under its own name, to be written too, and `python` be in there."
+    return [Probe("container", partial(prepared, words), remedy)]
 
 
 def expected_start(remote: Remote) -> str:
