@@ -35,6 +35,16 @@ def require(programs: tuple[str, ...], package: str) -> None:
         pytest.skip(f"{', '.join(missing)} not installed (Debian: {package})")
 
 
+def require_bubblewrap() -> str:
+    """Words that start a program in a container of all there is; skip, saying why, where that cannot be."""
+    require(("bwrap",), "bubblewrap")
+    words = ("bwrap", "--bind", "/", "/", "--dev-bind", "/dev", "/dev")
+    done = subprocess.run([*words, "true"], capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"this user may make no container: {done.stderr.strip()}")
+    return " ".join(words)
+
+
 @dataclass
 class Slurm:
     """One controller and one node; nothing of it listens beyond the loopback interface."""

@@ -1,5 +1,6 @@
 """The whole line on the real stack at smoke scale: green, kept, killed and resumed, red where it must be."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +28,11 @@ from matrix.prepare.locks import committed, pins
 from matrix.records import typed_json
 from matrix.records.arrays import arrays_path, read_arrays
 from matrix.records.cell import VENDORED, read_record
+from matrix.records.pair import PairRecord
 from matrix.report.html.lensing import critical_curves
 from matrix.run.plan import read_plan
 from tests.actions import Job, Run
-from tests.cluster import running_slurm, running_sshd
+from tests.cluster import require_bubblewrap, running_slurm, running_sshd
 
 SMOKE = ("fp64", "--scale", "smoke", "--source", "embedded")
 ONE = "interferometer-mge"
@@ -302,22 +304,21 @@ def cells_running(run: Path) -> list[int]:
     return found
 
 
-def test_same_verdicts_come_back_from_a_slurm_cluster_over_ssh(
-    root: Path, green: subprocess.CompletedProcess[str], tmp_path: Path
-) -> None:
-    assert green.returncode == 0
-    here = newest_run(root)
-    stack = read_plan(here).environments["baseline"].python
-    local = {v["gate"]: v["outcome"] for v in verdicts(here) if v["pipeline"] == ONE}
-    with running_slurm(tmp_path / "slurm") as slurm:
+Told = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@contextlib.contextmanager
+def cluster(folder: Path, root: Path, **facts: object) -> Iterator[Told]:
+    """A real Slurm behind a real sshd; yields what tells `hpc` a verb, with a profile of `facts`."""
+    with running_slurm(folder / "slurm") as slurm:
         login = {"SLURM_CONF": str(slurm.configuration)}
-        with running_sshd(tmp_path / "ssh", login) as ssh_config:
-            place = {"host": "cluster", "ssh_config": str(ssh_config), "root": str(tmp_path / "cluster")}
-            needs = {"driver": sys.executable, "python": str(stack), "partition": "test", "memory": 4}
-            (tmp_path / "hpc.yaml").write_text(json.dumps({"profiles": {"test": {**place, **needs}}}))
+        with running_sshd(folder / "ssh", login, "No trespassing. {\n") as ssh_config:
+            place = {"host": "cluster", "ssh_config": str(ssh_config), "root": str(folder / "cluster")}
+            profile = {**place, "partition": "test", "memory": 4, **facts}
+            (folder / "hpc.yaml").write_text(json.dumps({"profiles": {"test": profile}}))
 
             def hpc(*words: str) -> subprocess.CompletedProcess[str]:
-                where = ("--config", str(tmp_path / "hpc.yaml"), "--root", str(root))
+                where = ("--config", str(folder / "hpc.yaml"), "--root", str(root))
                 return subprocess.run(
                     [sys.executable, "-m", "matrix.commands.hpc", *words, *where],
                     cwd=REPOSITORY_ROOT,
@@ -327,37 +328,82 @@ def test_same_verdicts_come_back_from_a_slurm_cluster_over_ssh(
                     check=False,
                 )
 
-            assert (checked := hpc("check")).returncode == 0, checked.stdout
-            shown = hpc("install", "--print", "--release", "2026.7.9.1")
-            assert "-m venv" in shown.stdout, shown.stderr
-            early = hpc("submit")
-            assert early.returncode == 2
-            assert "push" in early.stderr
-            pushed = hpc("push", *SMOKE, "--only", ONE)
-            assert pushed.returncode == 0, pushed.stderr
-            script = hpc("submit", "--dry-run")
-            assert script.returncode == 0, script.stderr
-            assert "#SBATCH --array=0-1%" in script.stdout
-            assert (submitted := hpc("submit")).returncode == 0, submitted.stderr
-            meddling = hpc("push", *SMOKE, "--only", ONE)
-            assert meddling.returncode == 2
-            assert "waiting or running" in meddling.stderr
-            measures = hpc(
-                "submit", "probe", ONE, "--scale", "smoke", "--repeats", "1", "--side", "candidate"
-            )
-            assert measures.returncode == 0, measures.stdout + measures.stderr
-            parts = ("--part", "conditions", "--size", "20", "--repeats", "1")
-            assert (benched := hpc("submit", "bench", *parts)).returncode == 0, benched.stderr
-            assert (waited := hpc("wait")).returncode == 0, waited.stdout
-            assert (pulled := hpc("pull")).returncode == 0, pulled.stdout + pulled.stderr
-            assert list(root.glob(f"probe/probe-{ONE}-*/{ONE}/candidate/record.json"))
-            assert list(root.glob("bench/bench-*/bench.json"))
-            edited = next((tmp_path / "cluster" / "workspace").rglob("*.fits"))
-            edited.write_bytes(b"edited over there")
-            assert f"{edited.name} (replaced)" in hpc("push", *SMOKE, "--only", ONE).stdout
+            yield hpc
+
+
+def test_same_verdicts_come_back_from_a_slurm_cluster_over_ssh(
+    root: Path, green: subprocess.CompletedProcess[str], tmp_path: Path
+) -> None:
+    assert green.returncode == 0
+    here = newest_run(root)
+    stack = read_plan(here).environments["baseline"].python
+    local = {v["gate"]: v["outcome"] for v in verdicts(here) if v["pipeline"] == ONE}
+    driver = str(tmp_path / "driver" / "bin" / "python")
+    with cluster(tmp_path, root, driver=driver, python=str(stack)) as hpc:
+        assert "✗ driver" in hpc("check").stdout
+        installed = hpc("install", "--release", read_plan(here).release, "--base", sys.executable)
+        assert installed.returncode == 0, installed.stdout + installed.stderr
+        assert f"left        {stack.parents[1]} is there already" in installed.stdout
+        assert (checked := hpc("check")).returncode == 0, checked.stdout
+        early = hpc("submit")
+        assert early.returncode == 2
+        assert "push" in early.stderr
+        pushed = hpc("push", *SMOKE, "--only", ONE)
+        assert pushed.returncode == 0, pushed.stderr
+        script = hpc("submit", "--dry-run")
+        assert script.returncode == 0, script.stderr
+        assert "#SBATCH --array=0-1%" in script.stdout
+        assert (submitted := hpc("submit")).returncode == 0, submitted.stderr
+        meddling = hpc("push", *SMOKE, "--only", ONE)
+        assert meddling.returncode == 2
+        assert "waiting or running" in meddling.stderr
+        measures = hpc("submit", "probe", ONE, "--scale", "smoke", "--repeats", "1", "--side", "candidate")
+        assert measures.returncode == 0, measures.stdout + measures.stderr
+        parts = ("--part", "conditions", "--size", "20", "--repeats", "1")
+        assert (benched := hpc("submit", "bench", *parts)).returncode == 0, benched.stderr
+        assert (waited := hpc("wait")).returncode == 0, waited.stdout
+        assert (pulled := hpc("pull")).returncode == 0, pulled.stdout + pulled.stderr
+        assert list(root.glob(f"probe/probe-{ONE}-*/{ONE}/candidate/record.json"))
+        assert list(root.glob("bench/bench-*/bench.json"))
+        edited = next((tmp_path / "cluster" / "workspace").rglob("*.fits"))
+        edited.write_bytes(b"edited over there")
+        assert f"{edited.name} (replaced)" in hpc("push", *SMOKE, "--only", ONE).stdout
     run = newest_run(root)
     assert run != here
     assert {v["gate"]: v["outcome"] for v in verdicts(run) if v["pipeline"] == ONE} == local
+
+
+def test_cells_a_pair_and_a_probe_run_in_a_container(
+    root: Path, green: subprocess.CompletedProcess[str], tmp_path: Path
+) -> None:
+    """In it the stack lies where outside there is nothing; of what jobs write, it sees the root alone."""
+    assert green.returncode == 0
+    stack = read_plan(newest_run(root)).environments["baseline"].python.parents[1]
+    inside, scratch = tmp_path / "inside", tmp_path / "scratch"
+    inside.mkdir()
+    scratch.mkdir()
+    launch = f"{require_bubblewrap()} --ro-bind {stack} {inside} --tmpfs {scratch}"
+    python = f"{inside}/bin/python"
+    with cluster(
+        tmp_path, root, driver=sys.executable, python=python, launch=launch, tmpdir=str(scratch)
+    ) as hpc:
+        assert (checked := hpc("check")).returncode == 0, checked.stdout
+        pushed = hpc("push", *SMOKE, "--only", ONE, "--pair-seconds", "5")
+        assert pushed.returncode == 0, pushed.stderr
+        assert (submitted := hpc("submit")).returncode == 0, submitted.stderr
+        words = (ONE, "--scale", "smoke", "--repeats", "1", "--side", "candidate")
+        assert (measures := hpc("submit", "probe", *words)).returncode == 0, measures.stderr
+        assert (waited := hpc("wait")).returncode == 0, waited.stdout
+        assert (pulled := hpc("pull")).returncode == 0, pulled.stdout + pulled.stderr
+    # Outside there is nothing of it.
+    assert not list(inside.iterdir())
+    plan = read_plan(newest_run(root))
+    assert all(environment.python == inside / "bin" / "python" for environment in plan.environments.values())
+    pair = plan.pair(ONE)
+    assert pair is not None
+    timed = typed_json.read(plan.pair_path(pair), PairRecord)
+    assert all(each.baseline.solver != each.candidate.solver for each in timed.pairs)
+    assert list(root.glob(f"probes/probe-{ONE}-*/{ONE}/candidate/record.json"))
 
 
 def test_same_verdicts_come_from_the_steps_of_the_actions_workflow(

@@ -24,7 +24,7 @@ from matrix.commands.report import report_in_place
 from matrix.diagnose.declaration import declared
 from matrix.diagnose.sides.likelihood import of_likelihoods
 from matrix.execute.sessions import OTHERS, Session, kind_named, read_sessions
-from matrix.execute.slurm import STATUSES, Resources, Status
+from matrix.execute.slurm import PAIR, STATUSES, Resources, Status
 from matrix.execute.slurm_outcomes import JobOutcome
 from matrix.ground.console import open_console
 from matrix.ground.errors import EnvironmentFailure, NetworkError, UsageError, exit_code_of
@@ -203,17 +203,19 @@ def _submit(step: VerbContext) -> int:
     if step.words:
         sessions = sessions_from(step.words, time.strftime("%Y%m%d-%H%M%S"))
         _say_cost(step, resources, len(sessions))
+        told = (*asked, "--sessions", json.dumps([session.model_dump() for session in sessions]))
         if step.options.dry_run:
             for session in sessions:
                 step.console.print(Text(f"would be    {session.kind} {shlex.join(session.words)}"))
+            step.console.print(Text(step.told("matrix.execute.slurm_sessions", "script", pushed.run, *told)))
             return 0
-        told = json.dumps([session.model_dump() for session in sessions])
-        _show(step, step.sessions("submit", pushed.run, *asked, "--sessions", told))
+        _show(step, step.sessions("submit", pushed.run, *told))
         return 0
     open_cells = [
         status for status in step.slurm("states", pushed.run) if status.outcome is not JobOutcome.PASSED
     ]
-    _say_cost(step, resources, len(open_cells))
+    pairs = sum(status.cell.endswith(PAIR) for status in open_cells)
+    _say_cost(step, resources, len(open_cells) - pairs, pairs)
     if step.options.dry_run:
         step.console.print(Text(step.told("matrix.execute.slurm", "script", pushed.run, *asked)))
         return 0
@@ -271,17 +273,27 @@ def _see_that_it_is_taken(name: str, words: Sequence[str]) -> None:
         pipeline_named(word)
 
 
-def _say_cost(step: VerbContext, resources: Resources, jobs: int) -> None:
-    """Say what is asked for at most, and when Slurm would start it."""
+def _say_cost(step: VerbContext, resources: Resources, beside: int, in_turn: int = 0) -> None:
+    """Say what is asked for at most, and when Slurm would start it.
+
+    Parameters
+    ----------
+    beside
+        Jobs that run beside each other.
+    in_turn
+        Jobs that run after them, one at a time, as pairs do.
+    """
+    jobs = beside + in_turn
     if not jobs:
         return
     gpus = re.search(r"gpu(?::[^:,]+)?:(\d+)|gpu", resources.gres or "")
     each = int((gpus[1] if gpus else None) or 1)
     what, amount = ("GPU", each) if gpus else ("core", resources.cpus)
-    minutes = math.ceil(jobs / resources.parallel) * resources.time
-    together = min(jobs, resources.parallel)
+    minutes = (math.ceil(beside / resources.parallel) + in_turn) * resources.time
+    parts = [f"{min(beside, resources.parallel)} at a time"] if beside else []
+    parts += [f"{'then ' * bool(beside)}{in_turn}, one at a time"] if in_turn else []
     step.console.print(
-        f"asks for    {jobs} job{'s' * (jobs > 1)} of at most {resources.time} min, {together} at a time: "
+        f"asks for    {jobs} job{'s' * (jobs > 1)} of at most {resources.time} min, {', '.join(parts)}: "
         f"at most {jobs * resources.time * amount} {what} minutes, {minutes} min once they start"
     )
     step.console.print(Text(f"queue       {expected_start(step.remote)}"))
@@ -372,12 +384,17 @@ def _tell(step: VerbContext, seen: dict[str, Status], statuses: Sequence[Status]
     news = [
         status
         for status in statuses
-        if status.cell not in seen or seen[status.cell].outcome != status.outcome
+        if status.cell not in seen or _stands(seen[status.cell]) != _stands(status)
     ]
     for status in news:
         step.console.print(f"{time.strftime('%H:%M:%S')}    {status.cell} {status.outcome}: {status.reason}")
         seen[status.cell] = status
     return bool(news)
+
+
+def _stands(status: Status) -> tuple[str, str]:
+    """The outcome with its reason: a job that is held waits as any other, and for good."""
+    return status.outcome, status.reason
 
 
 def _show(step: VerbContext, statuses: Sequence[Status]) -> None:
@@ -387,7 +404,8 @@ def _show(step: VerbContext, statuses: Sequence[Status]) -> None:
     for status in statuses:
         last = status.tail.splitlines()[-1] if status.tail else ""
         ends = status.limit_end if status.outcome.active else ""
-        row = (status.cell, status.job or "", status.outcome, status.elapsed, ends, last)
+        state = ": ".join(_stands(status)) if status.outcome.active else status.outcome
+        row = (status.cell, status.job or "", state, status.elapsed, ends, last)
         table.add_row(*map(Text, row))
     step.console.print(table)
 

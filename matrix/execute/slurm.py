@@ -26,6 +26,8 @@ from matrix.run.plan import Plan, PlannedCell, PlannedPair, read_plan
 
 TAIL_LINES = 15
 SIGNAL_SECONDS = 1
+# Ends the name of a pair's job.
+PAIR = "-pair"
 
 
 class Resources(BaseModel):
@@ -153,14 +155,19 @@ def script(plan: Plan, resources: Resources) -> str:
     asked = parameters(plan.run, resources)
     # The jobs of the cells have no number yet, so pairs are shown without their wait for them.
     arrays = ((selected(plan), asked), (selected_pairs(plan), for_pairs(asked, resources, ())))
-    folder = plan.folder / "slurm"
-    command = f"{shlex.quote(sys.executable)} -u -m submitit.core._submit {shlex.quote(str(folder))}"
     scripts = [
-        _script_of(wanted, str(folder), command, tasks)
+        array_script(plan, wanted, tasks)
         for units, wanted in arrays
         if (tasks := sum(unit_name(unit) not in passed for unit in units))
     ]
     return "\n".join(scripts) or "# Everything has passed: nothing would be submitted."
+
+
+def array_script(plan: Plan, asked: dict[str, Any], tasks: int) -> str:
+    """The script of an array of so many jobs of a run, as the engine would send it."""
+    folder = plan.folder / "slurm"
+    command = f"{shlex.quote(sys.executable)} -u -m submitit.core._submit {shlex.quote(str(folder))}"
+    return _script_of(asked, str(folder), command, tasks)
 
 
 def parameters(name: str, resources: Resources) -> dict[str, Any]:
@@ -212,7 +219,7 @@ def parameters(name: str, resources: Resources) -> dict[str, Any]:
 
 def unit_name(unit: PlannedCell | PlannedPair) -> str:
     """What a job is called after what it runs."""
-    return unit.name if isinstance(unit, PlannedCell) else f"{unit.name}-pair"
+    return unit.name if isinstance(unit, PlannedCell) else f"{unit.name}{PAIR}"
 
 
 def selected_pairs(plan: Plan) -> list[PlannedPair]:

@@ -9,7 +9,11 @@ from pathlib import Path
 from matrix.execute.local import CellFailure, run_cell
 from matrix.execute.pairs import PairFailure, run_pair
 from matrix.ground.errors import EnvironmentFailure
+from matrix.ground.process import run as run_command
+from matrix.ground.shell import inherited
 from matrix.run.plan import Plan, read_plan
+
+_WRITE = "import os, sys; os.makedirs(sys.argv[1], exist_ok=True); open(sys.argv[1] + '/seen', 'w')"
 
 
 def run_both(folder: str, pipeline: str, cores: int) -> None:
@@ -49,4 +53,26 @@ def _own_plan(folder: str, cores: int) -> Iterator[Plan]:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with tempfile.TemporaryDirectory(prefix="nnls-matrix-") as scratch:
         own = {"cache": Path(scratch), "locks": Path(scratch), "threads": cores}
-        yield read_plan(Path(folder)).model_copy(update=own)
+        plan = read_plan(Path(folder)).model_copy(update=own)
+        see_that_it_is_writable(plan, Path(scratch))
+        yield plan
+
+
+def see_that_it_is_writable(plan: Plan, scratch: Path) -> None:
+    """See that the job's caches can be written where a side's Python runs; numba computes nothing otherwise.
+
+    Raises
+    ------
+    EnvironmentFailure
+        The container of the profile's `launch` has no such folder.
+    """
+    environment = plan.environments["baseline"]
+    if not environment.launch:
+        return
+    done = run_command([*environment.command, "-c", _WRITE, scratch], env=inherited(), check=False)
+    if done.exit_code != 0:
+        said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
+        raise EnvironmentFailure(
+            f"`launch`: in the container nothing can be written to {scratch.parent}, the job's TMPDIR "
+            f"({said}). Mount it, or name with `tmpdir` a folder that is mounted."
+        )

@@ -21,6 +21,7 @@ from matrix.execute.slurm import (
     STATUSES,
     Resources,
     Status,
+    array_script,
     job_log,
     log_text,
     lost,
@@ -48,9 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     plan = read_plan(options.folder)
     with without("SLURM_", "SBATCH_", "SRUN_", "SALLOC_"):
+        if options.verb == "script":
+            asked = parameters(plan.run, Resources.model_validate_json(options.resources))
+            print(array_script(plan, asked, len(_SESSIONS.validate_json(options.sessions))))
+            return 0
         if options.verb == "submit":
-            asked = _SESSIONS.validate_json(options.sessions)
-            submit(plan, Resources.model_validate_json(options.resources), asked)
+            sessions = _SESSIONS.validate_json(options.sessions)
+            submit(plan, Resources.model_validate_json(options.resources), sessions)
         answer = STATUSES.dump_json(states(plan)).decode()
     print(answer)
     return 0
@@ -119,7 +124,7 @@ def _jobs_path(plan: Plan) -> Path:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m matrix.execute.slurm_sessions", description=__doc__)
-    parser.add_argument("verb", choices=("submit", "states"))
+    parser.add_argument("verb", choices=("submit", "script", "states"))
     parser.add_argument("folder", type=Path, help="the run's folder")
     parser.add_argument("--resources", help="what to ask for, as JSON")
     parser.add_argument("--sessions", help="what to measure, as JSON")

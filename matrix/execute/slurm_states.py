@@ -21,7 +21,7 @@ class Silence(enum.StrEnum):
     UNKNOWN = "unknown job: neither the controller nor the accounting knows this id"
     ACCOUNTING_OFF = (
         "accounting is switched off and the controller has forgotten the job (MinJobAge): its end cannot be "
-        "confirmed. Submit again; a finished cell is not computed again"
+        "confirmed. Submit again: a cell or pair that is finished is kept, another measurement is made anew"
     )
     UNREACHABLE = "the Slurm controller or its accounting cannot be reached"
 

@@ -9,13 +9,16 @@ from rich.text import Text
 
 from matrix.execute.slurm import Resources, job_script
 from matrix.ground.errors import EnvironmentFailure, NetworkError
+from matrix.hpc.profile import Profile
 from matrix.hpc.remote import Remote
 from matrix.hpc.ship import describe_stack
 
+# What our programs over there import.
+DRIVER_NEEDS = "filelock matplotlib numpy packaging psutil pydantic rich submitit yaml"
 # Found and not imported: some make folders of their own when they are.
-DRIVER_PROBE = """
+DRIVER_PROBE = f"""
 import importlib.util, sys
-needed = "filelock matplotlib numpy psutil pydantic rich ruamel.yaml submitit".split()
+needed = {DRIVER_NEEDS!r}.split()
 missing = [name for name in needed if importlib.util.find_spec(name) is None]
 raise SystemExit(", ".join(missing) + " missing" if missing or sys.version_info < (3, 11) else 0)
 """
@@ -26,6 +29,15 @@ WRITABLE = """
 folder=$1
 until [ -e "$folder" ]; do folder=$(dirname "$folder"); done
 tried=$(mktemp "$folder/.nnls-matrix-XXXXXX") && rm "$tried" && echo "$1"
+"""
+# What is written inside has to be there outside.
+MOUNTED = """
+folder=$1; shift
+until [ -e "$folder" ]; do folder=$(dirname "$folder"); done
+tried=$(mktemp "$folder/.nnls-matrix-XXXXXX")
+trap 'rm "$tried"' EXIT
+"$@" -c 'import sys; open(sys.argv[1], "r+").write("seen")' "$tried"
+[ -s "$tried" ] && echo "$folder is there"
 """
 # What a shell there exports for sbatch would beat the script's own lines.
 ASK_SLURM = """
@@ -107,6 +119,7 @@ def _probes(remote: Remote) -> list[Probe]:
             partial(prepared, (profile.driver, "-c", DRIVER_PROBE)),
             "`driver` needs Python 3.11 or newer with locks/driver.txt: `nox -s hpc -- install`.",
         ),
+        *_container(profile, prepared),
         Probe(
             "environment",
             partial(_environment, remote),
@@ -119,6 +132,14 @@ def _probes(remote: Remote) -> list[Probe]:
             "JAX in `python` must start and compute in 64 bit: see what it said.",
         ),
     ]
+
+
+def _container(profile: Profile, prepared: Callable[[Sequence[str]], str]) -> list[Probe]:
+    if not profile.launched:
+        return []
+    words = ("sh", "-c", MOUNTED, "sh", profile.root, *profile.launched, profile.python)
+    remedy = "`launch` must mount `root` under its own name, to be written too, and `python` be in there."
+    return [Probe("container", partial(prepared, words), remedy)]
 
 
 def expected_start(remote: Remote) -> str:

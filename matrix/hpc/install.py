@@ -54,6 +54,9 @@ def install(console: Console, remote: Remote, release: str, base: str, *, printe
     """
     root = remote.profile.root
     wanted = [one for one in _wanted(remote, release, base) if printed or not _foreign(console, remote, one)]
+    if remote.profile.launched:
+        told = f"left        `python` lies in a container (`launch`), which is made with locks/{release}"
+        console.print(Text(told))
     commands = [command for one in wanted for command in one.commands(root)]
     if printed:
         send = (
@@ -79,20 +82,17 @@ def install(console: Console, remote: Remote, release: str, base: str, *, printe
 
 def _wanted(remote: Remote, release: str, base: str) -> list[WantedEnvironment]:
     profile = remote.profile
-    if profile.launched:
-        raise UsageError(
-            "`python` lies in a container (`launch`): what is in there is installed when it is made"
-        )
+    driver = WantedEnvironment("driver", PurePosixPath(profile.driver), base, (LOCKS / "driver.txt",))
     folder = LOCKS / release
     if not folder.is_dir():
         known = ", ".join(sorted(path.name for path in LOCKS.iterdir() if path.is_dir()))
         raise UsageError(f"--release {release}: there is no lock for it. Known: {known}.")
     names = ["wheels", "sources", *([profile.accelerator] if profile.accelerator != "cpu" else [])]
     stack = tuple(path for name in names if (path := folder / f"{name}.txt").exists())
-    wanted = [
-        WantedEnvironment("driver", PurePosixPath(profile.driver), base, (LOCKS / "driver.txt",)),
-        WantedEnvironment("python", PurePosixPath(profile.python), base, stack),
-    ]
+    # What lies in a container is installed when that is made.
+    inside = bool(profile.launched)
+    python = WantedEnvironment("python", PurePosixPath(profile.python), base, stack)
+    wanted = [driver] if inside else [driver, python]
     for one in wanted:
         if one.python.parent.name != "bin":
             raise UsageError(f"`{one.name}`: {one.python} is not .../bin/python of an environment to be made")

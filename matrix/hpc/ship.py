@@ -125,11 +125,13 @@ class _Described(BaseModel):
 
 
 def _commit(remote: Remote, folder: str) -> str:
-    head = remote.run(["git", "-C", folder, "rev-parse", "HEAD"], check=False)
+    # In a container the folder may be another one than outside.
+    git = [*remote.profile.launched, "git", "-C", folder]
+    head = remote.run([*git, "rev-parse", "HEAD"], check=False, prepared=True)
     if head.exit_code != 0:
         return "no commit"
     changes = ("status", "--porcelain", "--untracked-files=no")
-    changed = remote.run(["git", "-C", folder, *changes], check=False).stdout.strip()
+    changed = remote.run([*git, *changes], check=False, prepared=True).stdout.strip()
     return f"commit {head.stdout.strip()}" + (", changed since" if changed else "")
 
 

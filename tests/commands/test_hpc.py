@@ -49,6 +49,18 @@ def test_it_ends_with_the_last_job() -> None:
     assert wait(iter([JobOutcome.RUNNING, JobOutcome.TIMEOUT])) == 1
 
 
+def test_why_a_job_waits_is_said_also_when_it_changes(capsys: pytest.CaptureFixture[str]) -> None:
+    held = Status(cell="cell", job="1", outcome=JobOutcome.WAITING, reason="pending (JobHeldUser)")
+    waiting = held.model_copy(update={"reason": "pending (Resources)"})
+    step = SimpleNamespace(console=Console(soft_wrap=True))
+    seen: dict[str, Status] = {}
+    told = [cli._tell(step, seen, [status]) for status in (waiting, waiting, held)]  # type: ignore[arg-type]
+    assert told == [True, False, True]
+    assert "cell waiting: pending (JobHeldUser)" in capsys.readouterr().out
+    cli._show(SimpleNamespace(console=Console(width=200)), [held])  # type: ignore[arg-type]
+    assert "waiting: pending (JobHeldUser)" in " ".join(capsys.readouterr().out.split())
+
+
 def test_lost_connection_that_comes_back_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert wait(iter([JobOutcome.RUNNING, NetworkError("cannot reach it"), JobOutcome.PASSED])) == 0
     assert "unreachable: cannot reach it" in capsys.readouterr().out
@@ -198,3 +210,34 @@ def test_what_is_asked_for_is_said_first(
     assert "6 jobs of at most 20 min, 2 at a time" in said
     assert says in said
     assert "queue       Job 7 to start at noon" in said
+
+
+@pytest.mark.parametrize(
+    ("cells", "pairs", "says"),
+    [
+        (
+            12,
+            6,
+            "18 jobs of at most 20 min, 4 at a time, then 6, one at a time: at most 360 core minutes",
+        ),
+        (0, 2, "2 jobs of at most 20 min, 2, one at a time: at most 40 core minutes, 40 min"),
+    ],
+)
+def test_pairs_take_their_time_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cells: int, pairs: int, says: str
+) -> None:
+    monkeypatch.setattr(cli, "expected_start", lambda _: "now")
+    profile = Profile(root="/s", driver="/d", python="/p", time=20, cpus=1, parallel=4)
+    names = [*(f"cell-{n}" for n in range(cells)), *(f"pipeline-{n}-fp64-pair" for n in range(pairs))]
+    monkeypatch.setattr(cli, "pushed_code", lambda: "code")
+    step = SimpleNamespace(
+        console=Console(soft_wrap=True),
+        pushed=lambda: SimpleNamespace(run="run", code="code"),
+        remote=SimpleNamespace(profile=profile),
+        slurm=lambda *_: [Status(cell=name) for name in names],
+        told=lambda *_: "#!/bin/bash",
+        words=[],
+        options=argparse.Namespace(dry_run=True),
+    )
+    assert cli._submit(step) == 0  # type: ignore[arg-type]
+    assert says in capsys.readouterr().out

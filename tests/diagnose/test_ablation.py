@@ -26,7 +26,8 @@ def test_each_part_has_a_place_in_a_program(left_out: Ablation) -> None:
 
 
 def test_programs_of_one_solver_do_not_differ() -> None:
-    assert not ablation._differ(*(ablation._program(solver, gradient=False) for _ in range(2)), K=12)
+    one, other = (ablation._program(solver, gradient=False) for _ in range(2))
+    assert not ablation._differ(one, other, 12)
 
 
 def test_the_solver_itself_stays_as_it_is() -> None:

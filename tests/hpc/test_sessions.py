@@ -49,9 +49,12 @@ class Cluster:
         )
 
     def submit(self, sessions: Sequence[Session]) -> subprocess.CompletedProcess[str]:
+        return self.told("submit", sessions)
+
+    def told(self, verb: str, sessions: Sequence[Session]) -> subprocess.CompletedProcess[str]:
         told = json.dumps([session.model_dump() for session in sessions])
         asked = json.dumps({**RESOURCES, "setup": []})
-        return self.call("submit", "--resources", asked, "--sessions", told)
+        return self.call(verb, "--resources", asked, "--sessions", told)
 
     def states(self) -> dict[str, Status]:
         done = self.call("states")
@@ -78,8 +81,11 @@ def session(how: str) -> Session:
 
 def test_a_session_passes_only_with_what_it_left(cluster: Cluster) -> None:
     asked = [session(how) for how in ("good", "bad", "nothing", "long")]
+    shown = cluster.told("script", asked)
     done = cluster.submit(asked)
     assert done.returncode == 0, done.stderr
+    sent = next((cluster.plan.folder / "slurm").glob("*submission.sh"))
+    assert shown.stdout.strip() == sent.read_text().strip()
     again = cluster.submit(asked[:1])
     assert again.returncode == 2
     assert "submitted already: bench-good" in again.stderr

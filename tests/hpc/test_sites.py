@@ -17,10 +17,11 @@ from matrix.ground.errors import EnvironmentFailure, NetworkError, UsageError
 from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.hpc import remote as remote_end
 from matrix.hpc.check import check
+from matrix.hpc.install import install
 from matrix.hpc.profile import Profile
 from matrix.hpc.remote import Remote
 from matrix.hpc.ship import describe_stack
-from tests.cluster import Slurm, running_slurm, running_sshd, wait_until
+from tests.cluster import Slurm, require_bubblewrap, running_slurm, running_sshd, wait_until
 from tests.hpc.made_up import GOOD, make_run
 
 CELL = "imaging-mge-fp64-baseline"
@@ -158,6 +159,47 @@ def test_python_in_a_container_is_asked_there(site: Site, tmp_path: Path) -> Non
     code, lines = site.checked(launch=f"{container} $SCRATCH/stack.sif", python="/opt/stack/python")
     assert code == 0, "\n".join(lines)
     assert set((tmp_path / "images").read_text().split()) == {f"{site.folder}/scratch/stack.sif"}
+
+
+def committed(folder: Path, version: str) -> str:
+    """Make a working tree of autolens, and say its commit."""
+    (folder / "autolens").mkdir(parents=True)
+    (folder / "autolens" / "__init__.py").write_text(f"__version__ = {version!r}\n")
+    git = ["git", "-C", str(folder), "-c", "user.name=x", "-c", "user.email=x"]
+    for words in (("init", "-q"), ("add", "."), ("commit", "-qm", version)):
+        subprocess.run([*git, *words], check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+    return head.stdout.strip()
+
+
+def test_a_working_tree_has_the_commit_that_it_has_in_the_container(site: Site, tmp_path: Path) -> None:
+    """A container may have another folder where there is one of that name outside."""
+    inside = require_bubblewrap()
+    outside_head = committed(tmp_path / "PyAuto", "2026.5.8.2")
+    inside_head = committed(tmp_path / "image", RELEASE)
+    setup = (*site.profile().setup, f"export PYTHONPATH={tmp_path}/PyAuto")
+    plain = describe_stack(Remote(site.profile(setup=setup)).expanded())
+    assert plain.trees["autolens"][1] == f"commit {outside_head}"
+    launch = f"{inside} --bind {tmp_path}/image {tmp_path}/PyAuto"
+    found = describe_stack(Remote(site.profile(setup=setup, launch=launch)).expanded())
+    assert found.packages["autolens"] == RELEASE
+    assert found.trees["autolens"] == (f"{tmp_path}/PyAuto/autolens", f"commit {inside_head}")
+
+
+def test_what_lies_in_a_container_is_not_installed_but_the_driver_is(site: Site) -> None:
+    said = io.StringIO()
+    there = {
+        "launch": "apptainer exec /i.sif",
+        "driver": "/new/driver/bin/python",
+        "python": "/in/bin/python",
+    }
+    remote = Remote(site.profile(**there)).expanded()
+    assert install(Console(file=said, width=400), remote, RELEASE, "python3", printed=True) == 0
+    lines = said.getvalue().splitlines()
+    assert "python3 -m venv /new/driver" in lines
+    assert any(line.endswith("locks-sent/driver.txt") for line in lines)
+    assert f"left        `python` lies in a container (`launch`), which is made with locks/{RELEASE}" in lines
+    assert not any("/in" in line for line in lines)
 
 
 def test_one_connection_is_asked_for_once(
