@@ -67,10 +67,10 @@ def test_without_a_green_run_nothing_is_said(tmp_path: Path) -> None:
 
 
 def test_a_change_that_vendors_nothing_is_no_solver_of_any_run(tmp_path: Path) -> None:
-    ref = {"change": Change(vendor=False, candidate=Given(refs={"PyAutoArray": "feature/x"})), "text": ""}
+    ref = Change(vendor=False, candidate=Given(refs={"PyAutoArray": "feature/x"}))
     run(tmp_path, "1-green")
-    run(tmp_path, "2-green", **ref)
-    assert since_green(run(tmp_path, "3-red", red=True, **ref)) is None
+    run(tmp_path, "2-green", text="", change=ref)
+    assert since_green(run(tmp_path, "3-red", red=True, text="", change=ref)) is None
     vendored = since_green(run(tmp_path, "4-red", red=True))
     assert vendored is not None
     assert (vendored.green, vendored.said) == ("1-green", "The solver is the same.")
