@@ -46,7 +46,8 @@ from matrix.records.pair import BATCH, SLOWEST
 from matrix.records.typed_json import RecordError
 from matrix.report.html.bisect import write_bisect_page
 from matrix.run.change import is_folder
-from matrix.run.kept import kept_failure
+from matrix.run.kept import kept_failure, take_over_records
+from matrix.run.plan import Plan, PlanError, read_plan, run_folders
 
 EPILOG = "Further options are those of matrix-fp64, as --source, --scale, --release, --candidate-package."
 
@@ -74,6 +75,8 @@ class _Search:
     steps: dict[str, TriedRevision] = field(default_factory=dict)
     limit: float = SLOWEST
     kept: Sequence[TriedRevision] = ()
+    # Folders of runs that answer for nothing here: with --fresh all that lay there before.
+    disregarded: Sequence[Path] = ()
 
     def measure(self, revision: Revision) -> TriedRevision:
         """Run the matrix on a revision against GOOD; what cannot be built or run is skipped."""
@@ -98,10 +101,18 @@ class _Search:
         if same is not None:
             self.steps |= {step.name: step for step in found if step.name == good.name}
             return replace(same, name=revision.name, subject=revision.subject)
+        self._take_over(plan)
         carry_out(self.console, plan)
         run = judge_run(plan)
         self._learn(run, good, key)
         return replace(self._judged(run, revision), key=key)
+
+    def _take_over(self, plan: Plan) -> None:
+        """Let a side that an earlier run measured not be measured again: GOOD is one of every run."""
+        for folder in reversed(run_folders(plan.folder.parent)):
+            if folder not in self.disregarded:
+                with suppress(PlanError):
+                    take_over_records(plan, read_plan(folder))
 
     def _learn(self, run: Run, good: Revision, key: str) -> None:
         """Take GOOD's own figures from a run that has them."""
@@ -165,7 +176,9 @@ def _bisect(words: Sequence[str]) -> int:
     if list(words[:3]) != [known.repository, known.good, known.bad]:
         parser.error("write REPOSITORY GOOD BAD first, and then the options")
     search = _prepared(open_console(), known, passed)
-    if not search.options.fresh:
+    if search.options.fresh:
+        search.disregarded = run_folders(open_layout(search.options.root).runs)
+    else:
         search.kept = tuple(_kept(search.folder.parent))
     _announce(search)
     *_, last = search.revisions
@@ -246,14 +259,14 @@ def _kept(folder: Path) -> Iterator[TriedRevision]:
 
 def _announce(search: _Search) -> None:
     between, options = len(search.revisions) - 2, search.options
-    # BAD itself with GOOD, then a halving each.
+    # BAD itself with GOOD, then a halving each, with GOOD's record.
     runs = 1 + math.ceil(math.log2(between + 1))
     cost = pipeline_named(options.only[0]).cost.seconds
-    each = _BUILD_SECONDS + 2.0 * (cost + options.pair_seconds)
+    each = _BUILD_SECONDS + cost + 2.0 * options.pair_seconds
     kind = "releases" if search.source.kind is SourceKind.EMBEDDED else "commits"
     search.console.print(
         f"bisect      {between} {kind} lie between GOOD and BAD: about {runs} runs of {each / 60:.0f} "
-        f"minutes at most, {runs * each / 60:.0f} minutes in all; what is kept is not measured again"
+        f"minutes at most, {(cost + runs * each) / 60:.0f} minutes in all; what is kept is not measured again"
     )
 
 

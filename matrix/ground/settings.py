@@ -66,6 +66,16 @@ def check_settings(option: str, settings: Mapping[str, str], library: Path) -> N
             raise UsageError(f"{option} {name}: the library's {PACKAGED} has no such key.{hint}")
 
 
+def packaged_value(name: str, library: Path) -> str:
+    """What the library's own `general.yaml` says of a setting, in a word; "nothing" where it does not."""
+    node = _packaged(library)
+    for key in name.split("."):
+        node = node.get(key) if isinstance(node, Mapping) else None
+    if node is None:
+        return "nothing"
+    return node if isinstance(node, str) else json.dumps(node)
+
+
 def nested(settings: Mapping[str, str]) -> dict[str, Any]:
     """The settings as a configuration file holds them, sections within sections, values read as YAML."""
     found: dict[str, Any] = {}

@@ -28,6 +28,9 @@ _Kind = TypeVar("_Kind", bool, int)
 _ANSWER_ALONE = ("solve_nnls_primal", "solve_nnls_forward")
 _ENTRY_POINTS = (*_ANSWER_ALONE, "solve_nnls_primal_with_status", "solve_nnls", "solve_nnls_certified")
 
+# The library's own loop over jaxnnls' steps, which its call sites without `stats` call from 2026.7.15.1 on.
+_DRIVER = "autoarray.util.jax_nnls"
+
 # What of the library's settings decides how its own solvers end.
 _KNOBS = {
     "pdip": ("nnls_solver_tol", "nnls_max_iter"),
@@ -236,7 +239,10 @@ def _called(
     with ExitStack() as stack:
         for package, module in _packages(also_replaced="stats" not in arguments):
             original = {name: vars(module)[name] for name in _ENTRY_POINTS if name in vars(module)}
-            for name, held in original.items():
+            # That loop's functions call one another by name, which is no call of the call site.
+            asked = set(_ANSWER_ALONE if module.__name__ == _DRIVER else _ENTRY_POINTS)
+            for name in asked.intersection(original):
+                held = original[name]
                 replacement = _recording(
                     Inner(package, name, None, None, dict(options or {})),
                     held,
@@ -254,9 +260,10 @@ def _called(
 
 def _packages(also_replaced: bool) -> Iterator[tuple[str, ModuleType]]:
     """Packages of solvers that the call site may call; with `stats` it says itself what else it did."""
-    for name in (VENDORED, REPLACED) if also_replaced else (VENDORED,):
+    where = {VENDORED: VENDORED} | ({REPLACED: REPLACED, _DRIVER: REPLACED} if also_replaced else {})
+    for module, package in where.items():
         try:
-            yield name, importlib.import_module(name)
+            yield package, importlib.import_module(module)
         except ImportError:
             continue
 

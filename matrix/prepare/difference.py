@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from matrix.ground.errors import UsageError
+from matrix.ground.settings import packaged_value
 from matrix.ground.suggestions import did_you_mean
 from matrix.prepare.checkout import Checkout, Source, origin_of_release, prepare_folder, prepare_ref
 from matrix.prepare.environments import Recipe, interpreter_of
@@ -140,7 +141,10 @@ def difference_of(
         )
     settings = {side: change.given(side).settings for side in SIDES}
     for name in dict.fromkeys((*settings["baseline"], *settings["candidate"])):
-        ours, theirs = (settings[side].get(name, "what its packages say") for side in reversed(SIDES))
+        ours, theirs = (
+            settings[side].get(name) or f"{packaged_value(name, trees[side][library.name].path)} as packaged"
+            for side in reversed(SIDES)
+        )
         if ours != theirs:
             parts.append(f"{name} = {ours} against {theirs}")
     if not parts:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from matrix.gates import CHANGE, TIME, Outcome, Verdict
-from matrix.records.cell import SIDES, Record
+from matrix.records.cell import SIDES, Record, Side
 from matrix.records.pair import BATCH
 from matrix.records.ratio import Ratio
 from matrix.report.pairs import Pairs
@@ -13,7 +13,9 @@ from matrix.report.rows import OPEN, concerned, tried
 from matrix.run.plan import Plan
 
 _NO_RECORD = re.compile(r"^no record of [^:]+: ")
-NOTHING_MOVED_IN = "no recorded log evidence to compare with"
+NOTHING_MOVED_IN = "no log evidence to compare with"
+# Of what gates of evidences found.
+_NO_DIFFERENCES = ("linear system", "tolerance")
 
 
 @dataclass(frozen=True)
@@ -79,37 +81,31 @@ def _change(plan: Plan) -> str:
 
 
 def moved(verdicts: Sequence[Verdict]) -> str:
-    """The largest drift of the candidate from a recorded constant, and its tolerance."""
-    drifts = [
+    """How far the candidate's log evidences are at most from the baseline's, and from their constants."""
+    found = {
+        "the baseline's": _furthest(verdicts, "candidate_vs_baseline", None),
+        "what is recorded or expected": _furthest(verdicts, "constant", "candidate"),
+    }
+    said = [f"by {most} from {what}{where}" for what, (most, where) in found.items() if most]
+    return f"log evidence {'; '.join(said)}" if said else NOTHING_MOVED_IN
+
+
+def _furthest(verdicts: Sequence[Verdict], gate: str, side: Side | None) -> tuple[str, str]:
+    """The largest difference that a gate found, and on which pipeline it did; empty where it found none."""
+    apart = [
         (value, verdict)
         for verdict in verdicts
-        if (verdict.gate, verdict.side) == ("constant", "candidate")
+        if (verdict.gate, verdict.side) == (gate, side)
         for name, value in verdict.numbers.items()
-        if name.startswith("drift_")
-    ]
-    if not drifts:
-        return _moved_from_baseline(verdicts)
-    largest, verdict = max(drifts, key=lambda drift: drift[0])
-    within = "BEYOND" if verdict.outcome is Outcome.FAIL else "within"
-    return (
-        f"log evidence by {largest:.1e} at most, {verdict.pipeline}, "
-        f"{within} the tolerance of {verdict.numbers['tolerance']:.0e}"
-    )
-
-
-def _moved_from_baseline(verdicts: Sequence[Verdict]) -> str:
-    """Where no constant is recorded: how far candidate and baseline are apart, if both sides ran."""
-    apart = [
-        (value, verdict.pipeline)
-        for verdict in verdicts
-        if verdict.gate == "candidate_vs_baseline"
-        for name, value in verdict.numbers.items()
-        if name not in ("linear system", "tolerance")
+        if name.startswith("drift_") or (gate != "constant" and name not in _NO_DIFFERENCES)
     ]
     if not apart:
-        return NOTHING_MOVED_IN
-    largest, pipeline = max(apart)
-    return f"{NOTHING_MOVED_IN}; the sides are at most {largest:.1e} apart, on {pipeline}"
+        return "", ""
+    largest, verdict = max(apart, key=lambda difference: difference[0])
+    tolerance = verdict.numbers.get("tolerance")
+    within = "BEYOND" if tolerance is not None and not largest <= tolerance else "within"
+    held = "" if tolerance is None else f", {within} the tolerance of {tolerance:.0e}"
+    return f"{largest:.1e} at most", f" on {verdict.pipeline}{held}"
 
 
 def speed(verdicts: Sequence[Verdict], pairs: Pairs) -> str:

@@ -35,11 +35,11 @@ class SolverChange:
 
 
 def since_green(plan: Plan) -> SolverChange | None:
-    """Hold the solver against that of the last green run before this one; None where there is none.
+    """Hold the vendored solver against that of the last green run before this one; None where there is none.
 
-    Only runs of the same precision and scale count, in the folder where this run lies.
+    Only runs that vendor count, of the same precision and scale, in the folder where this run lies.
     """
-    green = _last_green(plan)
+    green = _last_green(plan) if plan.change.vendor else None
     if green is None:
         return None
     if green.solver_tree == plan.solver_tree:
@@ -60,13 +60,14 @@ def since_green(plan: Plan) -> SolverChange | None:
 
 
 def _last_green(plan: Plan) -> Plan | None:
+    wanted = (plan.precision, plan.scale, True)
     for folder in reversed(run_folders(plan.folder.parent)):
         try:
             run = load_run(folder)
         except MatrixError:
             # Of another version of this program.
             continue
-        alike = (run.plan.precision, run.plan.scale) == (plan.precision, plan.scale)
+        alike = (run.plan.precision, run.plan.scale, run.plan.change.vendor) == wanted
         ended = ending(run.plan, run.records, run.verdicts)
         if alike and run.plan.created < plan.created and ended in (Ending.PASS, Ending.AS_FAR):
             return run.plan

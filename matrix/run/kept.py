@@ -1,12 +1,15 @@
 """What a run kept: records that answer for what is planned, and why others are missing."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from matrix.ground.errors import MatrixError
 from matrix.ground.files import read_text, write_json
 from matrix.records import typed_json
-from matrix.records.cell import Record, RecordError, read_record
+from matrix.records.arrays import arrays_path
+from matrix.records.cell import Record, RecordError, read_record, write_record
 from matrix.records.check import CheckRecord
 from matrix.records.pair import PairRecord, read_pair
 from matrix.run.plan import Plan, PlanError, PlannedCell, PlannedCheck, PlannedPair, read_plan
@@ -27,6 +30,28 @@ def kept_record(plan: Plan, cell: PlannedCell) -> Record | None:
     planned = [checkout.model_dump() for checkout in plan.checkouts]
     answers = record.key == cell.key and named in (None, planned)
     return record if answers and kept_failure(plan, cell) is None else None
+
+
+def take_over_records(plan: Plan, other: Plan) -> None:
+    """Copy what another run has kept of the very content that this one plans and has no record of.
+
+    A copy names the commits of this run, and still the run that measured it.
+    """
+    theirs = {cell.key: cell for cell in other.cells}
+    for cell in plan.cells:
+        twin = theirs.get(cell.key)
+        if twin is None or kept_record(plan, cell) or not (record := kept_record(other, twin)):
+            continue
+        clear_failure(plan.cell_folder(cell))
+        driver = {**record.provenance.driver, "checkouts": [one.model_dump() for one in plan.checkouts]}
+        write_record(
+            plan.record_path(cell), replace(record, provenance=replace(record.provenance, driver=driver))
+        )
+        arrays = arrays_path(other.record_path(twin))
+        if arrays.is_file():
+            copy = arrays_path(plan.record_path(cell))
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(arrays, copy)
 
 
 def kept_check(plan: Plan, check: PlannedCheck) -> CheckRecord | None:

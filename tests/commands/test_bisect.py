@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from matrix.records import typed_json
 from matrix.records.bisect import BisectRecord
 from matrix.records.cell import write_record
 from matrix.run.kept import kept_record, write_failure
-from matrix.run.plan import Plan, PlannedPair
+from matrix.run.plan import Plan, PlannedCell, PlannedPair, read_plan, run_folders
 from tests.factory import EVIDENCE, evaluation, make_pair, make_plan, make_record
 from tests.prepare.checkout.helpers import make_history, make_repository, run_git
 
@@ -42,10 +43,14 @@ class Bench:
         Those of which no environment is made, and whose cell leaves no record.
     measured
         Those that a cell was run for, in that order.
+    sides
+        How often a cell was run for each side.
     content
         What a commit has the content of, where that is another one's.
     stop_at
         Interrupted when so many have been measured.
+    commits
+        By a run's name the candidate's.
     """
 
     folder: Path
@@ -55,8 +60,10 @@ class Bench:
     crashing: set[str] = dataclasses.field(default_factory=set)
     noisy: set[str] = dataclasses.field(default_factory=set)
     measured: list[str] = dataclasses.field(default_factory=list)
+    sides: Counter[str] = dataclasses.field(default_factory=Counter)
     stop_at: int = 99
     content: dict[str, str] = dataclasses.field(default_factory=dict)
+    commits: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def plan(self, _: Console, options: SideOptions) -> Plan:
         assert options.change is not None
@@ -70,34 +77,44 @@ class Bench:
         seconds = options.pair_seconds
         facts = {"pipeline": PIPELINE, "precision": "fp64", "scale": "production", "key": "k"}
         pairs = (PlannedPair(**facts, seconds=seconds),) if seconds else ()
-        plan = make_plan(
-            self.folder / "runs" / commit,
-            key=self.content.get(commit, commit),
-            pairs=pairs,
-            run=f"run-{commit.replace('.', '-')}",
-        )
+        content = {"baseline": good, "candidate": self.content.get(commit, commit)}
+        name = f"run-{commit.replace('.', '-')}" + f"-{len(self.measured)}" * options.fresh
+        folder = self.folder / ".matrix" / "runs" / name
+        plan = make_plan(folder, key=content["candidate"], pairs=pairs, run=name)
+        cells = (cell.model_copy(update={"key": f"{cell.side} {content[cell.side]}"}) for cell in plan.cells)
+        # Each run is of its own commits, as a real one is.
+        (checkout,) = plan.checkouts
+        checkouts = (checkout.model_copy(update={"commit": commit}),)
+        plan = plan.model_copy(update={"cells": tuple(cells), "checkouts": checkouts})
+        self.commits[name] = commit
         plan.write()
         return plan
 
     def run(self, _: Console, plan: Plan) -> int:
-        commit = plan.folder.name
-        cells = [plan.cell(PIPELINE, side) for side in ("baseline", "candidate")]
-        if all(kept_record(plan, cell) for cell in cells):
-            return 0
+        commit = self.commits[plan.run]
+        baseline, candidate = (plan.cell(PIPELINE, side) for side in ("baseline", "candidate"))
         if len(self.measured) == self.stop_at:
             raise KeyboardInterrupt
-        self.measured.append(commit)
-        write_record(plan.record_path(cells[0]), make_record(side="baseline", key=cells[0].key))
-        if commit in self.crashing:
-            write_failure(plan.cell_folder(cells[1]), "killed (signal 9)")
-            return 1
+        if not kept_record(plan, baseline):
+            self.measure(plan, baseline, EVIDENCE)
         bad = commit in self.bad
-        moved = {"jit": evaluation(MOVED if bad else EVIDENCE)}
-        write_record(plan.record_path(cells[1]), make_record(key=cells[1].key, evaluations=moved))
+        if not kept_record(plan, candidate):
+            self.measured.append(commit)
+            if commit in self.crashing:
+                write_failure(plan.cell_folder(candidate), "killed (signal 9)")
+                return 1
+            self.measure(plan, candidate, MOVED if bad else EVIDENCE)
         for pair in plan.pairs:
             seconds = 1.2 if bad else 1.048 if commit in self.noisy else 1.0
             typed_json.write(plan.pair_path(pair), make_pair(baseline=1.0, candidate=seconds, key=pair.key))
         return 1 if bad else 0
+
+    def measure(self, plan: Plan, cell: PlannedCell, evidence: float) -> None:
+        self.sides[cell.side] += 1
+        made = make_record(side=cell.side, key=cell.key, evaluations={"jit": evaluation(evidence)})
+        driver = {"run": plan.run, "checkouts": [one.model_dump() for one in plan.checkouts]}
+        record = dataclasses.replace(made, provenance=dataclasses.replace(made.provenance, driver=driver))
+        write_record(plan.record_path(cell), record)
 
     def sha(self, name: str) -> str:
         return run_git(self.clone, "rev-parse", name)
@@ -224,6 +241,31 @@ def test_an_interrupted_bisection_goes_on_and_a_second_one_measures_nothing(benc
     assert bench.measured == measured
 
 
+def test_good_is_measured_once_and_each_commit_once_whatever_bad_was(bench: Bench, say: Say) -> None:
+    bench.culprit("s2")
+    assert say()[0] == 0
+    steps = len(bench.measured)
+    assert steps > 3
+    assert bench.sides == {"baseline": 1, "candidate": steps}
+    # Of another question, so that no step answers it, but the records do.
+    assert say("--of", "time")[0] == 0
+    assert bench.sides["baseline"] == 1
+    assert len(bench.measured) == len(set(bench.measured))
+    # The copy is of this run's commits, and says which run measured it.
+    runs = [read_plan(folder) for folder in run_folders(bench.folder / ".matrix" / "runs")]
+    records = [record for plan in runs if (record := kept_record(plan, plan.cell(PIPELINE, "baseline")))]
+    assert len(records) == len(runs)
+    assert {record.provenance.driver["run"] for record in records} == {f"run-{bench.sha('main')}"}
+
+
+def test_a_fresh_bisection_measures_good_once_more(bench: Bench, say: Say) -> None:
+    bench.culprit("s2")
+    assert say()[0] == 0
+    steps = len(bench.measured)
+    assert say("--fresh")[0] == 0
+    assert bench.sides == {"baseline": 2, "candidate": 2 * steps}
+
+
 def test_commits_of_one_content_are_measured_once(bench: Bench, say: Say) -> None:
     bench.culprit("s2")
     after = [bench.sha(name) for name in ("c5", "c4", "c3", "m", "s2")]
@@ -232,7 +274,7 @@ def test_commits_of_one_content_are_measured_once(bench: Bench, say: Say) -> Non
     assert bench.record().suspects == (bench.sha("s2"),)
     assert [commit for commit in bench.measured if commit in after] == [bench.sha("c5")]
     measured = list(bench.measured)
-    for folder in (bench.folder / "runs").iterdir():
+    for folder in (bench.folder / ".matrix" / "runs").iterdir():
         shutil.rmtree(folder)
     assert say()[0] == 0
     assert bench.measured == measured

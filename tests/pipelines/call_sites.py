@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import jaxnnls
 import numpy as np
 import pytest
+from jaxnnls.pdip import solve_nnls as its_solve_nnls
 
 import solver as vendored
 from matrix.records.cell import VENDORED
@@ -41,6 +42,38 @@ def without_stats() -> ModuleType:
         D = 1.0 / jnp.sqrt(jnp.diag(curvature_reg_matrix))
         Q = curvature_reg_matrix * D[:, None] * D[None, :]
         return D * jaxnnls.solve_nnls_primal(Q, data_vector * D, target_kappa=KAPPA)
+
+    site.reconstruction_positive_only_from = reconstruction_positive_only_from  # type: ignore[attr-defined]
+    return site
+
+
+def own_loop_without_stats(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Calls the library's own loop over jaxnnls' steps, as releases 2026.7.15.1 to 2026.9.19.1 do."""
+    loop = ModuleType("autoarray.util.jax_nnls")
+
+    def solve_nnls(Q: Any, q: Any, solver_tol: Any = None, max_iter: int = 50) -> Any:
+        del solver_tol, max_iter
+        return its_solve_nnls(Q, q)
+
+    def solve_nnls_primal(
+        Q: Any, q: Any, target_kappa: float = 1e-3, solver_tol: Any = None, max_iter: int = 50
+    ) -> Any:
+        del target_kappa
+        # By its name in the module, as there.
+        return vars(loop)["solve_nnls"](Q, q, solver_tol=solver_tol, max_iter=max_iter)[0]
+
+    vars(loop).update(solve_nnls=solve_nnls, solve_nnls_primal=solve_nnls_primal)
+    monkeypatch.setitem(sys.modules, loop.__name__, loop)
+    site = ModuleType("site")
+
+    def reconstruction_positive_only_from(
+        data_vector: Any, curvature_reg_matrix: Any, settings: Any = None, xp: Any = np
+    ) -> Any:
+        del settings, xp
+        # Looked up when it is called, as an import inside the function does.
+        return vars(loop)["solve_nnls_primal"](
+            curvature_reg_matrix, data_vector, target_kappa=KAPPA, solver_tol=None, max_iter=50
+        )
 
     site.reconstruction_positive_only_from = reconstruction_positive_only_from  # type: ignore[attr-defined]
     return site

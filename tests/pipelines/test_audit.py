@@ -76,6 +76,14 @@ def test_jaxnnls_without_stats_is_asked_about_the_very_systems() -> None:
     assert [lane.certified for lane in lanes] == [None] * 3
 
 
+def test_own_loop_without_stats_is_asked_about_the_very_systems(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts, lanes = audited(call_sites.own_loop_without_stats(monkeypatch))
+    knobs = {"target_kappa": "1e-11", "solver_tol": "None", "max_iter": "50"}
+    assert facts == Solver("jaxnnls", {"entry_point": "solve_nnls_primal", **knobs}, None)
+    assert all(lane.converged and lane.kkt_residual < 1e-6 for lane in lanes)
+    assert min(iterations_of(lanes)) > 3
+
+
 def test_vendored_without_stats_is_named_as_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     facts, lanes = audited(call_sites.vendored_without_stats(monkeypatch, max_iter=40))
     assert (facts.name, facts.stated) == (VENDORED, None)

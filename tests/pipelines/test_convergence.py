@@ -26,10 +26,11 @@ def judged(site: ModuleType, **settings: Any) -> tuple[Solve, LaneSolve]:
     return seen[0], lane
 
 
-@pytest.mark.parametrize("kind", ["jaxnnls", "pdip", "raw", "vendored", "third value"])
+@pytest.mark.parametrize("kind", ["jaxnnls", "own loop", "pdip", "raw", "vendored", "third value"])
 def test_curve_falls_to_the_judged_answer(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     site = {
         "jaxnnls": call_sites.without_stats,
+        "own loop": lambda: call_sites.own_loop_without_stats(monkeypatch),
         "pdip": call_sites.pdip,
         "raw": lambda: call_sites.pdip("raw"),
         "vendored": lambda: call_sites.vendored_without_stats(monkeypatch, algorithm="pdip"),
@@ -44,7 +45,7 @@ def test_curve_falls_to_the_judged_answer(kind: str, monkeypatch: pytest.MonkeyP
     assert residuals[0] > 1e-3
     assert residuals[-2] > residuals[-1]
     assert ("polishes" in curve.note) == (kind == "raw")
-    if kind == "jaxnnls":
+    if kind in ("jaxnnls", "own loop"):
         assert iterations == tuple(range(1, lane.iterations + 1))
         # Stepping is what its own loop does: the last step but one is close, and not yet there.
         assert 1.0 < residuals[-2] / residuals[-1] < 1e4

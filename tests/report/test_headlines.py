@@ -26,9 +26,10 @@ def test_lines_of_a_half_run_matrix(tmp_path: Path) -> None:
         == "solver abcdef012345 in PyAutoArray 000000000000, both sides of 1 of 2 pipelines"
     )
     assert lines["On"] == "release 2026.7.9.1, fp64, production scale; some CPU, 2 of 2 cores"
-    assert (
-        lines["Moved"]
-        == "log evidence by 0.0e+00 at most, imaging-pixelization, within the tolerance of 1e-04"
+    held = "on imaging-pixelization, within the tolerance of 1e-04"
+    assert lines["Moved"] == (
+        f"log evidence by 0.0e+00 at most from the baseline's {held}; "
+        f"by 0.0e+00 at most from what is recorded or expected {held}"
     )
     assert lines["Speed"].startswith("2.00× (1.98–2.02) on imaging-pixelization, in a batch")
     assert "Not run" not in lines
@@ -40,7 +41,8 @@ def test_where_no_constant_is_recorded_the_sides_are_held_against_each_other(tmp
     moved_by = make_record(evaluations={"jit": evaluation(EVIDENCE * (1 + 1e-5))})
     records = {one.cell.name: one for one in (make_record(side="baseline"), moved_by)}
     said = moved(judge(plan, records, {}))
-    assert said.endswith("the sides are at most 1.0e-05 apart, on imaging-pixelization")
+    assert said.startswith("log evidence by 1.0e-05 at most from the baseline's on imaging-pixelization")
+    assert "recorded" not in said
     assert moved(judge(plan, {}, {})) == NOTHING_MOVED_IN
 
 
@@ -51,7 +53,19 @@ def test_drift_beyond_its_tolerance_is_said_so_and_nan_is_furthest(
     plan = make_plan(tmp_path)
     wrong = make_record(evaluations={"jit": evaluation(value)})
     records = {one.cell.name: one for one in (make_record(side="baseline"), wrong)}
-    assert f"by {says} at most, imaging-pixelization, BEYOND" in moved(judge(plan, records, {}))
+    said = moved(judge(plan, records, {}))
+    assert said.count(f"by {says} at most from ") == said.count("BEYOND the tolerance of 1e-04") == 2
+
+
+def test_what_the_change_moved_is_not_what_both_sides_are_from_a_constant(tmp_path: Path) -> None:
+    off = {"jit": evaluation(EVIDENCE * (1 + 1e-6))}
+    records = {
+        one.cell.name: one
+        for one in (make_record(side="baseline", evaluations=off), make_record(evaluations=off))
+    }
+    said = moved(judge(make_plan(tmp_path), records, {}))
+    assert "by 0.0e+00 at most from the baseline's" in said
+    assert "by 1.0e-06 at most from what is recorded or expected" in said
 
 
 def test_speed_names_slowest_and_fastest_and_counts_what_cannot_be_told() -> None:

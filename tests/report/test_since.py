@@ -6,6 +6,7 @@ from typing import Any
 from matrix.report.html import write_html
 from matrix.report.runs import load_run
 from matrix.report.since import since_green
+from matrix.run.change import Change, Given
 from matrix.run.plan import Plan
 from tests.factory import EVIDENCE, evaluation, make_record
 from tests.report.made_up import write_run
@@ -63,3 +64,13 @@ def test_same_solver_and_files_that_are_gone_are_said(tmp_path: Path) -> None:
 
 def test_without_a_green_run_nothing_is_said(tmp_path: Path) -> None:
     assert since_green(run(tmp_path, "1-red", red=True)) is None
+
+
+def test_a_change_that_vendors_nothing_is_no_solver_of_any_run(tmp_path: Path) -> None:
+    ref = Change(vendor=False, candidate=Given(refs={"PyAutoArray": "feature/x"}))
+    run(tmp_path, "1-green")
+    run(tmp_path, "2-green", text="", change=ref)
+    assert since_green(run(tmp_path, "3-red", red=True, text="", change=ref)) is None
+    vendored = since_green(run(tmp_path, "4-red", red=True))
+    assert vendored is not None
+    assert (vendored.green, vendored.said) == ("1-green", "The solver is the same.")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from matrix.ground.errors import UsageError
+from matrix.ground.settings import PACKAGED
 from matrix.prepare import difference
 from matrix.prepare.checkout import Source, prepare, resolve_source
 from matrix.prepare.difference import Trees, difference_of, need_one_stack, trees_of
@@ -83,6 +84,27 @@ def test_sides_of_one_commit_are_nothing_to_compare(sides: Sides) -> None:
     manifest, trees = sides(**{LIBRARY: "main"})
     with pytest.raises(UsageError, match="both sides would be the same"):
         difference_of(manifest.change, trees, {}, RELEASE)
+
+
+def test_setting_is_held_against_what_the_library_says_itself(sides: Sides, upstream: Upstream) -> None:
+    clone = upstream.clone(LIBRARY)
+    packaged = clone / PACKAGED
+    packaged.parent.mkdir(parents=True)
+    packaged.write_text("inversion:\n  positive_only_solver: pdip\n  log: {warm: true}\n")
+    run_git(clone, "add", ".")
+    run_git(clone, "commit", "--quiet", "-m", "its configuration")
+    _, trees = sides({LIBRARY: "main"}, **{LIBRARY: "main"})
+
+    def said(baseline: dict[str, str], candidate: dict[str, str]) -> str:
+        sides_of = {"baseline": Given(settings=baseline), "candidate": Given(settings=candidate)}
+        change = Change(vendor=False, **sides_of)
+        return difference_of(change, trees, {}, RELEASE).removeprefix("Candidate against baseline: ")
+
+    solver, warm = "inversion.positive_only_solver", "inversion.log.warm"
+    assert said({}, {solver: "certified"}) == f"{solver} = certified against pdip as packaged."
+    assert said({warm: "false"}, {}) == f"{warm} = true as packaged against false."
+    assert said({solver: "pdip"}, {solver: "certified"}) == f"{solver} = certified against pdip."
+    assert said({}, {"inversion.new": "1"}) == "inversion.new = 1 against nothing as packaged."
 
 
 # A folder
