@@ -14,7 +14,7 @@ from matrix.run.plan import Plan
 
 _NO_RECORD = re.compile(r"^no record of [^:]+: ")
 NOTHING_MOVED_IN = "no log evidence to compare with"
-# Of what gates of evidences found.
+# Figures of these gates that are no differences.
 _NO_DIFFERENCES = ("linear system", "tolerance")
 
 
