@@ -27,6 +27,9 @@ BY_FILE = ("--dist", "loadfile", "--no-loadscope-reorder")
 # Of a session that judges nothing: nothing in it can fail but the session itself.
 JUDGES_NOTHING = ""
 MACHINE_OR_OURS = 3
+# Nothing is built from source: what builds it would see an index's password.
+LOCKED = ("--require-hashes", "--only-binary", ":all:")
+
 WORDS = {
     2: "wrong use, or the manifest: see above",
     MACHINE_OR_OURS: "it broke off: the machine, the network or an error of ours, see above",
@@ -42,7 +45,7 @@ def _install(session: nox.Session, *locks: str) -> None:
     """What is locked, each file checked against its hash, and this project over it."""
     # One by one, since what is on top of a lock is no whole of its own.
     for more, lock in enumerate(locks):
-        _put(session, "--require-hashes", *("--no-deps",) * bool(more), "-r", f"locks/{lock}.txt")
+        _put(session, *LOCKED, *("--no-deps",) * bool(more), "-r", f"locks/{lock}.txt")
     _put(session, "--no-deps", "--no-build-isolation", "-e", ".", index=())
 
 
@@ -302,5 +305,5 @@ def lint(session: nox.Session) -> None:
 @nox.session(tags=["upkeep"])
 def docs(session: nox.Session) -> None:
     """The site of the documentation, in docs/_build/html; a warning is an error."""
-    _put(session, "--require-hashes", "-r", "locks/docs.txt")
+    _put(session, *LOCKED, "-r", "locks/docs.txt")
     session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html")

@@ -133,7 +133,10 @@ def make(python):
             raise RefusedError(
                 "this Python makes no environments: on Debian and Ubuntu install python3-venv", MACHINE
             ) from error
-        subprocess.run([*pip, "--require-hashes", "--requirement", LOCK], check=True)
+        # Nothing is built from source: what builds it would see an index's password.
+        subprocess.run(
+            [*pip, "--require-hashes", "--only-binary", ":all:", "--requirement", LOCK], check=True
+        )
     STAMP.write_text(key(), encoding="utf-8")
 
 

@@ -129,7 +129,7 @@ def test_sessions_install_what_is_locked_and_canary_alone_what_is_newest(name: s
         assert calls == ["-e ."]
         return
     for call in calls:
-        locked = re.fullmatch(r"--require-hashes (?:--no-deps )?-r locks/(\S+)", call)
+        locked = re.fullmatch(r"--require-hashes --only-binary :all: (?:--no-deps )?-r locks/(\S+)", call)
         assert call == "--no-deps --no-build-isolation -e ." or (locked and (LOCKS / locked[1]).is_file()), (
             call
         )

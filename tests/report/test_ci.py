@@ -31,7 +31,7 @@ PERMISSIONS = {
 }
 SETUP = REPOSITORY_ROOT / ".github" / "actions" / "setup" / "action.yml"
 LOCKED_INSTALL = (
-    "python -m pip install --require-hashes -r locks/driver.txt\n"
+    "python -m pip install --require-hashes --only-binary :all: -r locks/driver.txt\n"
     "python -m pip install --no-deps --no-build-isolation .\n"
 )
 BAD = Verdict("gate 3: a, b", "imaging-mge", "candidate", Outcome.FAIL, "off by 100%: 1,2\nsee the log")
@@ -181,9 +181,10 @@ def test_nothing_is_installed_that_is_not_locked(path: Path) -> None:
     installs = [line for line in lines if "pip install" in line]
     assert installs or [line for line in lines if re.search(r"python3? run\.py ", line)]
     for line in installs:
-        assert re.search(r" --require-hashes -r locks/\w+\.txt$| --no-deps --no-build-isolation \.$", line), (
-            line
-        )
+        assert re.search(
+            r" --require-hashes --only-binary :all: -r locks/\w+\.txt$| --no-deps --no-build-isolation \.$",
+            line,
+        ), line
 
 
 def test_every_test_is_in_one_of_the_parallel_jobs() -> None:
