@@ -14,6 +14,9 @@ from matrix.pipelines.likelihood import likelihood_from
 from matrix.prepare.embedded.generations import generation_of
 from tests.real import DATASETS
 
+# What the library warns of is no error of ours.
+pytestmark = pytest.mark.filterwarnings("default")
+
 # NumPy values on the real data, by the first release that has the workspace's bins and mesh of its time.
 CONSTANTS = {
     "2026.5.8.2": {

@@ -119,7 +119,7 @@ def _unscaled(Q: Any, q: Any, _jacobi: bool = True) -> Any:
 
 
 # For told columns the function of Q and q.
-Program = Callable[[tuple[int, ...] | None], Callable[[Any, Any], Any]]
+ToldSolve = Callable[[tuple[int, ...] | None], Callable[[Any, Any], Any]]
 
 
 # In the order in which a solve comes to them.
@@ -168,7 +168,7 @@ def ablation(repeats: int, sizes: Sequence[int] | None, match: str) -> Iterator[
                 yield [_measured(left_out, K, cases, repeats, {"ours": whole, "without": rest})]
 
 
-def _differ(one: Program, other: Program, K: int) -> bool:
+def _differ(one: ToldSolve, other: ToldSolve, K: int) -> bool:
     """Whether they compute anything in another way at this size."""
     return any(
         _lowered(one, K, told).as_text() != _lowered(other, K, told).as_text() for told in (_first(K), None)
@@ -186,7 +186,7 @@ def _cases(K: int) -> Iterator[Case]:
 
 
 def _measured(
-    left_out: Ablation, K: int, cases: Sequence[Case], repeats: int, programs: Mapping[str, Program]
+    left_out: Ablation, K: int, cases: Sequence[Case], repeats: int, programs: Mapping[str, ToldSolve]
 ) -> Ablated:
     quotients, certified = [], dict.fromkeys(programs, 0)
     for case in cases:
@@ -213,7 +213,7 @@ def _measured(
     )
 
 
-def _program(module: Any, gradient: bool) -> Program:
+def _program(module: Any, gradient: bool) -> ToldSolve:
     """Each function is made once, so that it is compiled once for a size."""
 
     @cache
@@ -232,7 +232,7 @@ def _first(K: int) -> tuple[int, ...]:
     return tuple(range(min(K // 3, GAUSSIANS)))
 
 
-def _lowered(program: Program, K: int, told: tuple[int, ...] | None) -> Any:
+def _lowered(program: ToldSolve, K: int, told: tuple[int, ...] | None) -> Any:
     """The program for a batch, in XLA's language."""
     import jax
 
@@ -240,7 +240,7 @@ def _lowered(program: Program, K: int, told: tuple[int, ...] | None) -> Any:
     return jax.jit(jax.vmap(program(told))).lower(*shapes)
 
 
-def _seconds_to_compile(program: Program, K: int) -> float:
+def _seconds_to_compile(program: ToldSolve, K: int) -> float:
     """From a function to a program, in this process."""
     import jax
 
