@@ -16,6 +16,7 @@ from matrix.diagnose.bench.contenders import contender, pulled_back
 from matrix.diagnose.bench.measuring import measure
 from matrix.diagnose.bench.record import Ablated
 from matrix.diagnose.families import Case, families, production
+from matrix.diagnose.systems.stored import System
 
 PART = "ablation"
 SIZES = (40, 300, 1261)
@@ -154,14 +155,20 @@ ABLATIONS = (
 )
 
 
-def ablation(repeats: int, sizes: Sequence[int] | None, match: str) -> Iterator[list[Ablated]]:
-    """Each part whose name contains `match`, at each size at which it has a place in the program."""
+def ablation(
+    systems: Sequence[System], repeats: int, sizes: Sequence[int] | None, match: str
+) -> Iterator[list[Ablated]]:
+    """Each part whose name contains `match`, at each size at which it has a place in the program.
+
+    Of real systems those are taken that have such a size.
+    """
     import solver
 
     wholes = {gradient: _program(solver, gradient) for gradient in (False, True)}
     chosen = [left_out for left_out in ABLATIONS if match in left_out.part]
     for K in sizes or SIZES:
-        cases = list(_cases(K))
+        real = (Case((system,), system.dense) for system in systems if system.K == K)
+        cases = [*real, *_cases(K)]
         for left_out in chosen:
             whole, rest = wholes[left_out.gradient], _program(left_out.solver(), left_out.gradient)
             if _differ(whole, rest, K):
@@ -195,11 +202,7 @@ def _measured(
             certified[row.solver] += bool(row.certified)
             if row.solver == "without":
                 quotients.append(row.times_ours)
-    compiling = [
-        seconds["without"] / seconds["ours"]
-        for _ in range(min(repeats, 3))
-        for seconds in ({name: _seconds_to_compile(program, K) for name, program in programs.items()},)
-    ]
+    seconds = {name: _seconds_to_compile(program, K) for name, program in programs.items()}
     return Ablated(
         part=PART,
         left_out=left_out.part,
@@ -209,7 +212,7 @@ def _measured(
         spread=(min(quotients), max(quotients)),
         certified=certified["without"],
         certified_ours=certified["ours"],
-        compiling=median(compiling),
+        compiling=seconds["without"] / seconds["ours"],
     )
 
 

@@ -166,7 +166,7 @@ def _measurements(options: argparse.Namespace, systems: Sequence[System]) -> Ite
     if compiling.PART in parts:
         yield from compiling.compiling(options.repeats, options.size)
     if ablation.PART in parts:
-        yield from ablation.ablation(options.repeats, options.size, options.match)
+        yield from ablation.ablation(systems, options.repeats, options.size, options.match)
     if "factorisation" in parts:
         from matrix.diagnose.bench.factorisations import SIZES as FACTORISED
         from matrix.diagnose.bench.factorisations import factorisation
