@@ -277,23 +277,19 @@ def _compiling() -> str:
 
 def _ablation() -> str:
     document = _bench("bench-ablation-cpu")
-    sizes = sorted({row["K"] for row in document["rows"]})
     by_part: dict[str, dict[int, dict[str, Any]]] = {}
     for row in document["rows"]:
         by_part.setdefault(row["left_out"], {})[row["K"]] = row
+    sizes = sorted({row["K"] for row in document["rows"]})
+    times, compiling = ([f"{what}, K = {size}" for size in sizes] for what in ("time", "to compile"))
     table = markdown_table(
-        (
-            "without",
-            *(f"time, K = {size}" for size in sizes),
-            "certified, with it",
-            *(f"to compile, K = {size}" for size in sizes),
-        ),
+        ("without", *times, "certified, with it", *compiling),
         [
             (
                 part,
-                *(_ratio(rows[size]) for size in sizes),
+                *(_ratio(rows[size]) if size in rows else "–" for size in sizes),
                 f"{_total(rows, 'certified')} of {_total(rows, 'systems')}, {_total(rows, 'certified_ours')}",
-                *(f"{rows[size]['compiling']:.2f}×" for size in sizes),
+                *(f"{rows[size]['compiling']:.2f}×" if size in rows else "–" for size in sizes),
             )
             for part, rows in by_part.items()
         ],

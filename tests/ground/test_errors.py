@@ -138,8 +138,10 @@ def test_a_package_that_is_missing_is_no_gate() -> None:
 
 
 NOXFILE = (REPOSITORY_ROOT / "noxfile.py").read_text()
-# A lock has the name of our tests, and two programs need none of these packages.
-NO_PROGRAM = {"tests", "tests.docs.prose", "matrix.prepare.jax_build"}
+# A lock has the name of our tests, two programs need none of these packages, and one is our tests.
+NO_PROGRAM = {"tests", "tests.docs.prose", "tests.coverage", "matrix.prepare.jax_build"}
+# What a program asks for before all else.
+WORDS = {"matrix.diagnose": ["audit"]}
 PROGRAMS = sorted(set(re.findall(r'"((?:matrix|tests)(?:\.\w+)*)"', NOXFILE)) - NO_PROGRAM)
 
 
@@ -149,7 +151,7 @@ PROGRAMS = sorted(set(re.findall(r'"((?:matrix|tests)(?:\.\w+)*)"', NOXFILE)) - 
 def test_a_package_that_is_missing_is_no_gate_to_any_program(program: str, tmp_path: Path) -> None:
     hidden = "dict.fromkeys(('numpy', 'psutil', 'pydantic', 'rich', 'filelock'))"
     (tmp_path / "sitecustomize.py").write_text(f"import sys; sys.modules.update({hidden})\n")
-    words = [sys.executable, "-m", program]
+    words = [sys.executable, "-m", program, *WORDS.get(program, [])]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(words, cwd=REPOSITORY_ROOT, env=environment, capture_output=True, check=False)
     assert done.returncode == 3, done.stderr

@@ -59,7 +59,8 @@ def read_system(path: Path) -> System:
         If the file is no system.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # Opened here, since NumPy leaves a file open that it cannot read.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             lower, q, dense = (np.asarray(stored[name]) for name in ("Q_lower", "q", "dense"))
         return _system(path.stem, lower, q, dense)
     except Exception as error:
