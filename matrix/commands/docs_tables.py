@@ -276,11 +276,11 @@ def _compiling() -> str:
 
 
 def _ablation() -> str:
-    document = _bench("bench-ablation-cpu")
+    documents = [_bench(path.stem) for path in sorted(RESULTS.glob("bench-ablation-*.json"))]
     by_part: dict[str, dict[int, dict[str, Any]]] = {}
-    for row in document["rows"]:
+    for row in (row for document in documents for row in document["rows"]):
         by_part.setdefault(row["left_out"], {})[row["K"]] = row
-    sizes = sorted({row["K"] for row in document["rows"]})
+    sizes = sorted({size for rows in by_part.values() for size in rows})
     times, compiling = ([f"{what}, K = {size}" for size in sizes] for what in ("time", "to compile"))
     table = markdown_table(
         ("without", *times, "certified, with it", *compiling),
@@ -294,7 +294,7 @@ def _ablation() -> str:
             for part, rows in by_part.items()
         ],
     )
-    return f"{table}\n\n{_taken(document)}"
+    return "\n\n".join([table, *map(_taken, documents)])
 
 
 def _total(rows: Mapping[int, Mapping[str, Any]], figure: str) -> int:
