@@ -9,7 +9,7 @@ from functools import cache, partial
 from importlib.util import module_from_spec, spec_from_file_location
 from statistics import median
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from matrix.catalogue.checks import TARGET_KAPPA
 from matrix.diagnose.bench.contenders import contender, pulled_back
@@ -89,34 +89,26 @@ def _reductions_apart(maxima: Sequence[Any] = (), sums: Sequence[Any] = (), axis
     return (*(one.max(axis) for one in maxima), *(one.sum(axis) for one in sums))
 
 
-def _scores_by_q(parts: Any) -> Any:
+class _Scores(NamedTuple):
+    source: Any
+    penalty: Any
+
+
+def _scores_by_q(parts: Any) -> _Scores:
     """Free is what wants to grow from zero."""
     import jax.numpy as jnp
 
-    from solver._identify import Scores
-
     score = jnp.where(parts.is_source, parts.linear_source, -jnp.inf)
-    return Scores(score, jnp.ones((), score.dtype))
+    return _Scores(score, jnp.ones((), score.dtype))
 
 
 def _solved_anew(Q: Any, weight: Any, freedom: Any, _form: Any, b: Any) -> Any:
     """The system of the conjugate gradients, factorised."""
-    from solver._linalg import diagonal_of, factorised, with_diagonal
+    import jax
+    import jax.numpy as jnp
 
-    matrix = weight[:, None] * Q * weight
-    return factorised(with_diagonal(matrix, diagonal_of(matrix) + 1 - freedom)).solve(b)
-
-
-def _blocks_as_told(problem: Any, dense_columns: tuple[int, ...] | None) -> Any:
-    from solver._blocks import blocks
-
-    return blocks(problem, dense_columns or ())
-
-
-def _unscaled(Q: Any, q: Any, _jacobi: bool = True) -> Any:
-    from solver._problem import scaled_problem
-
-    return scaled_problem(Q, q, jacobi=False)
+    matrix = weight[:, None] * Q * weight + jnp.diag(1 - freedom)
+    return jax.scipy.linalg.solve(matrix, b, assume_a="pos")
 
 
 # For told columns the function of Q and q.
@@ -125,9 +117,8 @@ ToldSolve = Callable[[tuple[int, ...] | None], Callable[[Any, Any], Any]]
 
 # In the order in which a solve comes to them.
 ABLATIONS = (
-    Ablation("Jacobi scaling", {"_api.scaled_problem": _unscaled}),
     Ablation("elimination", {"_algorithms.SCHUR_FROM": sys.maxsize}),
-    Ablation("finding the dense block", {"_schur.blocks": _blocks_as_told}),
+    Ablation("finding the dense block", {"_blocks.FOUND_BLOCK": 0}),
     Ablation("identification", {"_schur.identify": _scores_by_q}),
     Ablation(
         "penalty by eigenvalues", {"_identify._usual_eigenvalue": lambda parts: 1 + 0 * parts.problem.q[0]}
