@@ -8,7 +8,7 @@ from typing import Self
 
 from matrix.ground.errors import NetworkError, UsageError
 from matrix.ground.redaction import redact
-from matrix.prepare.checkout.git import is_repository, list_refs
+from matrix.prepare.checkout.git import git, is_repository, list_refs
 from matrix.prepare.checkout.reading import reading
 from matrix.prepare.manifest import Manifest, Repository, Role, SourceKind
 
@@ -149,5 +149,9 @@ def _clone_names(repository: Repository) -> list[str]:
 def _is_dirty(clone: Path) -> bool:
     # Untracked files count: they, too, are something the person may expect to be there. Whatever programs
     # the clone names for its files, or those of its submodules, are not started for a look at it.
+    # Git says whether there are files to look at: GitPython takes a bare clone without a configuration for
+    # one that has them.
+    if git("rev-parse", "--is-bare-repository", at=clone).stdout.strip() == "true":
+        return False
     with reading(clone) as repository:
         return repository.is_dirty(untracked_files=True, submodules=False)

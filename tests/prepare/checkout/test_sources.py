@@ -65,6 +65,17 @@ def test_a_mirror_may_name_its_clones_in_four_ways(
     assert (checkouts["PyAutoArray"].path / "package" / "code.py").read_text() == "x = 2\n"
 
 
+def test_a_bare_clone_needs_no_configuration(tmp_path: Path, make_manifest: Callable[..., Manifest]) -> None:
+    original, mirror = make_repository(tmp_path / "original"), tmp_path / "mirror"
+    for name in NAMES:
+        run_git(tmp_path, "clone", "--quiet", "--bare", str(original), str(mirror / name))
+        (mirror / name / "config").unlink()
+    manifest = make_manifest(source="mirror", mirror=str(mirror))
+    source = resolve_source(manifest)
+    assert source.dirty == frozenset()
+    assert (prepare(manifest, source, tmp_path / "root")["PyAutoArray"].path / "package").is_dir()
+
+
 def test_a_missing_clone_says_what_was_looked_for_and_what_is_there(upstream: Upstream) -> None:
     (upstream.folder / "something_else").mkdir()
     upstream.clone("PyAutoArray").rename(upstream.folder / "renamed")
