@@ -115,7 +115,8 @@ class Ablated:
     certified, certified_ours
         Of how many cases the answers are certified, without the part and with it.
     compiling
-        The time to compile a batch without the part, divided by that of the whole; of one time each.
+        The processor time to compile a batch without the part, divided by that of the whole; of two times
+        each, in turn.
     """
 
     part: str
