@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from matrix.gates.batches import judged_batch
 from matrix.gates.comparable import Moved, differences_beside_the_change, faults_within
 from matrix.gates.distances import agree, differences, furthest, paths, relative, systems_apart
-from matrix.gates.solves import KKT_ANSWERED, KKT_CERTIFIED, how_it_went, nan_last, not_optimal, what_is_said
+from matrix.gates.solves import (
+    AUDIT_AGREES,
+    how_it_went,
+    not_optimal,
+    residual_asked_of,
+    what_is_said,
+    worst_of,
+)
 from matrix.gates.verdict import Blame, Outcome, Verdict, listed
 from matrix.records.cell import SIDES, VENDORED, Record, Side
 from matrix.run.change import VENDORING, Change, Expected
@@ -16,7 +23,6 @@ from matrix.run.plan import Constant, Plan
 
 # What separates agreement from coincidence; relative unless said otherwise.
 LANES_AGREE = 1e-10
-AUDIT_AGREES = 1e-10
 SAME_SYSTEM = 1e-6
 
 # The library's choice of its solver, and the value that means the vendored one.
@@ -280,13 +286,13 @@ def lanes_agree(evidence: Evidence, side: Side, record: Record) -> Verdict:
 
 
 def batches(evidence: Evidence, side: Side, record: Record) -> Verdict:
-    """Each lane of a batch of another size gives what it gives alone, and what NumPy gives.
+    """Each lane of a batch of another size gives what it gives alone and by NumPy, from an optimal solve.
 
     Exists for a fault that only larger batches have, which a gate on a small one cannot see.
     """
     tolerance = evidence.parity if evidence.precision == "fp64" else evidence.tolerance
     found = {batch.lanes: batch for batch in record.evaluations.batches}
-    judged = [judged_batch(found.get(size), size, tolerance) for size in evidence.lanes]
+    judged = [judged_batch(record, found.get(size), size, tolerance) for size in evidence.lanes]
     order = (Outcome.FAIL, Outcome.NOT_RUN, Outcome.PASS)
     judged.sort(key=lambda one: order.index(one[0]))
     numbers = {"tolerance": tolerance}
@@ -332,9 +338,8 @@ def solver(evidence: Evidence, side: Side, record: Record) -> Verdict:
 
     Exists for a solver that says it converged and did not, be it by float32, an early stop or a wrong sign.
     """
-    furthest_lane = max(record.nnls, key=lambda lane: nan_last(lane.kkt_residual))
-    worst = furthest_lane.kkt_residual
-    tolerance = KKT_CERTIFIED if record.solver.name == VENDORED else KKT_ANSWERED
+    furthest_lane = worst_of(record.nnls)
+    worst, tolerance = furthest_lane.kkt_residual, residual_asked_of(record)
     audited = max(map(relative, record.evaluations.audit.values, record.evaluations.vmap_lanes.values))
     iterations = [float(lane.iterations) for lane in record.nnls if lane.iterations is not None]
     numbers = {

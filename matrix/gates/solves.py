@@ -1,9 +1,9 @@
 """What the records of the solves really made say: how good the answers are, and how they were reached."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from matrix.records.cell import LaneSolve, Record
+from matrix.records.cell import VENDORED, LaneSolve, Record
 
 KKT_CERTIFIED = 1e-9
 # The library's own solvers stop earlier: an interior point stops where the products of an unknown and its
@@ -12,6 +12,18 @@ KKT_CERTIFIED = 1e-9
 KKT_ANSWERED = 1e-3
 # A solve in float32 (unit roundoff 6e-8) ends below this unless its system is ill-conditioned.
 LEFT_BY_FLOAT32 = 1e-5
+# What the audited program's evidence may be away from the plain one's, relative.
+AUDIT_AGREES = 1e-10
+
+
+def residual_asked_of(record: Record) -> float:
+    """The largest KKT residual that the solver which answered may leave."""
+    return KKT_CERTIFIED if record.solver.name == VENDORED else KKT_ANSWERED
+
+
+def worst_of(lanes: Sequence[LaneSolve]) -> LaneSolve:
+    """The lane with the largest KKT residual."""
+    return max(lanes, key=lambda lane: _nan_last(lane.kkt_residual))
 
 
 def what_is_said(record: Record) -> Iterator[str]:
@@ -41,7 +53,7 @@ def how_it_went(record: Record, worst: float, tolerance: float, asked: str | Non
     )
 
 
-def nan_last(residual: float) -> float:
+def _nan_last(residual: float) -> float:
     """A residual to order by: nan is the worst."""
     return math.inf if math.isnan(residual) else residual
 

@@ -84,7 +84,7 @@ def measure(
     stage
         Told what is being done.
     more_lanes
-        Sizes of more batches, which are evaluated and not timed.
+        Sizes of more batches, which are evaluated and audited, and not timed.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def measure(
     stage("audit the solver")
     audit = _audit(likelihood, batch)
 
-    batches = batches_of(likelihood, single, seed, more_lanes, stage)
+    batches = batches_of(likelihood, inversion_util, single, seed, more_lanes, stage)
 
     stage("write the record")
     record = Record(

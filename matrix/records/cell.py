@@ -64,6 +64,49 @@ class EagerEvaluation:
 
 
 @closed
+class LaneSolve:
+    """One lane's positive-only solve, as really made inside the batched program.
+
+    The residuals are those of the Jacobi-scaled system (unit diagonal), in NumPy float64, from the answer the
+    program returned: with y the scaled answer, g = Qy - q, Y = max|y| and c = max(q), they are max(-y)+ / Y,
+    max(-g)+ / c, and the largest over the unknowns of min(|y| / Y, |g| / c).
+
+    Attributes
+    ----------
+    size
+        K, the number of unknowns of the system that was solved.
+    iterations, converged
+        What the library states of that solve; a library that states nothing has its solver asked about the
+        very same system. None where neither says it. Iterations of the "certified" solver are its passes.
+    zeros
+        Unknowns at the bound: at most 1e-9 of the largest, in scaled variables.
+    matrix_norm, vector_norm
+        Frobenius norm of the scaled matrix, and Euclidean norm of the scaled q: equal on both sides if their
+        call sites hand over the same system, scaled already or not.
+    certified
+        Whether a solver that carries a certificate says it was reached; None of others, and in records made
+        before this was noted. Without it, the library's "certified" solver hands over to its fallback.
+    """
+
+    size: int
+    iterations: int | None
+    converged: bool | None
+    primal_infeasibility: float
+    dual_infeasibility: float
+    complementarity: float
+    zeros: int
+    matrix_norm: float
+    vector_norm: float
+    certified: bool | None = None
+
+    @property
+    def kkt_residual(self) -> float:
+        """The largest of the three residuals; nan as soon as one of them is."""
+        residuals = (self.primal_infeasibility, self.dual_infeasibility, self.complementarity)
+        return math.nan if any(map(math.isnan, residuals)) else max(residuals)
+
+
+@closed
 class Batch:
     """Different lanes in one call, of another number than the batch that is timed.
 
@@ -78,6 +121,11 @@ class Batch:
     vmap, jit, eager
         Each lane in the batch, alone by the compiled likelihood, and by NumPy. None where the batch does not
         fit and was not run.
+    audit
+        The batch again, from the program that also hands out the linear systems it solved. None where the
+        batch was not run, and in records made before this was noted.
+    nnls
+        These solves, one per lane; empty where there is no such program.
     """
 
     lanes: int
@@ -86,6 +134,8 @@ class Batch:
     vmap: Evaluation | None = None
     jit: Evaluation | None = None
     eager: Evaluation | None = None
+    audit: Evaluation | None = None
+    nnls: tuple[LaneSolve, ...] = ()
 
 
 @closed
@@ -190,49 +240,6 @@ class Memory:
     peak_rss_bytes: int
     jit: XlaMemory | None
     vmap: XlaMemory | None
-
-
-@closed
-class LaneSolve:
-    """One lane's positive-only solve, as really made inside the batched program.
-
-    The residuals are those of the Jacobi-scaled system (unit diagonal), in NumPy float64, from the answer the
-    program returned: with y the scaled answer, g = Qy - q, Y = max|y| and c = max(q), they are max(-y)+ / Y,
-    max(-g)+ / c, and the largest over the unknowns of min(|y| / Y, |g| / c).
-
-    Attributes
-    ----------
-    size
-        K, the number of unknowns of the system that was solved.
-    iterations, converged
-        What the library states of that solve; a library that states nothing has its solver asked about the
-        very same system. None where neither says it. Iterations of the "certified" solver are its passes.
-    zeros
-        Unknowns at the bound: at most 1e-9 of the largest, in scaled variables.
-    matrix_norm, vector_norm
-        Frobenius norm of the scaled matrix, and Euclidean norm of the scaled q: equal on both sides if their
-        call sites hand over the same system, scaled already or not.
-    certified
-        Whether a solver that carries a certificate says it was reached; None of others, and in records made
-        before this was noted. Without it, the library's "certified" solver hands over to its fallback.
-    """
-
-    size: int
-    iterations: int | None
-    converged: bool | None
-    primal_infeasibility: float
-    dual_infeasibility: float
-    complementarity: float
-    zeros: int
-    matrix_norm: float
-    vector_norm: float
-    certified: bool | None = None
-
-    @property
-    def kkt_residual(self) -> float:
-        """The largest of the three residuals; nan as soon as one of them is."""
-        residuals = (self.primal_infeasibility, self.dual_infeasibility, self.complementarity)
-        return math.nan if any(map(math.isnan, residuals)) else max(residuals)
 
 
 @closed
@@ -426,7 +433,10 @@ def _parts_that_belong_together(record: Record) -> dict[str, bool]:
         "a batch of another size has not one value per lane and path": all(
             evaluation is None or len(evaluation.values) == len(evaluation.float32_exact) == batch.lanes
             for batch in found.batches
-            for evaluation in (batch.vmap, batch.jit, batch.eager)
+            for evaluation in (batch.vmap, batch.jit, batch.eager, batch.audit)
+        ),
+        "a batch of another size has not one solve per lane": all(
+            len(batch.nnls) == (0 if batch.audit is None else batch.lanes) for batch in found.batches
         ),
         "a batch of another size lacks a path": all(
             len({evaluation is None for evaluation in (batch.vmap, batch.jit, batch.eager)}) == 1

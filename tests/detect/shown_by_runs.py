@@ -419,7 +419,8 @@ SHOWN_BY_RUNS = (
         ),
     ),
     Defect(
-        "has a wrong last lane in batches of 16 and more",
+        # By so little that no evidence shows it: the audit of the batch's solves does.
+        "has a slightly wrong last lane in batches of 16 and more",
         "solver",
         "batches",
         (
@@ -427,7 +428,7 @@ SHOWN_BY_RUNS = (
                 API,
                 "\n\n@jax.custom_batching.custom_vmap\ndef _of_lanes(x):\n    return x\n\n\n"
                 "@_of_lanes.def_vmap\ndef _wrong_from_16(lanes, batched, x):\n"
-                "    return (x.at[-1].multiply(1.5) if lanes >= 16 else x), batched[0]\n\n\n"
+                "    return (x.at[-1].multiply(1.00001) if lanes >= 16 else x), batched[0]\n\n\n"
                 "_right_solve = _solve\n\n\ndef _solve(options, limits, Q, q):\n"
                 "    result = _right_solve(options, limits, Q, q)\n"
                 "    return result._replace(primal=_of_lanes(result.primal))\n",

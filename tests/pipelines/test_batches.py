@@ -1,9 +1,10 @@
 """Batches of other sizes: a fault that only a large one has is caught, and what does not fit is said."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import jax
@@ -15,17 +16,36 @@ from matrix.gates import Outcome, Verdict, judge, judged_in
 from matrix.pipelines import batches
 from matrix.pipelines.batches import batches_of, lanes_from
 from matrix.pipelines.programs import compiled
-from matrix.records.cell import SIDES, Batch, RecordError, from_json, to_json
+from matrix.records.cell import SIDES, VENDORED, Batch, RecordError, Solver, from_json, to_json
 from tests.factory import evaluation, make_plan, make_record
+from tests.pipelines.call_sites import with_stats
 
 NAME = "imaging-pixelization"
+_MATRIX = ((2.0, 1.0), (1.0, 2.0))
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 @dataclasses.dataclass(frozen=True)
 class MadeUp:
-    """A likelihood of two parameters with the members that are asked for, its batches spoilt or not."""
+    """A likelihood of two parameters and two unknowns, one at its bound, with the members that are asked for.
 
-    spoil: Callable[[Any], Any] = lambda value: value
+    `spoil` and `spoil_answer` are faults of the value, and of the solve that it comes from.
+    """
+
+    spoil: Callable[[Any], Any] = _same
+    spoil_answer: Callable[[Any], Any] = _same
+    converged: bool = True
+
+    @functools.cached_property
+    def call_site(self) -> ModuleType:
+        def answer(Q: Any, q: Any, _: Any) -> tuple[Any, dict[str, Any]]:
+            x = self.spoil_answer(jnp.stack([q[0] / Q[0, 0], 0.0 * q[1]]))
+            return x, {"solver": "nnls", "converged": jnp.asarray(self.converged), "iterations": 3 + 0 * q[0]}
+
+        return with_stats(answer)
 
     @property
     def model(self) -> Any:
@@ -44,14 +64,17 @@ class MadeUp:
         return jnp.asarray(vectors)
 
     def traced(self, parameters: Any) -> Any:
-        return self.spoil(-1000.0 - jnp.sum(parameters**2))
+        Q, q = jnp.asarray(_MATRIX), jnp.stack([1.0 + parameters[0], -1.0 - parameters[1]])
+        x = self.call_site.reconstruction_positive_only_from(q, Q, xp=jnp)
+        # At its largest in x: an answer that is a little off moves it by the square of that.
+        return self.spoil(-1001.0 + q @ x - 0.5 * x @ Q @ x)
 
     def eager(self, vector: Sequence[float]) -> Any:
-        return SimpleNamespace(figure_of_merit=np.float64(-1000.0 - np.sum(np.asarray(vector) ** 2)))
+        return SimpleNamespace(figure_of_merit=np.float64(-1001.0 + (1.0 + vector[0]) ** 2 / 4.0))
 
 
-def last_lane_from(size: int) -> Callable[[Any], Any]:
-    """A planted fault of lanes: in a batch of at least `size` the last one is off by a hundredth."""
+def last_lane_from(size: int, factor: float = 1.01) -> Callable[[Any], Any]:
+    """A planted fault of lanes: in a batch of at least `size` the last one is multiplied."""
 
     @jax.custom_batching.custom_vmap
     def spoilt(value: Any) -> Any:
@@ -59,7 +82,7 @@ def last_lane_from(size: int) -> Callable[[Any], Any]:
 
     @spoilt.def_vmap
     def _(lanes: int, batched: Any, values: Any) -> tuple[Any, Any]:
-        return (values.at[-1].multiply(1.01) if lanes >= size else values), batched[0]
+        return (values.at[-1].multiply(factor) if lanes >= size else values), batched[0]
 
     return spoilt
 
@@ -67,14 +90,18 @@ def last_lane_from(size: int) -> Callable[[Any], Any]:
 def found(likelihood: MadeUp, sizes: Sequence[int]) -> tuple[Batch, ...]:
     given: Any = likelihood
     single = compiled(given.traced, given.parameters(given.medians()))
-    return batches_of(given, single, 1, sizes, lambda _: None)
+    return batches_of(given, likelihood.call_site, single, 1, sizes, lambda _: None)
 
 
 def verdict(
-    folder: Path, made: tuple[Batch, ...], sizes: tuple[int, ...], precision: str = "fp64"
+    folder: Path,
+    made: tuple[Batch, ...],
+    sizes: tuple[int, ...],
+    precision: str = "fp64",
+    solver: str = VENDORED,
 ) -> Verdict:
     """What the gate says of a candidate with these batches; all else of it is green."""
-    recorded = make_record(evaluations={"batches": made})
+    recorded = make_record(evaluations={"batches": made}, solver=Solver(solver, {}))
     records = {one.cell.name: one for one in (make_record(side="baseline"), recorded)}
     plan = make_plan(folder, lanes=sizes, precision=precision)
     return next(one for one in judge(plan, records, {}) if (one.gate, one.side) == ("batches", "candidate"))
@@ -91,6 +118,43 @@ def test_a_fault_of_lanes_is_seen_at_its_size_and_not_below(
         if size in sees:
             assert f"1 of {size} lanes are wrong, most lane {size}: -1010." in said.message
             assert said.numbers[f"{size} lanes"] == pytest.approx(0.01)
+
+
+def test_a_solve_that_is_wrong_in_a_large_batch_alone_is_seen_though_the_evidence_does_not_show_it(
+    tmp_path: Path,
+) -> None:
+    likelihood = MadeUp(spoil_answer=last_lane_from(16, 1.0001))
+    small, large = verdict(tmp_path, found(likelihood, (3,)), (3,)), found(likelihood, (3, 16))
+    assert small.outcome is Outcome.PASS, small
+    assert small.numbers["3 lanes, KKT residual"] < 1e-15
+    said = verdict(tmp_path, large, (3, 16))
+    assert said.outcome is Outcome.FAIL
+    assert said.numbers["16 lanes"] < 1e-8
+    assert said.numbers["16 lanes, KKT residual"] == pytest.approx(1e-4)
+    assert "1 of 16 lanes were not solved, most lane 16: KKT residual 1.0e-04 > 1e-09" in said.message
+    assert "3 lanes agree to" in said.message
+
+
+def test_what_is_asked_of_a_solve_in_a_batch_depends_on_who_answered(tmp_path: Path) -> None:
+    made = found(MadeUp(spoil_answer=last_lane_from(16, 1.0001)), (16,))
+    assert verdict(tmp_path, made, (16,), solver="jaxnnls").outcome is Outcome.PASS
+    coarse = found(MadeUp(spoil_answer=last_lane_from(16, 1.01)), (16,))
+    assert "KKT residual 1.0e-02 > 1e-03" in verdict(tmp_path, coarse, (16,), solver="jaxnnls").message
+
+
+def test_solves_that_report_no_convergence_fail(tmp_path: Path) -> None:
+    said = verdict(tmp_path, found(MadeUp(converged=False), (4,)), (4,))
+    assert said.outcome is Outcome.FAIL
+    assert "of 4 lanes [1, 2, 3, 4] report that they did not converge" in said.message
+
+
+def test_audited_batch_that_gives_something_else_than_the_plain_one_fails(tmp_path: Path) -> None:
+    (made,) = found(MadeUp(), (4,))
+    assert made.audit is not None
+    off = evaluation(*made.audit.values[:3], made.audit.values[3] * (1.0 + 1e-9))
+    said = verdict(tmp_path, (dataclasses.replace(made, audit=off),), (4,))
+    assert said.outcome is Outcome.FAIL
+    assert "the audited batch of 4 gives evidences 1.0e-09 away" in said.message
 
 
 def test_one_wrong_size_among_right_ones_fails(tmp_path: Path) -> None:
@@ -134,7 +198,7 @@ def test_batch_that_does_not_fit_is_not_run_and_the_figure_is_said(
     likelihood = MadeUp()
     # Of XLA's analysis: the larger batch has the larger arguments.
     monkeypatch.setattr(batches, "peak_rss_bytes", lambda: 3 * 1024**3)
-    monkeypatch.setattr(batches, "usable_bytes", lambda: 3 * 1024**3 + 500)
+    monkeypatch.setattr(batches, "usable_bytes", lambda: 3 * 1024**3 + 5000)
     small, large = found(likelihood, (4, 5000))
     assert small.vmap is not None
     assert large.vmap is large.jit is large.eager is None
@@ -166,6 +230,7 @@ def test_record_whose_batch_lacks_a_lane_or_a_path_is_none() -> None:
     for spoilt in (
         dataclasses.replace(made, vmap=evaluation(1.0, 2.0)),
         dataclasses.replace(made, eager=None),
+        dataclasses.replace(made, nnls=made.nnls[1:]),
     ):
         with pytest.raises(RecordError, match="a batch of another size"):
             from_json(to_json(make_record(evaluations={"batches": (spoilt,)})))
