@@ -119,12 +119,11 @@ def speed(verdicts: Sequence[Verdict], pairs: Pairs) -> str:
         if (found := pair.finding(BATCH)).ratio is not None and not found.reason
     }
     left = len(pairs) - len(ratios)
-    return f"{_range(ratios)}{f'; inconclusive on {left} of {len(pairs)} pipelines' if left else ''}"
+    parts = [_range(ratios)] if ratios else []
+    return "; ".join([*parts, *([f"inconclusive on {left} of {len(pairs)} pipelines"] if left else [])])
 
 
 def _range(ratios: Mapping[str, Ratio]) -> str:
-    if not ratios:
-        return "inconclusive"
     ordered = sorted(ratios, key=lambda pipeline: ratios[pipeline].value)
     ends = [f"{ratios[name]} on {name}" for name in dict.fromkeys((ordered[0], ordered[-1]))]
     return f"{' to '.join(ends)}, in a batch, above 1 the candidate is faster"

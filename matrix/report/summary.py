@@ -100,7 +100,7 @@ def _problem(problem: ProblemCard) -> str:
     first = problem.first
     side = f", {first.side}" if first.side else ""
     blame = f" ({first.blame})" if first.blame else ""
-    more = f" And {len(problem.others)} more failures there." if problem.others else ""
+    more = f" Other failures there: {len(problem.others)}." if problem.others else ""
     said = " ".join(next(iter(problem.messages)).split())
     return f"- ✗ **{first.gate}** on {', '.join(problem.pipelines)}{side}{blame}: {said}.{more}"
 

@@ -77,6 +77,7 @@ def test_speed_names_slowest_and_fastest_and_counts_what_cannot_be_told() -> Non
     said = speed([], pairs)
     assert said.startswith("1.00× (0.99–1.01) on imaging-mge to 3.00× (2.97–3.03) on imaging-delaunay")
     assert said.endswith("inconclusive on 1 of 3 pipelines")
+    assert speed([], {"imaging-pixelization": make_pair(rounds=3)}) == "inconclusive on 1 of 1 pipelines"
     assert speed([left_out(TIME, "imaging-mge", "smoke scale")], {}) == "not measured: smoke scale"
 
 

@@ -81,7 +81,7 @@ def test_summary_folds_what_passed_and_shows_what_failed(tmp_path: Path) -> None
     plan, _ = report(tmp_path / "red", jit=evaluation(EVIDENCE * 1.01))
     shown, *folded = (plan.folder / "summary.md").read_text().split("<details>")
     assert "- ✗ **constant** on imaging-pixelization, candidate (regressed): jit" in shown
-    assert "more failures there." in shown
+    assert "Other failures there: 4." in shown
     assert [line for line in shown.splitlines() if line.startswith("- **")][-1].startswith(
         "- **Speed**: 2.00×"
     )

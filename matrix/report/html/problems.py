@@ -22,6 +22,7 @@ READINGS = {
     "precision": "Float32 got in. Every number after it is good to seven digits at most.",
     "finite": "Something upstream of the evidence is not a number; the evidence is a symptom.",
     "solver": "The solver: its options and how it converged, under Solver below. Evidences are symptoms.",
+    "constant": "The evidence moved. A change that means to move it says so by --expect-drift, and why.",
     "lanes_agree": "Equal lanes give unequal answers: look at what the solver does under vmap.",
     "parity": "Compiled and exact NumPy path part: look at the solver, then at what it is given.",
     "candidate_vs_baseline": "The sides part: look at the solver, then at what the call site hands to it.",
