@@ -41,7 +41,7 @@ from matrix.refresh.branches.push import check_branch
 from matrix.refresh.branches.state import BranchState, read_state
 from matrix.refresh.branches.steps import Content
 from matrix.refresh.branches.texts import Texts, drift_table
-from matrix.refresh.branches.trio import Branch, build_branches
+from matrix.refresh.branches.trio import Branch, build_branches, tried_code
 from matrix.run.plan import Plan
 
 DRIFT_REFUSED = 1
@@ -150,7 +150,8 @@ def _made(
     branches, notes = build_branches(manifest, content, layout.root, trees, identity, state)
     choice = run.plan.change.vendor and chooses_solver(branches[0].at.worktree)
     measured = measured_paragraphs() if choice else ()
-    return Texts(run, branches, state, drifts, notes, without, choice, measured)
+    code = tried_code(manifest, run.plan)
+    return Texts(run, branches, state, drifts, notes, without, choice, measured, code)
 
 
 def _run(layout: Layout, options: RefreshOptions) -> RefreshedRun:

@@ -7,6 +7,7 @@ _ADDRESS = re.compile(
     r"(?:https?://(?:[^@/]*@)?|ssh://(?:[^@/]*@)?|[^@/:]+@)(?P<host>[^/:]+)(?::\d+)?[/:]"
     r"(?P<owner>[^/:]+)/(?P<name>[^/]+?)(?:\.git)?/?"
 )
+_PULL = re.compile(r"refs/pull/(?P<number>\d+)/")
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,10 @@ class Hosted:
         return f"{self.owner}/{self.name}"
 
     def branch_page(self, branch: str) -> str:
-        """Where a person finds a branch of it."""
-        return f"https://{self.host}/{self.slug}/tree/{branch}"
+        """Where a person finds a branch of it, or what else a ref names; of a pull request's ref that one."""
+        pull = _PULL.match(branch)
+        place = f"pull/{pull['number']}" if pull else f"tree/{branch}"
+        return f"https://{self.host}/{self.slug}/{place}"
 
 
 def hosted(url: str) -> Hosted | None:

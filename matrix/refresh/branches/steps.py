@@ -193,9 +193,10 @@ def dependency_edit(tree: Path) -> Iterator[Commit]:
 
 def _results_message(plan: Plan, results: Mapping[str, Mapping[str, Record]]) -> str:
     configs = sorted({config for by_config in results.values() for config in by_config})
+    kind = "NNLS result" if plan.change.vendor else "result"
     return (
-        f"Refresh the NNLS result files: {', '.join(configs)}\n\n"
-        f"From validation run {plan.run}: PyAuto release {plan.release}, {_commit(plan)}.\n"
+        f"Refresh the {kind} files: {', '.join(configs)}\n\n"
+        f"From validation run {plan.run}: PyAuto release {_measured(plan)}\n"
         "Comparisons are made anew from every config that is there."
     )
 
@@ -204,7 +205,7 @@ def _runtime_message(plan: Plan, results: Mapping[str, Record]) -> str:
     solver = " with the library's own solver" if plan.change.vendor else ""
     return (
         f"Run-time results of imaging/mge{solver}: {', '.join(sorted(results))}\n\n"
-        f"From validation run {plan.run}: PyAuto release {plan.release}, {_commit(plan)}.\n"
+        f"From validation run {plan.run}: PyAuto release {_measured(plan)}\n"
         "The other likelihoods of the two repositories differ. Comparisons and tables are left to the\n"
         "repository's own programs."
     )
@@ -227,8 +228,9 @@ def _constants_message(plan: Plan, moved: Sequence[Drift]) -> str:
     )
 
 
-def _commit(plan: Plan) -> str:
+def _measured(plan: Plan) -> str:
+    """The release, and what of it was measured, to the end of the sentence."""
     if not plan.change.vendor:
-        return plan.difference.removesuffix(".")
+        return f"{plan.release}. {plan.difference}"
     library = next(checkout for checkout in plan.checkouts if checkout.role == "library")
-    return f"{library.name} {library.commit[:12]} with the solver of its own"
+    return f"{plan.release}, {library.name} {library.commit[:12]} with the solver of its own."

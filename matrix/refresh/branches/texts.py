@@ -1,7 +1,7 @@
 """The pull requests' texts, from the numbers of one run and the state of the branches."""
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from matrix.refresh.branches.hosting import hosted
 from matrix.refresh.branches.repository import BranchRepository
 from matrix.refresh.branches.state import BranchState
 from matrix.refresh.branches.steps import Notes
-from matrix.refresh.branches.trio import Branch
+from matrix.refresh.branches.trio import Branch, Tried
 from matrix.report.headlines import left_open, speed
 from matrix.report.markdown import markdown_table
 from matrix.report.rows import CAPTION, HEADINGS, overall, table_rows
@@ -45,7 +45,9 @@ REFS_TITLES: Mapping[Role, str] = {
     Role.PROFILING: "Run-time results, refreshed for {refs}",
 }
 
+# Where the developer workspace keeps no result files; the second of a change of refs.
 CONSTANTS_TITLE = "Recorded log evidences of the NNLS pipelines, refreshed"
+CONSTANTS_REFS_TITLE = "Recorded log evidences, refreshed for {refs}"
 
 # Why each has its place, by role.
 _ORDER: Mapping[Role, str] = {
@@ -55,6 +57,8 @@ _ORDER: Mapping[Role, str] = {
     Role.PROFILING: "After the library, whose new module the candidate imports. Nothing depends on it.",
     Role.DEPENDENCY: "Last: older releases of the library still import jaxnnls.",
 }
+
+_AFTER_THE_CODE = "After the code, since its numbers are that code's. Nothing depends on it."
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -116,6 +120,8 @@ class Texts:
         Whether the library lets its callers choose a solver, so that ours is one more and replaces none.
     measured
         What records beside the run's own say of the solvers, in paragraphs; empty where there are none.
+    code
+        What a change of refs is about; empty where the solver is vendored.
     """
 
     run: RefreshedRun
@@ -126,6 +132,7 @@ class Texts:
     without_steps: Sequence[str]
     choice: bool
     measured: Sequence[str]
+    code: Sequence[Tried]
 
     @property
     def _there(self) -> list[Branch]:
@@ -134,11 +141,11 @@ class Texts:
     def title(self, branch: Branch) -> str:
         """Title of a branch's pull request."""
         role = branch.repository.role
-        plan = self.run.plan
-        if not plan.change.vendor:
-            refs = ", ".join(f"{name} {ref}" for name, ref in _refs(plan))
-            return REFS_TITLES[role].format(refs=refs)
-        if self._has_constants_alone(role):
+        alone = self._has_constants_alone(role)
+        if not self.run.plan.change.vendor:
+            refs = ", ".join(f"{tried.repository.name} {tried.ref}" for tried in self.code)
+            return (CONSTANTS_REFS_TITLE if alone else REFS_TITLES[role]).format(refs=refs)
+        if alone:
             return CONSTANTS_TITLE
         return (CHOICE_TITLES if self.choice else TITLES)[role]
 
@@ -150,12 +157,31 @@ class Texts:
             self._verdict(),
             purpose if plan.change.vendor else plan.difference,
             self._wording(role),
-            _merge_order(branch, self._there, self.state),
+            self._merge_order(branch),
             _commits(branch.at),
             *_listed("Left out", self.notes[role].left_out),
             self._decisions(role),
         ]
         return "\n\n".join([*shown, FOLD, *self._evidence(branch), "</details>"]) + "\n"
+
+    def _merge_order(self, branch: Branch) -> str:
+        """What comes before a branch and why, and how far each is on its way."""
+        code = [
+            f"{number}. {_slug(tried.repository)}, `{tried.ref}`: the code that was measured, at "
+            f"`{tried.commit[:12]}`"
+            for number, tried in enumerate(self.code, start=1)
+        ]
+        lines = ["## Merge order", "", *code]
+        for number, other in enumerate(self._there, start=1 + len(code)):
+            here = " ← this one" if other is branch else ""
+            place = f"{_slug(other.repository)}, branch `{other.at.branch}`"
+            lines.append(f"{number}. {place}: {_progress(other, self.state)}{here}")
+            lines.append(f"   {_AFTER_THE_CODE if code else _ORDER[other.repository.role]}")
+        before = self._there[: self._there.index(branch)]
+        pages = [_page(one.repository, one.ref) for one in self.code if one.ref != one.repository.base]
+        depends = [f"Depends-On: {page}" for page in (*pages, *(_link(one, self.state) for one in before))]
+        undo = "To undo them, revert in the opposite order."
+        return "\n".join([*lines, "", undo, *([""] if depends else []), *depends])
 
     def _evidence(self, branch: Branch) -> list[str]:
         """What the verdict rests on, for who unfolds it."""
@@ -191,7 +217,8 @@ class Texts:
             f"**{overall(plan, run.records, run.verdicts)}** on {len(plan.pipelines)} likelihoods, PyAuto "
             f"release {plan.release}. Speed: {speed(run.verdicts, run.pairs)}.",
             "Largest drift from a recorded log evidence: "
-            f"{largest.relative_change:.1e} ({largest.pipeline}). "
+            f"{largest.relative_change:.1e} ({largest.pipeline})"
+            f"{f', accepted because: {largest.because}' if largest.because else ''}. "
             + " ".join(f"{name}: {gates}." for name, gates in left.items()),
         )
         # Two spaces at the end of a line are Markdown's line break.
@@ -242,6 +269,8 @@ class Texts:
 
     def _decisions(self, role: Role) -> str:
         items = list((_CHOICE_DECISIONS if self.choice else _DECISIONS)[role])
+        if self._has_constants_alone(role):
+            items.clear()
         if role is Role.DEVELOPER:
             items += [
                 f"`{drift.constant.name}` of {drift.pipeline} moves by {drift.relative_change:.1e}"
@@ -252,14 +281,6 @@ class Texts:
         items += [f"Measure again, or remove: {note}." for note in self.notes[role].to_look_at]
         items.append("The gates above have been read, and those that did not run may stay so.")
         return "\n".join(["## For a person to decide", "", *(f"- [ ] {item}" for item in items)])
-
-
-def _refs(plan: Plan) -> Iterator[tuple[str, str]]:
-    """What a change of refs is about: the candidate's, or where it has none of its own the baseline's."""
-    names = plan.change.candidate.refs or plan.change.baseline.refs
-    for checkout in plan.checkouts:
-        if checkout.purpose == "candidate" and checkout.name in names:
-            yield checkout.name, checkout.ref
 
 
 def drift_table(drifts: Sequence[Drift]) -> str:
@@ -311,19 +332,6 @@ def _residual(plan: Plan) -> list[str]:
     ]
 
 
-def _merge_order(branch: Branch, branches: Sequence[Branch], state: BranchState) -> str:
-    """Which pull requests come before this one and why, and how far each is on its way."""
-    lines = ["## Merge order", ""]
-    for number, other in enumerate(branches, start=1):
-        here = " ← this one" if other is branch else ""
-        place = f"{_slug(other.repository)}, branch `{other.at.branch}`"
-        lines.append(f"{number}. {place}: {_progress(other, state)}{here}")
-        lines.append(f"   {_ORDER[other.repository.role]}")
-    depends = [f"Depends-On: {_link(other, state)}" for other in branches[: branches.index(branch)]]
-    undo = "To undo them, revert in the opposite order."
-    return "\n".join([*lines, "", undo, *([""] if depends else []), *depends])
-
-
 def _progress(branch: Branch, state: BranchState) -> str:
     opened = state.opened(branch.at.name, branch.at.branch)
     if opened is not None:
@@ -345,8 +353,12 @@ def _link(branch: Branch, state: BranchState) -> str:
     opened = state.opened(branch.at.name, branch.at.branch)
     if opened is not None:
         return opened.url
-    place = hosted(branch.repository.url)
-    return place.branch_page(branch.at.branch) if place else f"{branch.at.name} {branch.at.branch}"
+    return _page(branch.repository, branch.at.branch)
+
+
+def _page(repository: Repository, ref: str) -> str:
+    place = hosted(repository.url)
+    return place.branch_page(ref) if place else f"{repository.name} {ref}"
 
 
 def _commits(at: BranchRepository) -> str:

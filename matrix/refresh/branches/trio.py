@@ -37,6 +37,36 @@ class Branch:
     at: BranchRepository
 
 
+@dataclass(frozen=True)
+class Tried:
+    """Code that a change of refs is about, which has a branch of its own already."""
+
+    repository: Repository
+    ref: str
+    commit: str
+
+
+def tried_code(manifest: Manifest, plan: Plan) -> list[Tried]:
+    """What a change of refs is about: the candidate's, or where it has none of its own the baseline's.
+
+    Parameters
+    ----------
+    manifest
+        Knows the repositories, of the rest of the stack too.
+    plan
+        Of the run; one that vendors tries no such code.
+    """
+    if plan.change.vendor:
+        return []
+    names = plan.change.candidate.refs or plan.change.baseline.refs
+    known = {one.name: one for one in manifest.model_copy(update={"change": plan.change}).changed}
+    return [
+        Tried(known[one.name], one.ref, one.commit)
+        for one in plan.checkouts
+        if one.purpose == "candidate" and one.name in names
+    ]
+
+
 def build_branches(
     manifest: Manifest, content: Content, root: Path, trees: Path, identity: Identity, state: BranchState
 ) -> tuple[list[Branch], Mapping[Role, Notes]]:

@@ -10,6 +10,7 @@ from matrix.prepare.checkout import Checkout, prepare, prepare_ref, resolve_sour
 from matrix.prepare.constants import read_constant
 from matrix.prepare.manifest import load_manifest
 from matrix.records.cell import REPLACED, EagerEvaluation, Record, Solver, read_record, write_record
+from matrix.refresh.branches.hosting import hosted
 from matrix.refresh.branches.trio import branch_of
 from matrix.run.change import Change, Expected, Given
 from matrix.run.plan import CheckedOut, Plan, read_plan
@@ -17,7 +18,7 @@ from tests.factory import EVIDENCE, LANES, evaluation
 from tests.prepare.change.miniature import write
 from tests.prepare.checkout.helpers import fingerprint
 from tests.refresh.artifacts.made_up import complete_record
-from tests.refresh.branches.world import DEVELOPER, LIBRARY, TEST, World, run_git
+from tests.refresh.branches.world import DEVELOPER, LIBRARY, TEST, World, make_world, run_git
 
 MOVED = "imaging-pixelization"
 VALUE = 1.0881 * EVIDENCE
@@ -26,10 +27,14 @@ BRANCH = "feature/mapper"
 
 
 @pytest.fixture
-def ref_world(tmp_path: Path, world: World) -> World:
+def ref_world(world: World) -> World:
     """The world with a branch of the library, and a green run of that branch against the base."""
-    clone = tmp_path / "somebody" / LIBRARY
-    run_git(tmp_path, "clone", "--quiet", str(world.remote(LIBRARY)), str(clone))
+    return with_branch(world)
+
+
+def with_branch(world: World) -> World:
+    clone = world.folder / "somebody" / LIBRARY
+    run_git(world.folder, "clone", "--quiet", str(world.remote(LIBRARY)), str(clone))
     run_git(clone, "checkout", "--quiet", "-b", BRANCH)
     write(clone / "autoarray" / "mapper.py", "fixed = True\n")
     run_git(clone, "add", "--all")
@@ -109,7 +114,9 @@ def test_developer_workspace_alone_gets_a_branch_of_the_candidates_name(
     assert fingerprint(ref_world.folder / "remotes") == before
     tree = tree_of(ref_world)
     log = run_git(tree, "log", "--format=%s", f"{ref_world.start(DEVELOPER)}..{BRANCH}")
-    assert log == "Refresh the NNLS result files: local_cpu_fp64"
+    assert log == "Refresh the result files: local_cpu_fp64"
+    body = run_git(tree, "log", "-1", "--format=%b", BRANCH)
+    assert f". Candidate against baseline: {LIBRARY} {BRANCH} against main.\n" in body
     assert {path.name for path in tree.parent.iterdir()} == {DEVELOPER}
     assert not ref_world.tree(LIBRARY).exists()
     assert not ref_world.tree(TEST).exists()
@@ -132,6 +139,40 @@ def test_text_says_what_was_tried_and_nothing_of_a_solver_of_our_own(ref_world: 
     assert "measured with the library's own solver" not in words
     assert f"--candidate {LIBRARY}={BRANCH}" in words
     assert f"--ref {LIBRARY}={ref_world.start(LIBRARY)}" in words
+
+
+def test_text_puts_the_code_first_and_links_it(ref_world: World) -> None:
+    assert ref_world.run() == 0
+    (text,) = ref_world.out.glob("*.md")
+    order = text.read_text().partition("## Merge order\n\n")[2].partition("\n## ")[0].splitlines()
+    (commit,) = {one.commit for one in ref_world.plan.checkouts if one.purpose == "candidate"}
+    assert order[0].startswith("1. ")
+    assert order[0].endswith(f"{LIBRARY}, `{BRANCH}`: the code that was measured, at `{commit[:12]}`")
+    assert order[1].startswith("2. ")
+    assert order[1].endswith(f"{DEVELOPER}, branch `{BRANCH}`: **not pushed yet** ← this one")
+    assert order[2].strip() == "After the code, since its numbers are that code's. Nothing depends on it."
+    assert [line for line in order if line.startswith("Depends-On: ")] == [f"Depends-On: {LIBRARY} {BRANCH}"]
+
+
+@pytest.mark.parametrize(
+    ("ref", "page"),
+    [("feature/a", "tree/feature/a"), ("refs/pull/60/head", "pull/60"), ("0123abcd", "tree/0123abcd")],
+)
+def test_what_a_ref_names_has_a_page(ref: str, page: str) -> None:
+    place = hosted("https://github.com/PyAutoLabs/PyAutoArray")
+    assert place is not None
+    assert place.branch_page(ref) == f"https://github.com/PyAutoLabs/PyAutoArray/{page}"
+
+
+def test_workspace_without_result_files_is_promised_none(tmp_path: Path, solver: Path) -> None:
+    world = make_world(tmp_path, solver, without=(f"{DEVELOPER}/jax_profiling/results",))
+    world = expecting(with_branch(world))
+    assert world.run() == 0
+    (text,) = world.out.glob("*.md")
+    words = text.read_text()
+    assert words.startswith(f"# Recorded log evidences, refreshed for {LIBRARY} {BRANCH}\n")
+    assert "The machines in the comparisons" not in words
+    assert f"accepted because: {BECAUSE}" in words
 
 
 def test_constant_that_was_meant_to_move_is_rewritten_with_the_reason(ref_world: World) -> None:
