@@ -115,8 +115,15 @@ class Run:
 
     def variable(self, name: str) -> str:
         """What the workflow sets a variable to, for all its jobs."""
-        worker = _Worker(self, next(iter(self.document["jobs"])), Context())
-        return worker._text(self.document["env"][name])
+        return self._of_all_jobs(self.document["env"][name])
+
+    @property
+    def group(self) -> str:
+        """Of the runs in it no two go on at once."""
+        return self._of_all_jobs(self.document["concurrency"]["group"])
+
+    def _of_all_jobs(self, text: str) -> str:
+        return _Worker(self, next(iter(self.document["jobs"])), Context())._text(text)
 
     def job(self, name: str, /, **matrix: str) -> Job:
         """Carry a job out, with these values of its job matrix."""

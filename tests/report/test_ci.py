@@ -224,6 +224,18 @@ def test_pull_request_is_tried_in_small_unless_a_label_asks_for_more(
     assert Run("matrix", tmp_path, **given).variable("SCALE") == scale
 
 
+def labeled(label: str) -> dict[str, Any]:
+    """What GitHub says when a pull request is given a label."""
+    found = pull_request(label)
+    return {**found, "event": {**found["event"], "action": "labeled", "label": {"name": label}}}
+
+
+@pytest.mark.parametrize(("label", "ends"), [("documentation", False), ("production", True)])
+def test_label_that_starts_nothing_ends_nothing(label: str, ends: bool, tmp_path: Path) -> None:
+    going_on = Run("matrix", tmp_path / "a", event=pull_request()).group
+    assert (Run("matrix", tmp_path / "b", event=labeled(label)).group == going_on) is ends
+
+
 def test_sides_of_a_pipeline_never_run_at_once() -> None:
     steps = load(REPOSITORY_ROOT / ".github" / "workflows" / "matrix.yml")["jobs"]["shard"]["steps"]
     (command,) = (step["run"] for step in steps if step.get("name") == "Run the shard")
