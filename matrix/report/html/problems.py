@@ -25,7 +25,8 @@ READINGS = {
     "constant": "The evidence moved. A change that means to move it says so by --expect-drift, and why.",
     "lanes_agree": "Equal lanes give unequal answers: look at what the solver does under vmap.",
     "parity": "Compiled and exact NumPy path part: look at the solver, then at what it is given.",
-    "candidate_vs_baseline": "The sides part: look at the solver, then at what the call site hands to it.",
+    "candidate_vs_baseline": "The sides part: look at the solver, then at what the call site hands to it. "
+    "A change that means to move that says so by --expect-drift.",
 }
 
 
