@@ -140,8 +140,8 @@ def test_other_branches_than_the_approved_ones_are_not_pushed(
         case "two heads":
             # Which of the two a person looked at, nobody can say.
             head, _, rest = bundle.read_bytes().partition(b"\n\n")
-            other = f"\n{'1' * 40} refs/heads/{BRANCH}\n\n"
-            bundle.write_bytes(head + other.encode() + rest)
+            second = f"\n{'1' * 40} refs/heads/{BRANCH}\n\n"
+            bundle.write_bytes(head + second.encode() + rest)
         case "a link":
             bundle.rename(world.folder / "moved")
             bundle.symlink_to(world.folder / "moved")
