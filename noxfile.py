@@ -30,6 +30,13 @@ MACHINE_OR_OURS = 3
 # Nothing is built from source: what builds it would see an index's password.
 LOCKED = ("--require-hashes", "--only-binary", ":all:")
 
+NOT_INSTALLED = (
+    "nothing was judged: a package could not be installed. Is the index reachable, and the disk not full? "
+    "A hash that does not match means another file than was tested: ask another index. "
+    "`uv cache clean` forgets what uv kept. "
+    "A lock that is missing or changed comes back with `git checkout locks`."
+)
+
 WORDS = {
     2: "wrong use, or the manifest: see above",
     MACHINE_OR_OURS: "it broke off: the machine, the network or an error of ours, see above",
@@ -57,6 +64,7 @@ def _put(session: nox.Session, *words: str, index: tuple[str, ...] = OF_AN_INDEX
     except CommandFailed:
         # Nox would end with 1, which is a gate's word alone.
         session.warn(WORDS[MACHINE_OR_OURS])
+        session.warn(NOT_INSTALLED)
         sys.exit(MACHINE_OR_OURS)
 
 

@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import venv
 from pathlib import Path
 
@@ -20,6 +21,8 @@ OLDEST = (3, 11)
 ROOT = Path(__file__).resolve().parent
 LOCK = ROOT / "locks" / "nox.txt"
 VENV = ROOT / ".venv"
+# Where nox makes the environments of sessions.
+SESSIONS = ROOT / ".nox"
 # Says what the environment holds; written last, and "unfinished" before anything else.
 STAMP = VENV / "made-by-run.txt"
 WRONG_USE, MACHINE = 2, 3
@@ -38,6 +41,7 @@ def main(words):
     try:
         require_python(sys.version_info[:2])
         python = environment()
+        require_room()
     except RefusedError as refused:
         print(f"run.py: {refused}", file=sys.stderr)
         return refused.exit_code
@@ -63,6 +67,19 @@ def require_python(version):
     )
 
 
+def require_room():
+    """Refuse where nox can make no environment: it would end with 1, which is a gate's word alone."""
+    try:
+        SESSIONS.mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=SESSIONS) as file:
+            file.write(bytes(2**20))
+    except OSError as error:
+        raise RefusedError(
+            f"nox cannot write in {SESSIONS}: {error}. Make room on the disk, or move what is there away",
+            MACHINE,
+        ) from error
+
+
 def nox_words(words):
     """The words as nox takes them: sessions come first, without their option."""
     return ["--session", *words] if words and not words[0].startswith("-") else words
@@ -70,6 +87,8 @@ def nox_words(words):
 
 def environment():
     """The interpreter of `.venv`, which holds exactly what its lock says."""
+    if not LOCK.is_file():
+        raise RefusedError(f"{LOCK} is missing: `git checkout locks` brings it back", MACHINE)
     VENV.mkdir(exist_ok=True)
     python = VENV / "bin" / "python"
     folder = os.open(VENV, os.O_RDONLY)

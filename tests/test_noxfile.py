@@ -98,6 +98,7 @@ def test_what_cannot_be_installed_is_no_verdict_and_its_build_sees_no_secret(
     done = run_session(tmp_path, "this", "no", "-s", "put", "--", "--no-index", str(project))
     assert done.returncode == 3, done.stderr
     assert "the machine, the network or an error of ours" in done.stderr
+    assert "nothing was judged: a package could not be installed" in done.stderr
     names = seen.read_text().splitlines()
     assert "PATH" in names
     assert not given.keys() & set(names)

@@ -3,11 +3,12 @@
 import ast
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
 import venv
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ def test_old_python_can_read_what_refuses_it() -> None:
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a lock that asks for nothing."""
-    for name in ("VENV", "LOCK", "STAMP"):
+    for name in ("VENV", "LOCK", "STAMP", "SESSIONS"):
         monkeypatch.setattr(run, name, tmp_path / getattr(run, name).relative_to(REPOSITORY_ROOT))
     run.LOCK.parent.mkdir()
     run.LOCK.write_text("")
@@ -183,6 +184,53 @@ def test_environment_that_works_and_is_a_person_s_own_is_left_alone(
     assert run.main(["--list"]) == 2
     assert "left alone: move it away" in capsys.readouterr().err
     assert mark.exists()
+
+
+def is_a_file(here: Path) -> None:
+    (here / ".nox").write_text("")
+
+
+def leads_nowhere(here: Path) -> None:
+    (here / ".nox").symlink_to(here / "nowhere")
+
+
+def has_no_room(here: Path) -> None:
+    (here / ".nox").mkdir()
+    # As a full disk would, no file takes more than this.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+
+
+@pytest.fixture
+def unlimited() -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("unlimited")
+@pytest.mark.parametrize("spoil", [is_a_file, leads_nowhere, has_no_room])
+def test_no_place_for_sessions_is_no_verdict(
+    spoil: Callable[[Path], None],
+    here: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(run.os, "execv", lambda _, words: started.append(words))
+    monkeypatch.setattr(run.os, "chdir", lambda _: None)
+    run.environment()
+    spoil(here)
+    assert run.main(["matrix-fp64"]) == 3
+    assert not started
+    said = capsys.readouterr().err
+    assert f"nox cannot write in {here / '.nox'}" in said
+    assert "move what is there away" in said
+
+
+def test_missing_lock_is_named_with_the_remedy(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run.LOCK.unlink()
+    assert run.main(["--list"]) == 3
+    assert f"{here / 'locks' / 'nox.txt'} is missing: `git checkout locks`" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("here")

@@ -4,11 +4,13 @@ import io
 
 from matrix.ground.redaction import secrets_set_aside
 
-# Matplotlib asks a program of the system's for the fonts when it is first imported.
+# Matplotlib asks a program of the system's for the fonts when one of these is first imported.
 with secrets_set_aside():
     from matplotlib.axes import Axes as Axes
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Figure
+    from matplotlib.tri import LinearTriInterpolator as LinearTriInterpolator
+    from matplotlib.tri import Triangulation as Triangulation
 
 DPI = 150
 

@@ -126,8 +126,29 @@ def test_what_is_uploaded_for_approval_is_what_is_downloaded() -> None:
     )
     # Of several paths an artifact holds what is below the folder they share.
     assert uploads["run"].split() == [".matrix/runs", ".matrix/probe"]
-    assert downloads == {"run": ".matrix", "branches": ".approved"}
+    assert downloads == {"run": ".shown", "branches": ".approved"}
     assert uploads["branches"] == ".matrix/trio"
+
+
+@pytest.mark.parametrize("probes", [True, False])
+def test_of_an_artifact_the_job_with_the_token_takes_records_and_probes_alone(
+    probes: bool, tmp_path: Path
+) -> None:
+    """What else lies there is a repository with programs of its own, where the job would make one."""
+    steps = load(REPOSITORY_ROOT / ".github" / "workflows" / "refresh.yml")["jobs"]["push"]["steps"]
+    ours = {"actions/checkout", "Download the run and its probes"}
+    names = [step.get("name") or step["uses"].partition("@")[0] for step in steps]
+    taking = names.index("Download the run and its probes") + 1
+    run = Run("refresh", tmp_path, {"push": True}, skipped=[*({*names} - ours - {names[taking]})])
+    run.jobs["show"] = Job()
+    kept = ("runs", "probe") if probes else ("runs",)
+    for name in (*kept, "store", "trio", "environments", "runs.git"):
+        (tmp_path / "artifacts" / "run" / name / "inside").mkdir(parents=True)
+    job = run.job("push")
+    assert job.result == "success", job.log
+    taken = tmp_path / "push" / "workspace" / ".matrix"
+    assert sorted(path.name for path in taken.iterdir()) == sorted(kept)
+    assert all((taken / name / "inside").is_dir() for name in kept)
 
 
 def test_job_that_may_write_issues_runs_nobody_elses_code() -> None:

@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 
-from matplotlib.figure import Figure
-
 from matrix.diagnose.batch.record import BatchRecord
-from matrix.ground.figures import png
+from matrix.ground.figures import Figure, png
 
 SIDE_COLOURS = {"baseline": "tab:blue", "candidate": "tab:orange"}
 

@@ -3,12 +3,9 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
 from matrix.diagnose.bench.families import Pair, pairs
 from matrix.diagnose.bench.record import Ablated, BenchRow, Compiled, Measured
-from matrix.ground.figures import png
+from matrix.ground.figures import Axes, Figure, png
 
 COLOURS = {
     "ours": "#4C72B0",

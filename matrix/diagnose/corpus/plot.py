@@ -2,13 +2,10 @@
 
 from pathlib import Path
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
 from matrix.diagnose.bench.release import FALLBACK, JACOBI, OURS, RAW
 from matrix.diagnose.corpus.record import CorpusRecord, KindRecord
 from matrix.diagnose.corpus.rule import SIGNIFICANT, on
-from matrix.ground.figures import png
+from matrix.ground.figures import Axes, Figure, png
 
 COLOURS = {
     OURS: "#4C72B0",

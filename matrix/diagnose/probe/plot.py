@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 
 from matplotlib import colormaps
-from matplotlib.figure import Figure
 
 from matrix.diagnose.probe.record import ProbeRecord, ProgramProbe
 from matrix.diagnose.probe.steps import TITLES
-from matrix.ground.figures import png
+from matrix.ground.figures import Figure, png
 
 _UNEXPLAINED = "#bbbbbb"
 

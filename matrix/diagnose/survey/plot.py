@@ -3,12 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
 from matrix.diagnose.survey.record import CurvePoint
 from matrix.diagnose.survey.table import CERTIFIED
-from matrix.ground.figures import png
+from matrix.ground.figures import Axes, Figure, png
 
 SERIES = {
     ("schur", "given"): ("schur, block given", "#4C72B0", "D"),

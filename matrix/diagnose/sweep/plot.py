@@ -2,12 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
 from matrix.diagnose.sweep.record import SweepPoint
 from matrix.diagnose.sweep.verdict import Sweep
-from matrix.ground.figures import png
+from matrix.ground.figures import Axes, Figure, png
 
 DRIFT_FLOOR = 1e-16
 

@@ -32,10 +32,10 @@ def check_approved(branches: Sequence[Branch], folder: Path) -> None:
     for branch in branches:
         at = branch.at
         bundle = inside(folder, f"{at.name}.bundle")
-        approved = _head(bundle, at.branch) if bundle.is_file() else None
-        made = at.head if at.commits else None
+        approved = _heads(bundle, at.branch) if bundle.is_file() else []
+        made = [at.head] if at.commits else []
         if made != approved:
-            faults.append(f"  {at.name}: approved {approved or 'nothing'}, made here {made or 'nothing'}")
+            faults.append(f"  {at.name}: approved {_said(approved)}, made here {_said(made)}")
     if faults:
         raise NotApprovedError(
             f"the branches are not those whose bundles are in {folder}, so nothing is pushed:\n"
@@ -44,8 +44,12 @@ def check_approved(branches: Sequence[Branch], folder: Path) -> None:
         )
 
 
-def _head(bundle: Path, branch: str) -> str | None:
-    """The commit that a bundle has for a branch; reads its head lines, and takes nothing out of it."""
+def _heads(bundle: Path, branch: str) -> list[str]:
+    """The commits that a bundle has for a branch, honestly one; takes nothing out of it."""
     done = git("bundle", "list-heads", bundle.resolve(), check=False)
     heads = (line.partition(" ") for line in done.stdout.splitlines())
-    return next((commit for commit, _, ref in heads if ref == f"refs/heads/{branch}"), None)
+    return [commit for commit, _, ref in heads if ref == f"refs/heads/{branch}"]
+
+
+def _said(commits: Sequence[str]) -> str:
+    return " and ".join(commits) or "nothing"

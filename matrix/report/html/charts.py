@@ -9,11 +9,10 @@ from typing import Any
 
 from markupsafe import Markup
 from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from matrix.gates import Verdict, relative
+from matrix.ground.figures import Axes, Figure
 from matrix.records.bisect import EVIDENCE, TIME, BisectRecord, TriedRevision, short_name
 from matrix.records.cell import SIDES, Record, Side
 from matrix.run.plan import Plan

@@ -11,6 +11,8 @@ import numpy as np
 from matplotlib.colors import to_hex
 from PIL import Image
 
+from matrix.ground.figures import LinearTriInterpolator, Triangulation
+
 _TRANSPARENT = 255
 _RASTER = 220
 # Of the brightness within a window, and the margin around it.
@@ -261,8 +263,6 @@ def on_rectangles(y_edges: np.ndarray, x_edges: np.ndarray, values: np.ndarray, 
 
 def on_triangles(points: np.ndarray, values: np.ndarray, window: Window) -> np.ndarray:
     """Interpolate linearly within Delaunay triangles on the window's raster; nan outside."""
-    from matplotlib.tri import LinearTriInterpolator, Triangulation
-
     y, x = np.meshgrid(window.y, window.x, indexing="ij")
     interpolate = LinearTriInterpolator(Triangulation(points[:, 1], points[:, 0]), values)
     return np.ma.filled(interpolate(x, y), np.nan)

@@ -13,7 +13,7 @@ import pytest
 from matrix.commands import fetch
 from matrix.records.cell import SIDES, read_record, write_record
 from matrix.run.plan import PlannedEnvironment, read_plan
-from tests.refresh.branches.world import DEVELOPER, LIBRARY, TEST, World, run_git
+from tests.refresh.branches.world import BRANCH, DEVELOPER, LIBRARY, TEST, World, run_git
 
 TOKEN = "t0ken-of-the-three-repositories"
 TRIO = (LIBRARY, DEVELOPER, TEST)
@@ -114,7 +114,9 @@ def test_the_branches_that_were_approved_are_pushed_from_elsewhere(world: World,
         assert world.pushed(name) == run_git(world.folder, "bundle", "list-heads", str(bundle)).split()[0]
 
 
-@pytest.mark.parametrize("change", ["a record", "no bundle", "no folder", "another bundle", "a link"])
+@pytest.mark.parametrize(
+    "change", ["a record", "no bundle", "no folder", "another bundle", "two heads", "a link"]
+)
 def test_other_branches_than_the_approved_ones_are_not_pushed(
     world: World, fetched: Any, capsys: pytest.CaptureFixture[str], change: str
 ) -> None:
@@ -135,6 +137,11 @@ def test_other_branches_than_the_approved_ones_are_not_pushed(
             shutil.rmtree(folder)
         case "another bundle":
             shutil.copy(bundle.with_name(f"{TEST}.bundle"), bundle)
+        case "two heads":
+            # Which of the two a person looked at, nobody can say.
+            head, _, rest = bundle.read_bytes().partition(b"\n\n")
+            second = f"\n{'1' * 40} refs/heads/{BRANCH}\n\n"
+            bundle.write_bytes(head + second.encode() + rest)
         case "a link":
             bundle.rename(world.folder / "moved")
             bundle.symlink_to(world.folder / "moved")
