@@ -15,7 +15,7 @@ from matrix.refresh.branches.repository import BranchRepository
 from matrix.refresh.branches.state import BranchState
 from matrix.refresh.branches.steps import Notes
 from matrix.refresh.branches.trio import Branch
-from matrix.report.headlines import left_open, speed
+from matrix.report.headlines import moved, named_open, speed
 from matrix.report.markdown import markdown_table
 from matrix.report.rows import CAPTION, HEADINGS, overall, table_rows
 from matrix.run.plan import Plan
@@ -185,14 +185,11 @@ class Texts:
     def _verdict(self) -> str:
         """The verdict in two lines."""
         run, plan = self.run, self.run.plan
-        largest = max(self.drifts, key=lambda drift: drift.relative_change)
-        left = left_open(plan, run.records, run.verdicts) or {"Not run": "nothing"}
+        left = named_open(plan, run.records, run.verdicts) or {"Not run": "nothing"}
         lines = (
             f"**{overall(plan, run.records, run.verdicts)}** on {len(plan.pipelines)} likelihoods, PyAuto "
             f"release {plan.release}. Speed: {speed(run.verdicts, run.pairs)}.",
-            "Largest drift from a recorded log evidence: "
-            f"{largest.relative_change:.1e} ({largest.pipeline}). "
-            + " ".join(f"{name}: {gates}." for name, gates in left.items()),
+            f"Moved: {moved(run.verdicts)}. " + " ".join(f"{name}: {gates}." for name, gates in left.items()),
         )
         # Two spaces at the end of a line are Markdown's line break.
         return "  \n".join(lines)
