@@ -201,6 +201,21 @@ def test_every_session_is_on_its_page_and_in_a_group() -> None:
     assert [name for name, session in SESSIONS.items() if len(session.tags) != 1] == []
 
 
+def test_every_page_of_the_site_is_in_a_table_of_contents() -> None:
+    """Otherwise Sphinx warns, and the site is not built."""
+    docs = REPOSITORY_ROOT / "docs"
+    toctree = re.compile(r"^```\{toctree\}\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    listed = {
+        found
+        for page in docs.rglob("*.md")
+        for content in toctree.findall(page.read_text(encoding="utf-8"))
+        for line in content.split()
+        if not line.startswith(":")
+        for found in page.parent.glob(f"{line}.md")
+    }
+    assert set(docs.rglob("[!_]*.md")) - listed == {docs / "index.md"}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_inside_the_project_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8"))
