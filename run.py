@@ -7,8 +7,10 @@
 Needs the standard library alone, and must be readable to Pythons that it refuses.
 """
 
+import ast
 import fcntl
 import hashlib
+import itertools
 import os
 import shutil
 import subprocess
@@ -20,6 +22,7 @@ from pathlib import Path
 OLDEST = (3, 11)
 ROOT = Path(__file__).resolve().parent
 LOCK = ROOT / "locks" / "nox.txt"
+NOXFILE = ROOT / "noxfile.py"
 VENV = ROOT / ".venv"
 # Where nox makes the environments of sessions.
 SESSIONS = ROOT / ".nox"
@@ -40,6 +43,7 @@ def main(words):
     """Make the environment if need be, and become nox; return an exit code only if that fails."""
     try:
         require_python(sys.version_info[:2])
+        require_sessions(words)
         python = environment()
         require_room()
     except RefusedError as refused:
@@ -78,6 +82,30 @@ def require_room():
             f"nox cannot write in {SESSIONS}: {error}. Make room on the disk, or move what is there away",
             MACHINE,
         ) from error
+
+
+def require_sessions(words):
+    """Refuse a session that there is not, and name the nearest that there is."""
+    # Here, where a Python that is too old does not come.
+    from matrix.ground.suggestions import did_you_mean
+
+    known = list(sessions())
+    for name in itertools.takewhile(lambda word: not word.startswith("-"), words):
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise RefusedError(
+                f"there is no session {name!r}.{hint} All are shown by: python3 run.py --list", WRONG_USE
+            )
+
+
+def sessions():
+    """The names of the sessions, read and not run: nox, which the file imports, may not be there yet."""
+    tree = ast.parse(NOXFILE.read_text(encoding="utf-8"))
+    for function in tree.body:
+        for decorator in getattr(function, "decorator_list", ()):
+            if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "nox.session":
+                names = [ast.literal_eval(word.value) for word in decorator.keywords if word.arg == "name"]
+                yield (names or [function.name])[0]
 
 
 def nox_words(words):

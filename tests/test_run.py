@@ -64,11 +64,20 @@ def test_line_of_the_readme_needs_python_and_git_alone(line: str, clone: Path, t
 
 
 def test_exit_code_is_that_of_nox(clone: Path, tmp_path: Path) -> None:
-    wrong = given("python3 run.py no-such-session", clone, nothing_set(tmp_path))
-    assert wrong.returncode == 3
-    assert "Sessions not found: no-such-session" in wrong.stderr
     wrong = given("python3 run.py matrix-fp64 -- --only no-such-pipeline", clone, nothing_set(tmp_path))
     assert wrong.returncode == 2
+
+
+def test_session_that_is_not_there_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run.main(["lint", "matrix-fp46", "--", "no-session"]) == 2
+    said = capsys.readouterr().err
+    assert "there is no session 'matrix-fp46'. Did you mean 'matrix-fp64'?" in said
+
+
+def test_sessions_are_those_of_nox() -> None:
+    listed = [sys.executable, "-m", "nox", "--list", "--noxfile", str(run.NOXFILE)]
+    said = subprocess.run(listed, capture_output=True, text=True, check=True).stdout
+    assert list(run.sessions()) == re.findall(r"^[*-] (\S+)", said, re.MULTILINE)
 
 
 def test_continuous_integration_gives_the_readme_s_line() -> None:

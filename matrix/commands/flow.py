@@ -1,10 +1,7 @@
 """The main job, in order: preparation, plan, cells, gates, report."""
 
-import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from filelock import FileLock, Timeout
@@ -16,9 +13,8 @@ from matrix.ground.console import open_console
 from matrix.ground.errors import EnvironmentFailure, MatrixError, UsageError
 from matrix.ground.files import inside
 from matrix.ground.layout import REPOSITORY_ROOT, open_layout
-from matrix.ground.process import run
 from matrix.ground.redaction import OF_AN_INDEX, secrets_set_aside
-from matrix.ground.shell import inherited, without
+from matrix.ground.shell import without
 from matrix.prepare.datasets import check_given
 from matrix.prepare.planning import make_plan
 from matrix.prepare.sides import SideOptions, announced_release, announced_source, manifest_for, prepare_sides
@@ -38,7 +34,6 @@ QUIET = frozenset(("-q", "-qq", "--quiet"))
 def run_matrix(options: SideOptions) -> int:
     """Run the matrix as `options` say and return the exit code."""
     console = open_console()
-    _check_pytest_arguments(options.pytest_arguments)
     return carry_out(console, plan_matrix(console, options), options.pytest_arguments)
 
 
@@ -86,15 +81,6 @@ def plan_matrix(console: Console, options: SideOptions) -> Plan:
         prepared = prepare_sides(told, layout, manifest, source, options)
     threads = threads_per_worker(options.scale, platform_of(options.accelerator))
     return make_plan(layout, prepared, options, threads)
-
-
-def _check_pytest_arguments(arguments: tuple[str, ...]) -> None:
-    """Refuse a mistyped option now: the suite itself starts only when environments are built."""
-    with tempfile.TemporaryDirectory() as empty:
-        words = [sys.executable, "-m", "pytest", "--collect-only", "--quiet", *arguments]
-        done = run(words, cwd=Path(empty), env=inherited(), check=False)
-    if done.exit_code == pytest.ExitCode.USAGE_ERROR:
-        raise UsageError(f"neither the matrix nor pytest knows this:\n{done.stderr.strip()}")
 
 
 @contextmanager

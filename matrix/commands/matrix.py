@@ -3,8 +3,11 @@
 import argparse
 import math
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
 
 from matrix.catalogue.arguments import PIPELINE_NAMES, pipeline_argument
 from matrix.catalogue.checks import ALL_CHECKS, CHECKS
@@ -15,6 +18,8 @@ from matrix.commands.shards import Selection, shard_listing, shard_of
 from matrix.ground.errors import UsageError, exit_code_of
 from matrix.ground.layout import MANIFEST, SOLVER
 from matrix.ground.options import SessionParser, add_root, one_of
+from matrix.ground.process import run
+from matrix.ground.shell import inherited
 from matrix.prepare.change import algorithm_names
 from matrix.prepare.environments import ACCELERATORS
 from matrix.prepare.manifest import load_manifest
@@ -53,7 +58,9 @@ def matrix_options(words: Sequence[str]) -> SideOptions:
     UsageError
         A value is not of the form its option takes, or two options exclude each other.
     """
-    known, for_pytest = _parser().parse_known_args(words)
+    parser = _parser()
+    known, for_pytest = parser.parse_known_args(words)
+    _check_for_pytest(for_pytest, parser.nearest_option(for_pytest))
     if known.newest and known.base_python is not None:
         raise UsageError("--newest says what to install, and with --base-python nothing is: give one of them")
     selected, checks = tuple(dict.fromkeys(known.only)), tuple(known.check)
@@ -104,7 +111,18 @@ def _selection(known: argparse.Namespace) -> Selection:
     return Selection(pipelines, checks)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _check_for_pytest(arguments: Sequence[str], hint: str) -> None:
+    """Refuse a mistyped option now: the suite itself starts only when environments are built."""
+    if not arguments:
+        return
+    with tempfile.TemporaryDirectory() as empty:
+        words = [sys.executable, "-m", "pytest", "--collect-only", "--quiet", *arguments]
+        done = run(words, cwd=Path(empty), env=inherited(), check=False)
+    if done.exit_code == pytest.ExitCode.USAGE_ERROR:
+        raise UsageError(f"{done.stderr.strip()}\nNeither the matrix nor pytest knows this.{hint}")
+
+
+def _parser() -> SessionParser:
     parser = SessionParser(
         "matrix-fp64", DESCRIPTION, "--scale smoke --only interferometer-mge", epilog=EPILOG
     )

@@ -266,7 +266,9 @@ def _facts(plan: Plan) -> Mapping[str, object]:
 
 def _run_folders(folder: Path) -> Iterator[Path]:
     if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder")
+        raise UsageError(
+            f"{folder} is not a folder: give that of a run, as .matrix/runs/RUN, or one that holds some"
+        )
     found = (path.parent.resolve() for path in folder.rglob(plan_path(folder).name))
     yield from sorted(path for path in found if path.name != ELSEWHERE)
 

@@ -30,10 +30,9 @@ def time(plan: Plan, pipeline: str, record: PairRecord | None, reason: str | Non
     if record is None:
         return _verdict(pipeline, Outcome.NOT_RUN, f"no record of the pair: {reason or 'it was not timed'}")
     findings = {timed: record.finding(timed) for timed in _SAID}
-    outcomes = {
-        timed: Outcome.INCONCLUSIVE if found.reason or found.ratio is None else _outcome(found.ratio)
-        for timed, found in findings.items()
-    }
+    judged = [
+        _outcome(found.ratio) for found in findings.values() if found.ratio is not None and not found.reason
+    ]
     said = _said({_SAID[timed]: str(found) for timed, found in findings.items()})
     numbers = {
         f"{timed} {end}": getattr(found.ratio, end)
@@ -46,9 +45,11 @@ def time(plan: Plan, pipeline: str, record: PairRecord | None, reason: str | Non
         (Outcome.FAIL, f"the candidate is slower, it takes more than {SLOWEST:.2f} times as long"),
         (Outcome.INCONCLUSIVE, f"it cannot be told whether it takes more than {SLOWEST:.2f} times as long"),
     ):
-        if outcome in outcomes.values():
+        if outcome in judged:
             return _verdict(pipeline, outcome, f"{said}: {meaning}", numbers)
-    return _verdict(pipeline, Outcome.PASS, said, numbers)
+    # What was measured too badly has its reason said, and nothing said of the limit.
+    complete = len(judged) == len(findings)
+    return _verdict(pipeline, Outcome.PASS if complete else Outcome.INCONCLUSIVE, said, numbers)
 
 
 def _said(found: Mapping[str, str]) -> str:

@@ -3,11 +3,11 @@
 import argparse
 import os
 import textwrap
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from matrix.ground.suggestions import known_names
+from matrix.ground.suggestions import did_you_mean, known_names
 
 _WIDTH = 100
 
@@ -32,6 +32,32 @@ class SessionParser(argparse.ArgumentParser):
         super().__init__(prog=f"nox -s {session} --", allow_abbrev=False, **options)
         words = f" -- {example}" if example else ""
         self._opening = f"{textwrap.fill(sentence, _WIDTH)}\n\n    nox -s {session}{words}\n\n"
+
+    def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
+        """As argparse's; of a choice among words the nearest is named where there is none such."""
+        choices = options.get("choices")
+        if choices and "type" not in options:
+            what = names[0].lstrip("-").replace("-", " ")
+            options["type"] = one_of(what, tuple(choices))
+        return super().add_argument(*names, **options)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's; of an option that there is not the nearest is named."""
+        known, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            self.refuse(unknown)
+        return known
+
+    def refuse(self, unknown: Sequence[str]) -> NoReturn:
+        """End with code 2 for words that mean nothing here."""
+        self.error(f"this means nothing here: {' '.join(unknown)}.{self.nearest_option(unknown)}")
+
+    def nearest_option(self, unknown: Sequence[str]) -> str:
+        """Return a question for the option nearest to the first of some words that looks like one."""
+        # Without the dashes, which make all options look alike.
+        known = [name.lstrip("-") for name in self._option_string_actions]
+        options = (word.partition("=")[0].lstrip("-") for word in unknown if word.startswith("--"))
+        return did_you_mean(next(options, ""), known).replace("mean '", "mean '--")
 
     def format_help(self) -> str:
         """The sentence, the example, then what argparse says."""

@@ -57,6 +57,14 @@ def left_open(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verd
     return {outcome.value.capitalize(): said_of(found) for outcome, found in of_outcome.items() if found}
 
 
+def named_open(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> dict[str, str]:
+    """As `left_open`, without the reasons."""
+    names: dict[str, dict[str, None]] = {}
+    for gate in open_gates(plan, records, verdicts):
+        names.setdefault(gate.outcome.value.capitalize(), {})[str(gate)] = None
+    return {outcome: ", ".join(found) for outcome, found in names.items()}
+
+
 def said_of(gates: Sequence[OpenGate]) -> str:
     """Open gates by their reasons."""
     by_reason: dict[str, list[str]] = {}

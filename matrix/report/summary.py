@@ -50,11 +50,16 @@ def write_summary(
     plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict], pairs: Pairs = NO_PAIRS
 ) -> None:
     """Write `summary.md` into the run's folder."""
-    lines = {"Gates": counted(verdicts), **headlines(plan, records, verdicts, pairs)}
+    lines = headlines(plan, records, verdicts, pairs)
     parts = [
         f"## NNLS matrix: {word_of(plan, records, verdicts)}",
-        "\n".join(f"- **{name}**: {text}" for name, text in lines.items()),
-        *_failed(plan, verdicts),
+        "\n".join(
+            [
+                f"- **Gates**: {counted(verdicts)}",
+                *(_problem(problem) for problem in problems_of(plan, verdicts)),
+                *(f"- **{name}**: {text}" for name, text in lines.items()),
+            ]
+        ),
         _pipelines(plan, records, verdicts, pairs),
         f"Run `{plan.run}`. {plan.source_meaning}",
         *_of_the_change(verdicts),
@@ -89,19 +94,15 @@ def _of_the_change(verdicts: Sequence[Verdict]) -> list[str]:
     return [_folded(f"The change: {counted}", table)] if rows else []
 
 
-def _failed(plan: Plan, verdicts: Sequence[Verdict]) -> list[str]:
-    """What a reader has to see at once, where there is any."""
-    found = [_problem(problem) for problem in problems_of(plan, verdicts)]
-    return ["### What failed", "\n".join(found)] if found else []
-
-
 def _problem(problem: ProblemCard) -> str:
     """A failure in a line: the gate nearest to the cause, where, and what else fails there."""
     first = problem.first
     side = f", {first.side}" if first.side else ""
     blame = f" ({first.blame})" if first.blame else ""
     more = f" Other failures there: {len(problem.others)}." if problem.others else ""
-    said = " ".join(next(iter(problem.messages)).split())
+    message, where = next(iter(problem.messages.items()))
+    among = f"{', '.join(where)} " if len(problem.messages) > 1 else ""
+    said = among + " ".join(message.split())
     return f"- ✗ **{first.gate}** on {', '.join(problem.pipelines)}{side}{blame}: {said}.{more}"
 
 

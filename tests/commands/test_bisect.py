@@ -338,7 +338,7 @@ def test_without_bad_there_is_nothing_to_halve(bench: Bench, say: Say, why: str)
         (("PyAutoArray", "c0", "./PyAutoArray"), "a folder has no history"),
         (("PyAutoArray", "c0", "main", "--only", "imaging-mge"), "one pipeline"),
         (("PyAutoArray", "c0", "main", "--shard", "1/1"), "one pipeline"),
-        (("PyAutoArray", "c0", "main", "--sacle"), "'--sacle'"),
+        (("PyAutoArray", "c0", "main", "--sacle"), "Did you mean '--scale'?"),
         (("PyAutoArray", "c0", "main", "--of", "time", "--scale", "smoke"), "needs times"),
         (("PyAutoArray", "c0", "main", "--candidate", "PyAutoArray=c1"), "there twice"),
         (

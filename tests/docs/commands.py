@@ -17,11 +17,12 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from matrix.ground.layout import REPOSITORY_ROOT
+from matrix.ground.options import SessionParser
 
 PAGES = (*sorted(REPOSITORY_ROOT.glob("*.md")), *sorted((REPOSITORY_ROOT / "docs").rglob("[!_]*.md")))
 SHELL = "sh"
 # Words that stand for a reader's own, where not every text will do.
-PLACEHOLDERS = {"PIPELINE": "interferometer-pixelization", "SESSION": "doctor"}
+PLACEHOLDERS = {"PIPELINE": "interferometer-pixelization", "SESSION": "doctor", "K": "64"}
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,7 @@ def parsed(module: str, words: Sequence[str]) -> Accepted:
 
     with (
         mock.patch.object(argparse.ArgumentParser, "parse_args", strict),
+        mock.patch.object(SessionParser, "parse_args", strict),
         mock.patch.object(argparse.ArgumentParser, "parse_known_args", lenient),
     ):
         try:

@@ -188,7 +188,7 @@ def test_every_option_that_is_named_exists() -> None:
         (page.name, option)
         for page in PAGES
         for span in spans(page)
-        if not re.match(r"(git|ssh|python\S*|nox) |XLA_FLAGS=", span)
+        if not re.match(r"(git|ssh|python\S*|nox) |XLA_FLAGS=|sbatch: ", span)
         for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", span)
     }
     assert {pair for pair in named if pair[1] not in known} == set()
@@ -199,6 +199,21 @@ def test_every_session_is_on_its_page_and_in_a_group() -> None:
     shown = {word for span in spans(NAMED["sessions.md"]) for word in re.split(r"[ ,]", span)}
     assert set(SESSIONS) - shown == set()
     assert [name for name, session in SESSIONS.items() if len(session.tags) != 1] == []
+
+
+def test_every_page_of_the_site_is_in_a_table_of_contents() -> None:
+    """Otherwise Sphinx warns, and the site is not built."""
+    docs = REPOSITORY_ROOT / "docs"
+    toctree = re.compile(r"^```\{toctree\}\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    listed = {
+        found
+        for page in docs.rglob("*.md")
+        for content in toctree.findall(page.read_text(encoding="utf-8"))
+        for line in content.split()
+        if not line.startswith(":")
+        for found in page.parent.glob(f"{line}.md")
+    }
+    assert set(docs.rglob("[!_]*.md")) - listed == {docs / "index.md"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

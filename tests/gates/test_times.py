@@ -29,3 +29,11 @@ def test_what_is_so_alone_and_in_a_batch_is_said_once(
     verdict = time(plan, PIPELINE, pair)
     assert verdict.outcome is outcome
     assert verdict.message.startswith(said)
+
+
+def test_a_time_that_was_measured_too_badly_says_nothing_of_the_limit(tmp_path: Path) -> None:
+    pair = make_pair(PIPELINE, 6.0, 3.0, rounds=5)
+    planned = PlannedPair(pipeline=PIPELINE, precision="fp64", scale="production", key=pair.key, seconds=60.0)
+    message = time(make_plan(tmp_path, pairs=(planned,)), PIPELINE, pair).message
+    assert "inconclusive: 5 rounds in" in message
+    assert "times as long" not in message

@@ -25,8 +25,20 @@ def test_mistyped_name_is_answered_with_the_nearest_and_all(capsys: pytest.Captu
     assert "Known: imaging-mge, imaging-delaunay." in said
 
 
-def test_mistyped_option_is_no_abbreviation() -> None:
+def test_mistyped_choice_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = SessionParser("probe", "Time every step.")
+    parser.add_argument("--scale", choices=("production", "smoke"))
+    assert parser.parse_args(["--scale", "smoke"]).scale == "smoke"
+    with pytest.raises(SystemExit, match="2"):
+        parser.parse_args(["--scale", "smok"])
+    assert "there is no scale 'smok'. Did you mean 'smoke'?" in capsys.readouterr().err
+
+
+def test_mistyped_option_is_no_abbreviation_and_answered_with_the_nearest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     parser = SessionParser("probe", "Time every step.")
     parser.add_argument("--only")
     with pytest.raises(SystemExit, match="2"):
         parser.parse_args(["--onl", "x"])
+    assert "this means nothing here: --onl x. Did you mean '--only'?" in capsys.readouterr().err

@@ -110,6 +110,18 @@ def test_slider_goes_from_baseline_to_candidate(page: "Page") -> None:
         assert over.evaluate("image => getComputedStyle(image).clipPath") == shown
 
 
+def test_a_number_on_the_upright_axis_is_apart_from_its_stroke(page: "Page") -> None:
+    """A stroke next to a number reads as its minus sign."""
+    apart = """[...document.querySelectorAll('.axes text:not([text-anchor])')].map(text => {
+        const stroke = text.previousElementSibling.getBoundingClientRect();
+        const number = text.getBoundingClientRect();
+        return (number.left - stroke.right) / number.height;
+    })"""
+    found = page.evaluate(apart)
+    assert found
+    assert min(found) > 0.3
+
+
 def test_pointer_over_a_picture_tells_place_and_value(page: "Page") -> None:
     figure = page.locator(".pictures figure").first
     frame = figure.locator(".frame")
@@ -147,6 +159,7 @@ def test_all_but_commands_and_passes_is_on_paper_and_nothing_is_cut_off(
     assert page.evaluate(left) == 0
     assert page.evaluate(CUT_OFF) == 0
     assert page.locator("nav").is_hidden()
+    assert page.get_by_role("slider").count() == 0
 
 
 @pytest.mark.parametrize("report", ["red"], indirect=True)

@@ -15,7 +15,7 @@ from matrix.refresh.branches.repository import BranchRepository
 from matrix.refresh.branches.state import BranchState
 from matrix.refresh.branches.steps import Notes
 from matrix.refresh.branches.trio import Branch, Tried
-from matrix.report.headlines import left_open, speed
+from matrix.report.headlines import moved, named_open, speed
 from matrix.report.markdown import markdown_table
 from matrix.report.rows import CAPTION, HEADINGS, overall, table_rows
 from matrix.run.plan import Plan
@@ -212,12 +212,11 @@ class Texts:
         """The verdict in two lines."""
         run, plan = self.run, self.run.plan
         largest = max(self.drifts, key=lambda drift: drift.relative_change)
-        left = left_open(plan, run.records, run.verdicts) or {"Not run": "nothing"}
+        left = named_open(plan, run.records, run.verdicts) or {"Not run": "nothing"}
         lines = (
             f"**{overall(plan, run.records, run.verdicts)}** on {len(plan.pipelines)} likelihoods, PyAuto "
             f"release {plan.release}. Speed: {speed(run.verdicts, run.pairs)}.",
-            "Largest drift from a recorded log evidence: "
-            f"{largest.relative_change:.1e} ({largest.pipeline})"
+            f"Moved: {moved(run.verdicts)}"
             f"{f', accepted because: {largest.because}' if largest.because else ''}. "
             + " ".join(f"{name}: {gates}." for name, gates in left.items()),
         )

@@ -102,6 +102,7 @@ def test_probing_is_said_with_its_time_before_it_is_done_and_left_out_on_request
 
 # A reader has the verdict in two lines, and all that needs a person, before anything is unfolded.
 MOST_WORDS = 600
+MOST_WORDS_OF_A_LINE = 90
 
 
 @pytest.mark.parametrize("name", TRIO)
@@ -113,8 +114,11 @@ def test_text_opens_with_the_verdict_and_is_short_before_its_fold(world: World, 
     assert first.startswith("**PASS")
     assert "likelihoods, PyAuto release" in first
     assert "Speed: not measured: " in first
-    assert second.startswith("Largest drift from a recorded log evidence: ")
+    assert second.startswith("Moved: log evidence by ")
     assert "Not run: " in second
+    # Which gates; why stands under the fold.
+    assert "(" not in second.partition("Not run: ")[2]
+    assert max(len(line.split()) for line in (first, second)) <= MOST_WORDS_OF_A_LINE
     assert blank == ""
     assert "(https://github.com/PyAutoLabs/PyAutoArray/issues/307)" in issue
     shown, _, folded = text.partition("<details>")
