@@ -14,7 +14,7 @@ from submitit.slurm import slurm as engine
 
 from matrix.execute import slurm_job
 from matrix.execute.slurm_options import split_option
-from matrix.execute.slurm_outcomes import JobOutcome, JobRuling, rule
+from matrix.execute.slurm_outcomes import JobOutcome, JobRuling, job_ruling
 from matrix.execute.slurm_states import Silence, Task, ask
 from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
 from matrix.ground.files import read_bytes, read_text, write_text
@@ -81,13 +81,13 @@ def _run(options: argparse.Namespace) -> int:
             print(script(plan, Resources.model_validate_json(options.resources)))
             return 0
         if options.verb == "submit":
-            submit(plan, Resources.model_validate_json(options.resources))
-        answer = STATUSES.dump_json(states(plan)).decode()
+            submit_cells(plan, Resources.model_validate_json(options.resources))
+        answer = STATUSES.dump_json(cell_states(plan)).decode()
     print(answer)
     return 0
 
 
-def submit(plan: Plan, resources: Resources) -> None:
+def submit_cells(plan: Plan, resources: Resources) -> None:
     """Submit an array with a task for every selected cell that has not passed, and one of pairs after it.
 
     A pair is one task: both sides are timed on one node. Pairs wait for the cells and for each other, so
@@ -100,16 +100,16 @@ def submit(plan: Plan, resources: Resources) -> None:
     EnvironmentFailure
         There is no Slurm here, or it took no job.
     """
-    before = states(plan)
+    before = cell_states(plan)
     active = [status.cell for status in before if status.outcome.active]
     if active:
         raise UsageError(f"still waiting or running: {', '.join(active)}. Wait for them, or scancel them.")
     passed = {status.cell for status in before if status.outcome is JobOutcome.PASSED}
     asked = parameters(plan.run, resources)
     cells = {cell.name: cell.name for cell in selected(plan) if cell.name not in passed}
-    jobs = _submitted(plan, slurm_job.run, cells, asked, resources.cpus)
+    jobs = _submitted(plan, slurm_job.run_cell_job, cells, asked, resources.cpus)
     pairs = {unit_name(pair): pair.pipeline for pair in selected_pairs(plan) if unit_name(pair) not in passed}
-    _submitted(plan, slurm_job.run_both, pairs, for_pairs(asked, resources, jobs), resources.cpus)
+    _submitted(plan, slurm_job.run_pair_job, pairs, for_pairs(asked, resources, jobs), resources.cpus)
 
 
 def _submitted(
@@ -151,7 +151,7 @@ def for_pairs(asked: dict[str, object], resources: Resources, after: Sequence[st
 
 def script(plan: Plan, resources: Resources) -> str:
     """The job scripts that `submit` would send now: of the cells, and of the pairs after them."""
-    passed = {status.cell for status in states(plan) if status.outcome is JobOutcome.PASSED}
+    passed = {status.cell for status in cell_states(plan) if status.outcome is JobOutcome.PASSED}
     asked = parameters(plan.run, resources)
     # The jobs of the cells have no number yet, so pairs are shown without their wait for them.
     arrays = ((selected(plan), asked), (selected_pairs(plan), for_pairs(asked, resources, ())))
@@ -250,7 +250,7 @@ def selected(plan: Plan) -> list[PlannedCell]:
     return [cell for cell in plan.cells if cell.pipeline in plan.selected]
 
 
-def states(plan: Plan) -> list[Status]:
+def cell_states(plan: Plan) -> list[Status]:
     """How every selected cell and pair stands; what has ended is written down."""
     kept = read_statuses(_jobs_path(plan))
     open_jobs = {
@@ -265,7 +265,7 @@ def states(plan: Plan) -> list[Status]:
             answer = answers[status.job]
             printed = job_log(plan, status.job)
             failure = read_failure(_folder(plan, unit))
-            ruling = rule(answer, _fault(plan, unit), failure, printed)
+            ruling = job_ruling(answer, _fault(plan, unit), failure, printed)
             _note_broken(plan, unit, ruling)
             status = ruled(status, answer, ruling, failure, _own_log(plan, unit), printed)
         elif status.outcome is JobOutcome.PASSED and (fault := _fault(plan, unit)) is not None:

@@ -124,7 +124,7 @@ def versions_in(lock: Lock, python: str) -> dict[str, str]:
     return {pin.name: pin.version for pin in found}
 
 
-def lacking(text: str, wanted: Iterable[str], machine: Mapping[str, str]) -> list[str]:
+def unmet_requirements(text: str, wanted: Iterable[str], machine: Mapping[str, str]) -> list[str]:
     """Which requirements a lock does not meet on a machine.
 
     Parameters

@@ -54,5 +54,5 @@ def test_a_pair_has_passed_only_with_its_record(
     plan.pair_path(pair).parent.mkdir()
     if recorded:
         typed_json.write(plan.pair_path(pair), make_pair(PIPELINE))
-    statuses = {status.cell: status for status in slurm.states(plan)}
+    statuses = {status.cell: status for status in slurm.cell_states(plan)}
     assert statuses[f"{PIPELINE}-fp64-pair"].outcome is outcome

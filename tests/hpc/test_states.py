@@ -110,11 +110,11 @@ def test_the_report_says_of_a_cell_what_slurm_says_of_its_job(
     }
     slurm.write_statuses(plan.folder / "jobs.json", jobs)
     monkeypatch.setattr(slurm, "ask", lambda ids: dict.fromkeys(ids, Task(state, "0:0")))
-    assert {status.outcome for status in slurm.states(plan)} == {outcome}
+    assert {status.outcome for status in slurm.cell_states(plan)} == {outcome}
     assert verdict_of(load_run(plan.folder)).startswith(f"{word}:")
 
 
 def test_a_note_of_jobs_that_is_damaged_is_named(tmp_path: Path) -> None:
     (tmp_path / "jobs.json").write_bytes(b"\xff[")
     with pytest.raises(RecordError, match=r"jobs\.json is damaged"):
-        slurm.states(make_plan(tmp_path))
+        slurm.cell_states(make_plan(tmp_path))

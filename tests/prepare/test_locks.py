@@ -27,7 +27,7 @@ from matrix.prepare.environments import (
     stock_environment,
 )
 from matrix.prepare.locking import _for, _pins, machines, own_environments, resolve
-from matrix.prepare.locks import LOCKS, Lock, Pin, committed, lacking, pins
+from matrix.prepare.locks import LOCKS, Lock, Pin, committed, pins, unmet_requirements
 from matrix.prepare.packages import build_sources, build_wheel, install_locked
 from tests.index import PASSWORD, Index
 from tests.prepare.made_up_stack import RELEASE, installed, running
@@ -46,7 +46,7 @@ def own(name: str) -> str:
 @pytest.mark.parametrize("name", OWN)
 def test_lock_of_an_environment_of_ours_holds_what_pyproject_asks_for(name: str) -> None:
     for machine in machines():
-        assert lacking(own(name), OWN[name], machine.facts) == []
+        assert unmet_requirements(own(name), OWN[name], machine.facts) == []
 
 
 @pytest.mark.parametrize("release", KNOWN)
@@ -54,15 +54,15 @@ def test_known_release_has_a_lock_for_each_of_its_pythons(release: str) -> None:
     lock = committed(release, "cpu")
     assert lock is not None
     for machine in machines(pythons_for(release)):
-        assert lacking(lock.wheels + lock.sources, stack_of(release, "cpu"), machine.facts) == []
+        assert unmet_requirements(lock.wheels + lock.sources, stack_of(release, "cpu"), machine.facts) == []
 
 
 def test_package_that_a_lock_lacks_or_has_too_old_is_noticed() -> None:
     (machine, *_) = machines(["3.12"])
-    assert lacking(own("driver"), ("no-such-package", "numpy"), machine.facts) == [
+    assert unmet_requirements(own("driver"), ("no-such-package", "numpy"), machine.facts) == [
         "no-such-package (locked: not at all)"
     ]
-    (found,) = lacking(own("driver"), ("numpy>=99",), machine.facts)
+    (found,) = unmet_requirements(own("driver"), ("numpy>=99",), machine.facts)
     assert re.fullmatch(r"numpy>=99 \(locked: \d+\.\d+\.\d+\)", found)
 
 

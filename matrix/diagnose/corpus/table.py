@@ -20,7 +20,7 @@ JUDGED = (
 TIMED = ("systems", "K", "lanes", "solver", "ms per lane", "C-eq", "times ours", "residual", "solved")
 
 
-def table(record: CorpusRecord) -> str:
+def corpus_table(record: CorpusRecord) -> str:
     """All families with their judgements, the times, and the sentences."""
     parts = [_heading(record)]
     for family, title in FAMILIES.items():
