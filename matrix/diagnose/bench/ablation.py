@@ -195,7 +195,7 @@ def _measured(
                 quotients.append(row.times_ours)
     # In turn, so that a machine that slows down weighs on both.
     seconds = dict.fromkeys(programs, 0.0)
-    for name in (*programs, *reversed(programs)):
+    for name in (*programs, *reversed([*programs])):
         seconds[name] += _seconds_to_compile(programs[name], K)
     return Ablated(
         part=PART,
