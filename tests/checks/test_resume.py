@@ -16,6 +16,8 @@ from matrix.run.kept import kept_check
 from matrix.run.plan import Plan, PlannedCheck, PlannedEnvironment
 from tests.factory import make_plan
 
+pytestmark = pytest.mark.usefixtures("own_ledger")
+
 FOLDER = "scripts/jax_likelihood_functions"
 RUN_SCRIPT = scripts.run_script
 
