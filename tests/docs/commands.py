@@ -21,7 +21,7 @@ from matrix.ground.layout import REPOSITORY_ROOT
 PAGES = (*sorted(REPOSITORY_ROOT.glob("*.md")), *sorted((REPOSITORY_ROOT / "docs").rglob("[!_]*.md")))
 SHELL = "sh"
 # Words that stand for a reader's own, where not every text will do.
-PLACEHOLDERS = {"PIPELINE": "interferometer-pixelization", "SESSION": "doctor"}
+PLACEHOLDERS = {"PIPELINE": "interferometer-pixelization", "SESSION": "doctor", "K": "100"}
 
 
 @dataclass(frozen=True)

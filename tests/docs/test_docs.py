@@ -188,7 +188,7 @@ def test_every_option_that_is_named_exists() -> None:
         (page.name, option)
         for page in PAGES
         for span in spans(page)
-        if not re.match(r"(git|ssh|python\S*|nox) |XLA_FLAGS=", span)
+        if not re.match(r"(git|ssh|python\S*|nox|sbatch:) |XLA_FLAGS=", span)
         for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", span)
     }
     assert {pair for pair in named if pair[1] not in known} == set()
