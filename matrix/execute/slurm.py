@@ -1,70 +1,33 @@
 """The cluster's end: `python -m matrix.execute.slurm submit|states FOLDER`, JSON on standard output."""
 
 import argparse
-import shlex
-import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import submitit
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
-from submitit.slurm import slurm as engine
 
 from matrix.execute import slurm_job
-from matrix.execute.slurm_options import split_option
 from matrix.execute.slurm_outcomes import JobOutcome, JobRuling, job_ruling
-from matrix.execute.slurm_states import Silence, Task, ask
+from matrix.execute.slurm_script import Resources, array_script, parameters
+from matrix.execute.slurm_states import ask
+from matrix.execute.slurm_status import (
+    STATUSES,
+    Status,
+    job_log,
+    log_text,
+    lost,
+    read_statuses,
+    ruled,
+    write_statuses,
+)
 from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
-from matrix.ground.files import read_bytes, read_text, write_text
-from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.ground.shell import without
-from matrix.records.cell import RecordError
 from matrix.run.kept import kept_pair, read_failure, record_fault, write_failure
 from matrix.run.plan import Plan, PlannedCell, PlannedPair, read_plan
 
-TAIL_LINES = 15
-SIGNAL_SECONDS = 1
 # Ends the name of a pair's job.
 PAIR = "-pair"
-
-
-class Resources(BaseModel):
-    """What a profile asks Slurm for, per cell."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    partition: str | None
-    account: str | None
-    qos: str | None
-    constraint: str | None
-    gres: str | None
-    reservation: str | None = None
-    mail_user: str | None = None
-    sbatch: tuple[str, ...] = ()
-    time: int
-    memory: float | None
-    cpus: int
-    parallel: int
-    requeue: bool
-    setup: tuple[str, ...]
-    tmpdir: str | None = None
-
-
-class Status(BaseModel):
-    """A cell's job as it stands; kept in `jobs.json` once it has ended, since Slurm forgets."""
-
-    cell: str
-    job: str | None = None
-    outcome: JobOutcome = JobOutcome.NOT_SUBMITTED
-    reason: str = ""
-    elapsed: str = ""
-    limit_end: str = ""
-    tail: str = ""
-
-
-STATUSES = TypeAdapter(list[Status])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -163,60 +126,6 @@ def script(plan: Plan, resources: Resources) -> str:
     return "\n".join(scripts) or "# Everything has passed: nothing would be submitted."
 
 
-def array_script(plan: Plan, asked: dict[str, Any], tasks: int) -> str:
-    """The script of an array of so many jobs of a run, as the engine would send it."""
-    folder = plan.folder / "slurm"
-    command = f"{shlex.quote(sys.executable)} -u -m submitit.core._submit {shlex.quote(str(folder))}"
-    return _script_of(asked, str(folder), command, tasks)
-
-
-def parameters(name: str, resources: Resources) -> dict[str, Any]:
-    """The job script's parameters: nothing of the submitting shell's environment gets into the job."""
-    path = "/usr/local/bin:/usr/bin:/bin"
-    srun = shutil.which("srun")
-    before = {"PATH": path if srun is None else f"{Path(srun).parent}:{path}", "HOME": str(Path.home())}
-    # After `setup`, which may name packages of the cells: they are not for our own program.
-    after = {"PYTHONPATH": str(REPOSITORY_ROOT), "PYTHONDONTWRITEBYTECODE": "1", "JAX_ENABLE_X64": "True"}
-    asked = {
-        "partition": resources.partition,
-        "account": resources.account,
-        "qos": resources.qos,
-        "constraint": resources.constraint,
-        "gres": resources.gres,
-        "mem": None if resources.memory is None else f"{round(resources.memory * 1024)}M",
-        "mail_user": resources.mail_user,
-        "mail_type": None if resources.mail_user is None else "END,FAIL",
-    }
-    more = dict(map(split_option, resources.sbatch))
-    if resources.reservation is not None:
-        more["reservation"] = resources.reservation
-    return {
-        **{name: value for name, value in asked.items() if value is not None},
-        "job_name": f"nnls-{name}",
-        # The engine's own would be refused where a site keeps a list of them.
-        "wckey": None,
-        "time": resources.time,
-        "cpus_per_task": resources.cpus,
-        "array_parallelism": resources.parallel,
-        "signal_delay_s": SIGNAL_SECONDS,
-        "stderr_to_stdout": True,
-        "additional_parameters": {
-            **more,
-            "export": "NIL",
-            "requeue" if resources.requeue else "no-requeue": True,
-        },
-        "setup": [
-            "set -euo pipefail",
-            # Slurm hands the job's --export on to srun, which must pass on what is exported here.
-            "unset SLURM_EXPORT_ENV",
-            *_exported(before),
-            *resources.setup,
-            *_exported(after),
-            *_temporary(resources.tmpdir),
-        ],
-    }
-
-
 def unit_name(unit: PlannedCell | PlannedPair) -> str:
     """What a job is called after what it runs."""
     return unit.name if isinstance(unit, PlannedCell) else f"{unit.name}{PAIR}"
@@ -225,24 +134,6 @@ def unit_name(unit: PlannedCell | PlannedPair) -> str:
 def selected_pairs(plan: Plan) -> list[PlannedPair]:
     """The pairs this run was asked for."""
     return [pair for pair in plan.pairs if pair.pipeline in plan.selected]
-
-
-def job_script(name: str, resources: Resources, folder: str, command: str, tasks: int = 1) -> str:
-    """The script of an array of jobs as the engine sends it."""
-    return _script_of(parameters(name, resources), folder, command, tasks)
-
-
-def _script_of(asked: dict[str, Any], folder: str, command: str, tasks: int) -> str:
-    return engine._make_sbatch_string(command=command, folder=folder, map_count=tasks, **asked)
-
-
-def _exported(variables: Mapping[str, str]) -> list[str]:
-    return [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
-
-
-def _temporary(folder: str | None) -> list[str]:
-    """Caches go to the node's own disk; the text has been seen to hold nothing but names and variables."""
-    return [] if folder is None else [f'export TMPDIR="{folder}"', 'mkdir -p "$TMPDIR"']
 
 
 def selected(plan: Plan) -> list[PlannedCell]:
@@ -276,31 +167,6 @@ def cell_states(plan: Plan) -> list[Status]:
     return found
 
 
-def ruled(
-    status: Status, answer: Task | Silence, ruling: JobRuling, failure: str | None, own_log: str, printed: str
-) -> Status:
-    """The status by what Slurm said of its job, with the end of the log that tells most."""
-    # A job that failed without a word from its process failed around it.
-    around = ruling.outcome is JobOutcome.FAILED and failure is None
-    log = printed if around else own_log or printed
-    return status.model_copy(
-        update={
-            "outcome": ruling.outcome,
-            "reason": ruling.reason,
-            "elapsed": getattr(answer, "elapsed", ""),
-            "limit_end": getattr(answer, "limit_end", ""),
-            "tail": "\n".join(log.splitlines()[-TAIL_LINES:]) or "(no log)",
-        }
-    )
-
-
-def lost(status: Status, fault: str) -> Status:
-    """The status of what passed, whose record does not count any more."""
-    return status.model_copy(
-        update={"outcome": JobOutcome.NO_RECORD, "reason": f"it passed, but now {fault}"}
-    )
-
-
 def _note_broken(plan: Plan, unit: PlannedCell | PlannedPair, ruling: JobRuling) -> None:
     """Let the report say of a cell what Slurm says of its job, also where that left a record before."""
     folder = _folder(plan, unit)
@@ -323,40 +189,8 @@ def _own_log(plan: Plan, unit: PlannedCell | PlannedPair) -> str:
     return "\n".join(filter(None, map(log_text, sorted(_folder(plan, unit).glob("*.txt")))))
 
 
-def job_log(plan: Plan, job: str | None) -> str:
-    """What task 0 of a job, the only one, printed; the engine lets Slurm write it there."""
-    return log_text(plan.folder / "slurm" / f"{job}_0_log.out")
-
-
-def log_text(log: Path) -> str:
-    """What a log holds; nothing where there is none."""
-    return read_text(log, errors="replace").strip() if log.exists() else ""
-
-
 def _jobs_path(plan: Plan) -> Path:
     return plan.folder / "jobs.json"
-
-
-def read_statuses(path: Path) -> dict[str, Status]:
-    """The statuses that were written down, by the name of the cell.
-
-    Raises
-    ------
-    RecordError
-        The file is damaged.
-    """
-    if not path.exists():
-        return {}
-    try:
-        return {status.cell: status for status in STATUSES.validate_json(read_bytes(path))}
-    except ValidationError as error:
-        what = error.errors()[0]["msg"]
-        raise RecordError(f"{path} is damaged ({what}): remove it, and submit again.") from error
-
-
-def write_statuses(path: Path, statuses: Mapping[str, Status]) -> None:
-    """Write statuses down, whole or not at all."""
-    write_text(path, STATUSES.dump_json(list(statuses.values()), indent=2).decode() + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:

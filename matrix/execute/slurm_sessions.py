@@ -17,21 +17,19 @@ from matrix.execute.sessions import (
     session_folder,
     write_session,
 )
-from matrix.execute.slurm import (
+from matrix.execute.slurm_outcomes import JobOutcome, JobRuling, job_ruling
+from matrix.execute.slurm_script import Resources, array_script, parameters
+from matrix.execute.slurm_states import Silence, Task, ask
+from matrix.execute.slurm_status import (
     STATUSES,
-    Resources,
     Status,
-    array_script,
     job_log,
     log_text,
     lost,
-    parameters,
     read_statuses,
     ruled,
     write_statuses,
 )
-from matrix.execute.slurm_outcomes import JobOutcome, JobRuling, job_ruling
-from matrix.execute.slurm_states import Silence, Task, ask
 from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
 from matrix.ground.shell import without
 from matrix.run.kept import read_failure
