@@ -23,8 +23,8 @@ from matrix.diagnose.systems.session import DIAGNOSIS as EXTRACTION
 from matrix.diagnose.systems.stored import stored_systems
 from matrix.gates import CHANGE, TIME, judged_in
 from matrix.ground.layout import REPOSITORY_ROOT
-from matrix.prepare.environments import install_beside
 from matrix.prepare.locks import committed, pins
+from matrix.prepare.packages import run_uv
 from matrix.records import typed_json
 from matrix.records.arrays import arrays_path, read_arrays
 from matrix.records.cell import VENDORED, read_record
@@ -226,7 +226,7 @@ def test_likelihoods_reproduce_the_published_constants_in_their_own_environment(
     """`tests/pipelines/test_likelihood.py` needs the stack: the baseline's Python and a pytest beside it."""
     assert green.returncode == 0
     python = read_plan(newest_run(root)).environments["baseline"].python
-    install_beside(python, tmp_path / "pytest", "pytest")
+    run_uv("pip", "install", "--no-build", "--python", python, "--target", tmp_path / "pytest", "pytest")
     words = ["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "tests/pipelines/test_likelihood.py"]
     done = subprocess.run(
         [python, *words],
