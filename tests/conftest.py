@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,18 @@ with contextlib.suppress(ImportError):
     import jax
 
     jax.config.update("jax_enable_x64", True)
+
+
+@pytest.fixture
+def own_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ledger of shares of this test's own: it waits for no run of this machine."""
+    # Late, since the solver's tests run without the driver's packages.
+    from matrix.execute import reservations
+
+    folder = tmp_path / "machine"
+    folder.mkdir(mode=0o700)
+    monkeypatch.setattr(reservations, "machine_folder", lambda: folder)
+
 
 # The longest first, so that two workers end together.
 FIRST = ("test_end_to_end.py", "test_slurm.py")

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from matrix.execute import slurm
+from matrix.execute.slurm_status import read_statuses
 from matrix.gates.judging import judge_run
 from matrix.ground.errors import ManifestError, MatrixError, UsageError
 from matrix.ground.layout import MANIFEST, REPOSITORY_ROOT
@@ -334,6 +334,6 @@ def test_small_notes_are_read_or_passed_over(text: bytes) -> None:
         Progress(Console(file=io.StringIO()), plan)
         (place / "jobs.json").write_bytes(text)
         try:
-            slurm.read_statuses(place / "jobs.json")
+            read_statuses(place / "jobs.json")
         except MatrixError as error:
             assert "jobs.json" in str(error)

@@ -11,7 +11,7 @@ from matrix.prepare.change.assertions import SCRIPT, switch_import, with_cases
 from matrix.records.check import Item
 
 
-def run(place: Workplace) -> tuple[Item, ...]:
+def run_assertion_script(place: Workplace) -> tuple[Item, ...]:
     """Run it on a copy of the workspace; on the candidate with the import switched and cases added."""
     assert place.plan.test_workspace is not None
     workspace = place.copy(place.plan.test_workspace, "workspace")

@@ -19,7 +19,7 @@ OURS = TESTS.replace("/", ".")
 _BORROWED = "import sys; sys.path.append(sys.argv.pop(1)); import pytest; sys.exit(pytest.main(sys.argv[1:]))"
 
 
-def run(place: Workplace) -> tuple[Item, ...]:
+def run_library_tests(place: Workplace) -> tuple[Item, ...]:
     """Run `pytest test_autoarray/inversion`; no items where the checkout has no tests there."""
     library = place.copy(place.plan.libraries[place.check.side], "library")
     if not any((library / FOLDER).rglob("test_*.py")):

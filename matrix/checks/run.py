@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matrix.catalogue.checks import CHECKS
-from matrix.checks import assertion_script, companion, library_tests, scripts
+from matrix.checks import companion
+from matrix.checks.assertion_script import run_assertion_script
 from matrix.checks.declared import declaration
 from matrix.checks.inside import check as inside
+from matrix.checks.library_tests import run_library_tests
+from matrix.checks.scripts import run_scripts
 from matrix.checks.workplace import CheckError, Workplace
 from matrix.execute.reservations import own_share
 from matrix.ground.disk import check_space
@@ -23,9 +26,9 @@ from matrix.run.kept import clear_failure, kept_check, write_failure
 from matrix.run.plan import Plan, PlannedCheck
 
 _OUTSIDE: dict[str, Callable[[Workplace], tuple[Item, ...]]] = {
-    "assertion-script": assertion_script.run,
-    "library-tests": library_tests.run,
-    "scripts": scripts.run,
+    "assertion-script": run_assertion_script,
+    "library-tests": run_library_tests,
+    "scripts": run_scripts,
 }
 
 

@@ -25,8 +25,8 @@ _LONGEST_LABEL = 60
 _LONGEST_REASON = 300
 
 
-def run(place: Workplace) -> tuple[Item, ...]:
-    """Run the test workspace's smoke list and likelihood scripts, and the developer's six pipelines.
+def run_scripts(place: Workplace) -> tuple[Item, ...]:
+    """Run the test workspace's smoke list and likelihood scripts, and the developer's pipelines.
 
     A script that an interrupted run of the same check brought to its end is not run again.
     """

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from matrix.execute.local import failure_reason, log_tail, supervise
+from matrix.execute.local import failure_reason, log_tail, run_on_share
 from matrix.execute.reservations import Share
 from matrix.execute.variables import side_variables
 from matrix.ground.files import write_text
@@ -91,7 +91,7 @@ class Workplace:
         CheckError
             It took longer than a cell may.
         """
-        exit_code = supervise(
+        exit_code = run_on_share(
             [str(word) for word in command],
             cwd=cwd,
             env=variables,

@@ -18,7 +18,7 @@ from matrix.catalogue.pipelines import PIPELINES
 from matrix.execute.reservations import machine_folder, peak_bytes, shares
 from matrix.ground.console import open_console
 from matrix.ground.errors import EnvironmentFailure, MatrixError, UsageError, exit_code_of
-from matrix.ground.layout import MANIFEST, Layout, open_layout
+from matrix.ground.layout import MANIFEST, REPOSITORY_ROOT, Layout, open_layout
 from matrix.ground.machine import GIB, gpu_lines, usable_cores
 from matrix.ground.options import SessionParser, add_root
 from matrix.ground.process import run
@@ -130,7 +130,7 @@ def git_identity() -> Look:
         )
         return Look("Git", Weight.TROUBLE, version, remedy)
     try:
-        identity = read_identity(Path())
+        identity = read_identity(REPOSITORY_ROOT)
     except UsageError as error:
         return Look("Git", Weight.NOTE, f"{version}, no identity", str(error))
     return Look("Git", Weight.GOOD, f"{version}, commits are by {identity.name}")

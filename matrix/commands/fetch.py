@@ -11,7 +11,7 @@ from matrix.prepare.change import vendor_library
 from matrix.prepare.checkout import candidate_of, commit_candidate
 from matrix.prepare.environments import Recipe
 from matrix.prepare.manifest import Role, SourceKind
-from matrix.prepare.sides import announced_source, manifest_for, obtain
+from matrix.prepare.sides import announced_source, check_out, manifest_for
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,7 +28,7 @@ def _fetch(words: Sequence[str]) -> int:
     if source.kind is SourceKind.EMBEDDED:
         raise UsageError("the embedded stand-ins are made by running their code: give --source git or mirror")
     recipe = Recipe(manifest.release, options.accelerator)
-    _, checkouts = obtain(console, open_layout(options.root), manifest, source, recipe, options)
+    _, checkouts = check_out(console, open_layout(options.root), manifest, source, recipe, options)
     library = checkouts[manifest.of_role(Role.LIBRARY).name]
     with candidate_of(library) as tree:
         vendor_library(tree.path, SOLVER)

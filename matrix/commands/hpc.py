@@ -24,8 +24,10 @@ from matrix.commands.report import report_in_place
 from matrix.diagnose.declaration import declared
 from matrix.diagnose.sides.likelihood import of_likelihoods
 from matrix.execute.sessions import OTHERS, Session, kind_named, read_sessions
-from matrix.execute.slurm import PAIR, STATUSES, Resources, Status
+from matrix.execute.slurm import PAIR
 from matrix.execute.slurm_outcomes import JobOutcome
+from matrix.execute.slurm_script import Resources
+from matrix.execute.slurm_status import STATUSES, Status
 from matrix.ground.console import open_console
 from matrix.ground.errors import EnvironmentFailure, NetworkError, UsageError, exit_code_of
 from matrix.ground.layout import REPOSITORY_ROOT, Layout, open_layout

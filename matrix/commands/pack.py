@@ -27,7 +27,7 @@ from matrix.prepare.environments import interpreter_of
 from matrix.prepare.interpreters import Interpreter
 from matrix.prepare.locks import LOCKS, Lock
 from matrix.prepare.packages import build_sources, build_wheel
-from matrix.prepare.sides import announced_recipe, announced_source, manifest_for, obtain
+from matrix.prepare.sides import announced_recipe, announced_source, check_out, manifest_for
 from matrix.run.change import VENDORING
 
 DOWNLOAD_SECONDS = 3600.0
@@ -61,7 +61,7 @@ def _pack(known: argparse.Namespace, rest: Sequence[str]) -> int:
     source = announced_source(console, manifest)
     layout = open_layout(options.root)
     recipe = announced_recipe(console, layout, manifest, options)
-    _, checkouts = obtain(console, layout, manifest, source, recipe, options)
+    _, checkouts = check_out(console, layout, manifest, source, recipe, options)
     python = interpreter_of(manifest.release)
     again = ["--release", manifest.release]
     again += [word for name, ref in options.refs.items() for word in ("--ref", f"{name}={ref}")]
@@ -164,7 +164,7 @@ def _clone(checkout: Checkout, target: Path) -> None:
     target.parent.mkdir(exist_ok=True)
     store.open_store(target)
     # Our own checkouts have no history, and where the source lacked files they lack them too.
-    store.obtain(target, checkout.name, [checkout.commit], str(checkout.path))
+    store.fetch_first(target, checkout.name, [checkout.commit], str(checkout.path))
     # Under the name it was asked for, so that the same manifest finds it; a commit is found without one.
     branch = "packed" if is_full_sha(checkout.ref) else checkout.ref
     git("update-ref", f"refs/heads/{branch}", checkout.commit, at=target)

@@ -71,15 +71,6 @@ def table_of(examined: Iterable[ExaminedRelease]) -> str:
     return markdown_table(_HEADINGS, [one.row for one in examined])
 
 
-def examined_in(document: object) -> list[ExaminedRelease]:
-    """The releases of a record, as `json.loads` gives it."""
-    assert isinstance(document, dict)
-    return [
-        ExaminedRelease(**{**entry, "pythons": tuple(entry["pythons"]), "refusals": tuple(entry["refusals"])})
-        for entry in document["releases"]
-    ]
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Examine the releases, print the table and write the record; 0, or 2 or 3 on trouble."""
     parser = SessionParser(

@@ -4,28 +4,30 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from matrix.ground.machine import accelerators, cpu_model, numerical_variables, usable_cores
 
+Name = TypeVar("Name")
+
 
 def interleaved_medians(
-    calls: Mapping[str, Callable[[], Any]], repeats: int, warm: bool = False
-) -> dict[str, float]:
+    calls: Mapping[Name, Callable[[], Any]], repeats: int, warm: bool = False
+) -> dict[Name, float]:
     """Median seconds of each call, as `interleaved` takes them."""
     times = interleaved(calls, repeats, warm)
     return {name: statistics.median(values) for name, values in times.items()}
 
 
 def interleaved(
-    calls: Mapping[str, Callable[[], Any]], repeats: int, warm: bool = False
-) -> dict[str, list[float]]:
+    calls: Mapping[Name, Callable[[], Any]], repeats: int, warm: bool = False
+) -> dict[Name, tuple[float, ...]]:
     """Seconds of each call in each round, taken in turn so that a busy machine slows all of them alike.
 
     Each call has to wait for its own result. Unless `warm` says that it was made before, it is made once
     before the clock starts.
     """
-    times: dict[str, list[float]] = {name: [] for name in calls}
+    times: dict[Name, list[float]] = {name: [] for name in calls}
     for call in () if warm else calls.values():
         call()
     for _ in range(repeats):
@@ -33,7 +35,7 @@ def interleaved(
             start = time.perf_counter()
             call()
             times[name].append(time.perf_counter() - start)
-    return times
+    return {name: tuple(values) for name, values in times.items()}
 
 
 def provenance() -> dict[str, Any]:

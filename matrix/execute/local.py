@@ -81,7 +81,7 @@ def cell_command(plan: Plan, cell: PlannedCell) -> list[str]:
     return [*plan.environments[cell.side].command, "-m", "matrix.pipelines.cell", *words]
 
 
-def supervise(
+def run_on_share(
     command: Sequence[str],
     *,
     cwd: Path,
@@ -126,7 +126,7 @@ def _run(plan: Plan, cell: PlannedCell, share: Share, waited: float) -> Record |
     plan.record_path(cell).unlink(missing_ok=True)
     write_json(folder / "provenance.json", _provenance(plan, cell))
     log = folder / "log.txt"
-    exit_code = supervise(
+    exit_code = run_on_share(
         cell_command(plan, cell),
         cwd=work,
         env=cell_environment(plan, cell),

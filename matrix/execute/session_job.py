@@ -25,7 +25,7 @@ from matrix.run.kept import clear_failure, write_failure
 from matrix.run.plan import Plan, read_plan
 
 
-def measure(folder: str, name: str) -> None:
+def run_session_job(folder: str, name: str) -> None:
     """Run one session of the run in `folder`, in a job, unless an earlier start of the job finished it.
 
     Raises

@@ -1,70 +1,33 @@
 """The cluster's end: `python -m matrix.execute.slurm submit|states FOLDER`, JSON on standard output."""
 
 import argparse
-import shlex
-import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import submitit
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
-from submitit.slurm import slurm as engine
 
 from matrix.execute import slurm_job
-from matrix.execute.slurm_options import split_option
-from matrix.execute.slurm_outcomes import JobOutcome, JobRuling, rule
-from matrix.execute.slurm_states import Silence, Task, ask
+from matrix.execute.slurm_outcomes import JobOutcome, JobRuling, job_ruling
+from matrix.execute.slurm_script import Resources, array_script, parameters
+from matrix.execute.slurm_states import ask
+from matrix.execute.slurm_status import (
+    STATUSES,
+    Status,
+    job_log,
+    log_text,
+    lost,
+    read_statuses,
+    ruled,
+    write_statuses,
+)
 from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
-from matrix.ground.files import read_bytes, read_text, write_text
-from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.ground.shell import without
-from matrix.records.cell import RecordError
 from matrix.run.kept import kept_pair, read_failure, record_fault, write_failure
 from matrix.run.plan import Plan, PlannedCell, PlannedPair, read_plan
 
-TAIL_LINES = 15
-SIGNAL_SECONDS = 1
 # Ends the name of a pair's job.
 PAIR = "-pair"
-
-
-class Resources(BaseModel):
-    """What a profile asks Slurm for, per cell."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    partition: str | None
-    account: str | None
-    qos: str | None
-    constraint: str | None
-    gres: str | None
-    reservation: str | None = None
-    mail_user: str | None = None
-    sbatch: tuple[str, ...] = ()
-    time: int
-    memory: float | None
-    cpus: int
-    parallel: int
-    requeue: bool
-    setup: tuple[str, ...]
-    tmpdir: str | None = None
-
-
-class Status(BaseModel):
-    """A cell's job as it stands; kept in `jobs.json` once it has ended, since Slurm forgets."""
-
-    cell: str
-    job: str | None = None
-    outcome: JobOutcome = JobOutcome.NOT_SUBMITTED
-    reason: str = ""
-    elapsed: str = ""
-    limit_end: str = ""
-    tail: str = ""
-
-
-STATUSES = TypeAdapter(list[Status])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,13 +44,13 @@ def _run(options: argparse.Namespace) -> int:
             print(script(plan, Resources.model_validate_json(options.resources)))
             return 0
         if options.verb == "submit":
-            submit(plan, Resources.model_validate_json(options.resources))
-        answer = STATUSES.dump_json(states(plan)).decode()
+            submit_cells(plan, Resources.model_validate_json(options.resources))
+        answer = STATUSES.dump_json(cell_states(plan)).decode()
     print(answer)
     return 0
 
 
-def submit(plan: Plan, resources: Resources) -> None:
+def submit_cells(plan: Plan, resources: Resources) -> None:
     """Submit an array with a task for every selected cell that has not passed, and one of pairs after it.
 
     A pair is one task: both sides are timed on one node. Pairs wait for the cells and for each other, so
@@ -100,16 +63,16 @@ def submit(plan: Plan, resources: Resources) -> None:
     EnvironmentFailure
         There is no Slurm here, or it took no job.
     """
-    before = states(plan)
+    before = cell_states(plan)
     active = [status.cell for status in before if status.outcome.active]
     if active:
         raise UsageError(f"still waiting or running: {', '.join(active)}. Wait for them, or scancel them.")
     passed = {status.cell for status in before if status.outcome is JobOutcome.PASSED}
     asked = parameters(plan.run, resources)
     cells = {cell.name: cell.name for cell in selected(plan) if cell.name not in passed}
-    jobs = _submitted(plan, slurm_job.run, cells, asked, resources.cpus)
+    jobs = _submitted(plan, slurm_job.run_cell_job, cells, asked, resources.cpus)
     pairs = {unit_name(pair): pair.pipeline for pair in selected_pairs(plan) if unit_name(pair) not in passed}
-    _submitted(plan, slurm_job.run_both, pairs, for_pairs(asked, resources, jobs), resources.cpus)
+    _submitted(plan, slurm_job.run_pair_job, pairs, for_pairs(asked, resources, jobs), resources.cpus)
 
 
 def _submitted(
@@ -151,7 +114,7 @@ def for_pairs(asked: dict[str, object], resources: Resources, after: Sequence[st
 
 def script(plan: Plan, resources: Resources) -> str:
     """The job scripts that `submit` would send now: of the cells, and of the pairs after them."""
-    passed = {status.cell for status in states(plan) if status.outcome is JobOutcome.PASSED}
+    passed = {status.cell for status in cell_states(plan) if status.outcome is JobOutcome.PASSED}
     asked = parameters(plan.run, resources)
     # The jobs of the cells have no number yet, so pairs are shown without their wait for them.
     arrays = ((selected(plan), asked), (selected_pairs(plan), for_pairs(asked, resources, ())))
@@ -161,60 +124,6 @@ def script(plan: Plan, resources: Resources) -> str:
         if (tasks := sum(unit_name(unit) not in passed for unit in units))
     ]
     return "\n".join(scripts) or "# Everything has passed: nothing would be submitted."
-
-
-def array_script(plan: Plan, asked: dict[str, Any], tasks: int) -> str:
-    """The script of an array of so many jobs of a run, as the engine would send it."""
-    folder = plan.folder / "slurm"
-    command = f"{shlex.quote(sys.executable)} -u -m submitit.core._submit {shlex.quote(str(folder))}"
-    return _script_of(asked, str(folder), command, tasks)
-
-
-def parameters(name: str, resources: Resources) -> dict[str, Any]:
-    """The job script's parameters: nothing of the submitting shell's environment gets into the job."""
-    path = "/usr/local/bin:/usr/bin:/bin"
-    srun = shutil.which("srun")
-    before = {"PATH": path if srun is None else f"{Path(srun).parent}:{path}", "HOME": str(Path.home())}
-    # After `setup`, which may name packages of the cells: they are not for our own program.
-    after = {"PYTHONPATH": str(REPOSITORY_ROOT), "PYTHONDONTWRITEBYTECODE": "1", "JAX_ENABLE_X64": "True"}
-    asked = {
-        "partition": resources.partition,
-        "account": resources.account,
-        "qos": resources.qos,
-        "constraint": resources.constraint,
-        "gres": resources.gres,
-        "mem": None if resources.memory is None else f"{round(resources.memory * 1024)}M",
-        "mail_user": resources.mail_user,
-        "mail_type": None if resources.mail_user is None else "END,FAIL",
-    }
-    more = dict(map(split_option, resources.sbatch))
-    if resources.reservation is not None:
-        more["reservation"] = resources.reservation
-    return {
-        **{name: value for name, value in asked.items() if value is not None},
-        "job_name": f"nnls-{name}",
-        # The engine's own would be refused where a site keeps a list of them.
-        "wckey": None,
-        "time": resources.time,
-        "cpus_per_task": resources.cpus,
-        "array_parallelism": resources.parallel,
-        "signal_delay_s": SIGNAL_SECONDS,
-        "stderr_to_stdout": True,
-        "additional_parameters": {
-            **more,
-            "export": "NIL",
-            "requeue" if resources.requeue else "no-requeue": True,
-        },
-        "setup": [
-            "set -euo pipefail",
-            # Slurm hands the job's --export on to srun, which must pass on what is exported here.
-            "unset SLURM_EXPORT_ENV",
-            *_exported(before),
-            *resources.setup,
-            *_exported(after),
-            *_temporary(resources.tmpdir),
-        ],
-    }
 
 
 def unit_name(unit: PlannedCell | PlannedPair) -> str:
@@ -227,30 +136,12 @@ def selected_pairs(plan: Plan) -> list[PlannedPair]:
     return [pair for pair in plan.pairs if pair.pipeline in plan.selected]
 
 
-def job_script(name: str, resources: Resources, folder: str, command: str, tasks: int = 1) -> str:
-    """The script of an array of jobs as the engine sends it."""
-    return _script_of(parameters(name, resources), folder, command, tasks)
-
-
-def _script_of(asked: dict[str, Any], folder: str, command: str, tasks: int) -> str:
-    return engine._make_sbatch_string(command=command, folder=folder, map_count=tasks, **asked)
-
-
-def _exported(variables: Mapping[str, str]) -> list[str]:
-    return [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
-
-
-def _temporary(folder: str | None) -> list[str]:
-    """Caches go to the node's own disk; the text has been seen to hold nothing but names and variables."""
-    return [] if folder is None else [f'export TMPDIR="{folder}"', 'mkdir -p "$TMPDIR"']
-
-
 def selected(plan: Plan) -> list[PlannedCell]:
     """The cells this run was asked for."""
     return [cell for cell in plan.cells if cell.pipeline in plan.selected]
 
 
-def states(plan: Plan) -> list[Status]:
+def cell_states(plan: Plan) -> list[Status]:
     """How every selected cell and pair stands; what has ended is written down."""
     kept = read_statuses(_jobs_path(plan))
     open_jobs = {
@@ -265,7 +156,7 @@ def states(plan: Plan) -> list[Status]:
             answer = answers[status.job]
             printed = job_log(plan, status.job)
             failure = read_failure(_folder(plan, unit))
-            ruling = rule(answer, _fault(plan, unit), failure, printed)
+            ruling = job_ruling(answer, _fault(plan, unit), failure, printed)
             _note_broken(plan, unit, ruling)
             status = ruled(status, answer, ruling, failure, _own_log(plan, unit), printed)
         elif status.outcome is JobOutcome.PASSED and (fault := _fault(plan, unit)) is not None:
@@ -274,31 +165,6 @@ def states(plan: Plan) -> list[Status]:
     if open_jobs:
         write_statuses(_jobs_path(plan), {**kept, **{status.cell: status for status in found}})
     return found
-
-
-def ruled(
-    status: Status, answer: Task | Silence, ruling: JobRuling, failure: str | None, own_log: str, printed: str
-) -> Status:
-    """The status by what Slurm said of its job, with the end of the log that tells most."""
-    # A job that failed without a word from its process failed around it.
-    around = ruling.outcome is JobOutcome.FAILED and failure is None
-    log = printed if around else own_log or printed
-    return status.model_copy(
-        update={
-            "outcome": ruling.outcome,
-            "reason": ruling.reason,
-            "elapsed": getattr(answer, "elapsed", ""),
-            "limit_end": getattr(answer, "limit_end", ""),
-            "tail": "\n".join(log.splitlines()[-TAIL_LINES:]) or "(no log)",
-        }
-    )
-
-
-def lost(status: Status, fault: str) -> Status:
-    """The status of what passed, whose record does not count any more."""
-    return status.model_copy(
-        update={"outcome": JobOutcome.NO_RECORD, "reason": f"it passed, but now {fault}"}
-    )
 
 
 def _note_broken(plan: Plan, unit: PlannedCell | PlannedPair, ruling: JobRuling) -> None:
@@ -323,40 +189,8 @@ def _own_log(plan: Plan, unit: PlannedCell | PlannedPair) -> str:
     return "\n".join(filter(None, map(log_text, sorted(_folder(plan, unit).glob("*.txt")))))
 
 
-def job_log(plan: Plan, job: str | None) -> str:
-    """What task 0 of a job, the only one, printed; the engine lets Slurm write it there."""
-    return log_text(plan.folder / "slurm" / f"{job}_0_log.out")
-
-
-def log_text(log: Path) -> str:
-    """What a log holds; nothing where there is none."""
-    return read_text(log, errors="replace").strip() if log.exists() else ""
-
-
 def _jobs_path(plan: Plan) -> Path:
     return plan.folder / "jobs.json"
-
-
-def read_statuses(path: Path) -> dict[str, Status]:
-    """The statuses that were written down, by the name of the cell.
-
-    Raises
-    ------
-    RecordError
-        The file is damaged.
-    """
-    if not path.exists():
-        return {}
-    try:
-        return {status.cell: status for status in STATUSES.validate_json(read_bytes(path))}
-    except ValidationError as error:
-        what = error.errors()[0]["msg"]
-        raise RecordError(f"{path} is damaged ({what}): remove it, and submit again.") from error
-
-
-def write_statuses(path: Path, statuses: Mapping[str, Status]) -> None:
-    """Write statuses down, whole or not at all."""
-    write_text(path, STATUSES.dump_json(list(statuses.values()), indent=2).decode() + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,14 +9,14 @@ from pathlib import Path
 from matrix.execute.local import CellFailure, run_cell
 from matrix.execute.pairs import PairFailure, run_pair
 from matrix.ground.errors import EnvironmentFailure
-from matrix.ground.process import run as run_command
+from matrix.ground.process import run
 from matrix.ground.shell import inherited
 from matrix.run.plan import Plan, read_plan
 
 _WRITE = "import os, sys; os.makedirs(sys.argv[1], exist_ok=True); open(sys.argv[1] + '/seen', 'w')"
 
 
-def run_both(folder: str, pipeline: str, cores: int) -> None:
+def run_pair_job(folder: str, pipeline: str, cores: int) -> None:
     """Time both sides of a pipeline in turn, unless an earlier start of the job did.
 
     Raises
@@ -30,7 +30,7 @@ def run_both(folder: str, pipeline: str, cores: int) -> None:
         raise EnvironmentFailure(f"{pipeline}: {result.reason}")
 
 
-def run(folder: str, cell_name: str, cores: int) -> None:
+def run_cell_job(folder: str, cell_name: str, cores: int) -> None:
     """Run the cell of the run in `folder`, unless an earlier start of the job finished it.
 
     Caches and locks are the job's own: nodes share the folder, but neither memory nor process ids.
@@ -69,7 +69,7 @@ def see_that_it_is_writable(plan: Plan, scratch: Path) -> None:
     environment = plan.environments["baseline"]
     if not environment.launch:
         return
-    done = run_command([*environment.command, "-c", _WRITE, scratch], env=inherited(), check=False)
+    done = run([*environment.command, "-c", _WRITE, scratch], env=inherited(), check=False)
     if done.exit_code != 0:
         said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
         raise EnvironmentFailure(

@@ -91,7 +91,9 @@ _KILLED_FOR_MEMORY = re.compile(
 )
 
 
-def rule(answer: Task | Silence, record_fault: str | None, failure: str | None, log: str = "") -> JobRuling:
+def job_ruling(
+    answer: Task | Silence, record_fault: str | None, failure: str | None, log: str = ""
+) -> JobRuling:
     """Rule on a cell's job.
 
     Parameters

@@ -17,21 +17,19 @@ from matrix.execute.sessions import (
     session_folder,
     write_session,
 )
-from matrix.execute.slurm import (
+from matrix.execute.slurm_outcomes import JobOutcome, JobRuling, job_ruling
+from matrix.execute.slurm_script import Resources, array_script, parameters
+from matrix.execute.slurm_states import Silence, Task, ask
+from matrix.execute.slurm_status import (
     STATUSES,
-    Resources,
     Status,
-    array_script,
     job_log,
     log_text,
     lost,
-    parameters,
     read_statuses,
     ruled,
     write_statuses,
 )
-from matrix.execute.slurm_outcomes import JobOutcome, JobRuling, rule
-from matrix.execute.slurm_states import Silence, Task, ask
 from matrix.ground.errors import EnvironmentFailure, UsageError, exit_code_of
 from matrix.ground.shell import without
 from matrix.run.kept import read_failure
@@ -55,13 +53,13 @@ def _run(options: argparse.Namespace) -> int:
             return 0
         if options.verb == "submit":
             sessions = _SESSIONS.validate_json(options.sessions)
-            submit(plan, Resources.model_validate_json(options.resources), sessions)
-        answer = STATUSES.dump_json(states(plan)).decode()
+            submit_sessions(plan, Resources.model_validate_json(options.resources), sessions)
+        answer = STATUSES.dump_json(session_states(plan)).decode()
     print(answer)
     return 0
 
 
-def submit(plan: Plan, resources: Resources, sessions: Sequence[Session]) -> None:
+def submit_sessions(plan: Plan, resources: Resources, sessions: Sequence[Session]) -> None:
     """Submit one array with a task for every session.
 
     Raises
@@ -81,7 +79,7 @@ def submit(plan: Plan, resources: Resources, sessions: Sequence[Session]) -> Non
     try:
         executor = submitit.SlurmExecutor(folder=plan.folder / "slurm")
         executor.update_parameters(**parameters(plan.run, resources))
-        jobs = executor.map_array(session_job.measure, [str(plan.folder)] * count, names)
+        jobs = executor.map_array(session_job.run_session_job, [str(plan.folder)] * count, names)
     except (RuntimeError, submitit.core.utils.FailedSubmissionError) as error:
         for session in sessions:
             shutil.rmtree(session_folder(plan, session))
@@ -90,7 +88,7 @@ def submit(plan: Plan, resources: Resources, sessions: Sequence[Session]) -> Non
     write_statuses(_jobs_path(plan), {**read_statuses(_jobs_path(plan)), **submitted})
 
 
-def states(plan: Plan) -> list[Status]:
+def session_states(plan: Plan) -> list[Status]:
     """How every session stands; what has ended is written down."""
     kept = read_statuses(_jobs_path(plan))
     answers = ask(
@@ -111,7 +109,7 @@ def _stands(plan: Plan, session: Session, status: Status, answers: dict[str, Tas
         return lost(status, fault) if status.outcome is JobOutcome.PASSED and fault is not None else status
     answer, printed = answers[status.job], job_log(plan, status.job)
     failure = read_failure(session_folder(plan, session))
-    ruling = rule(answer, fault, failure, printed)
+    ruling = job_ruling(answer, fault, failure, printed)
     if ruling.outcome is JobOutcome.PASSED:
         ruling = JobRuling(JobOutcome.PASSED, "COMPLETED, exit 0, and what it left is as it was left")
     own_log = log_text(session_folder(plan, session) / "log.txt")

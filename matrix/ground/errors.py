@@ -41,10 +41,9 @@ class NetworkError(EnvironmentFailure):
 
 
 # What the operating system refuses for reasons of its own, and what a person can do about it.
-_NO_SPACE = "make room there"
 _REMEDIES = {
-    errno.ENOSPC: _NO_SPACE,
-    errno.EDQUOT: _NO_SPACE,
+    errno.ENOSPC: "make room there",
+    errno.EDQUOT: "make room there",
     errno.EROFS: "choose a folder that can be written",
     errno.EACCES: "see to its permissions",
     errno.EPERM: "see to its permissions",
@@ -58,11 +57,6 @@ _REMEDIES = {
     errno.ENOTDIR: "move away the file that lies where a folder is to be",
     errno.EPIPE: "read all that is printed",
 }
-
-
-def is_out_of_space(error: BaseException) -> bool:
-    """Whether an error is the disk's, which has no room left."""
-    return isinstance(error, OSError) and _REMEDIES.get(error.errno or 0) == _NO_SPACE
 
 
 def exit_code_of(command: Callable[[], int], interrupted: str = "interrupted") -> int:

@@ -40,11 +40,11 @@ def shown(
     if console.is_terminal:
         # As text: a spinner takes a word in brackets for markup, whatever its console does.
         status = console.status(Text(what))
-        with status, repeated(lambda: status.update(Text(now())), REFRESH_SECONDS):
+        with status, repeating(lambda: status.update(Text(now())), REFRESH_SECONDS):
             yield
         return
     console.print(f"{what} started", markup=False)
-    with repeated(lambda: console.print(now(), markup=False), still_seconds):
+    with repeating(lambda: console.print(now(), markup=False), still_seconds):
         yield
     console.print(f"{what} finished after {clock(time.monotonic() - begin)}", markup=False)
 
@@ -55,7 +55,7 @@ def doing(stage: Path) -> str:
 
 
 @contextmanager
-def repeated(action: Callable[[], None], interval: float) -> Generator[None, None, None]:
+def repeating(action: Callable[[], None], interval: float) -> Generator[None, None, None]:
     """Do something again and again beside the body, every `interval` seconds."""
     stop = threading.Event()
 

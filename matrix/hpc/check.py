@@ -7,7 +7,7 @@ from functools import partial
 from rich.console import Console
 from rich.text import Text
 
-from matrix.execute.slurm import Resources, job_script
+from matrix.execute.slurm_script import Resources, job_script
 from matrix.ground.errors import EnvironmentFailure, NetworkError
 from matrix.hpc.profile import Profile
 from matrix.hpc.remote import Remote

@@ -52,10 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stage("import autolens")
         prepare_library()
         # Late, since it imports the library, which reads its environment then.
-        from matrix.pipelines.measure import measure
+        from matrix.pipelines.measure import measure_pipeline
 
         cell = Cell(options.pipeline, options.precision, options.side, options.scale)
-        measured = measure(
+        measured = measure_pipeline(
             cell,
             options.workspace.resolve(),
             driver,

@@ -57,7 +57,7 @@ class _Audit:
     x: np.ndarray
 
 
-def measure(
+def measure_pipeline(
     cell: Cell,
     workspace: Path,
     driver: Mapping[str, Any],

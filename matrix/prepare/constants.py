@@ -49,7 +49,8 @@ def read_constant(workspace: Path, name: str, scale: str, *, stand_in: bool = Fa
     workspace, name, scale
         Root of the workspace, which pipeline, at which scale.
     stand_in
-        Whether it is our stand-in of the workspace, which records constants at smoke scale too.
+        Whether it is our stand-in of the workspace, which records constants at smoke scale too. Of a new
+        pipeline it has no script, and so no constant.
 
     Raises
     ------
@@ -58,13 +59,19 @@ def read_constant(workspace: Path, name: str, scale: str, *, stand_in: bool = Fa
     """
     pipeline = pipeline_named(name)
     instrument = pipeline.instrument + ("_smoke" if scale == "smoke" else "")
-    label, value = constant_in(inside(workspace, pipeline.script), instrument)
+    script = inside(workspace, pipeline.script)
+    unheld = "" if pipeline.is_on_its_own_instrument else f"none is recorded for {pipeline.instrument}"
+    label, value = None, None
+    if stand_in and not script.is_file():
+        unheld = f"the stand-in has no {pipeline.script}"
+    else:
+        label, value = constant_in(script, instrument)
     return Constant(
         name=label or f"EXPECTED_LOG_EVIDENCE_{instrument.upper()}",
         value=value,
         script=str(pipeline.script),
-        required=pipeline.is_on_its_own_instrument and (scale == "production" or stand_in),
-        unheld="" if pipeline.is_on_its_own_instrument else f"none is recorded for {pipeline.instrument}",
+        required=not unheld and (scale == "production" or stand_in),
+        unheld=unheld,
     )
 
 

@@ -79,7 +79,7 @@ def check_there(workspace: Path, source: SourceKind, names: Sequence[str], given
     UsageError
         They are not; says which source has them.
     """
-    for pipeline in lacking(workspace, names, given):
+    for pipeline in pipelines_without_data(workspace, names, given):
         name = pipeline.instrument
         which = "The workspace's repository has them: --source git, or --source mirror. "
         if INSTRUMENTS[name].in_repository or not (workspace / pipeline.simulator).is_file():
@@ -90,7 +90,9 @@ def check_there(workspace: Path, source: SourceKind, names: Sequence[str], given
             )
 
 
-def lacking(workspace: Path, names: Sequence[str], given: Mapping[str, Path]) -> list[Pipeline]:
+def pipelines_without_data(
+    workspace: Path, names: Sequence[str], given: Mapping[str, Path]
+) -> list[Pipeline]:
     """A pipeline of each other instrument whose data are neither given nor in the workspace."""
     found: dict[str, Pipeline] = {}
     for pipeline in map(pipeline_named, names):
@@ -151,7 +153,7 @@ def _simulate(layout: Layout, root: Path, pipeline: Pipeline, python: Path) -> N
         )
 
 
-def laid_out(
+def lay_out_data(
     layout: Layout,
     checkout: Checkout,
     names: Sequence[str],

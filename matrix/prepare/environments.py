@@ -380,24 +380,6 @@ def _prepared(
     return SideEnvironment(base_python, (folder,), key)
 
 
-def install_beside(python: Path, folder: Path, *requirements: str) -> None:
-    """Packages for an interpreter, with what they depend on, in a folder for its `sys.path`.
-
-    Raises
-    ------
-    EnvironmentFailure
-        They could not be had or installed.
-    """
-    with FileLock(folder.with_name(f"{folder.name}.lock")):
-        if not folder.exists():
-            # Moved there when complete: what is there counts as whole.
-            with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-                made = Path(scratch) / folder.name
-                words = ("--no-build", "--python", python, "--target", made)
-                run_uv("pip", "install", *words, *requirements)
-                made.rename(folder)
-
-
 def write_blocker(folder: Path) -> None:
     """Hide jaxnnls from whatever has `folder` in front of its packages."""
     package = folder / REPLACED

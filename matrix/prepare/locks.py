@@ -122,25 +122,3 @@ def versions_in(lock: Lock, python: str) -> dict[str, str]:
     facts = {"python_version": python, "python_full_version": f"{python}.0"}
     found = (pin for text in (lock.wheels, lock.sources) for pin in pins(text) if pin.is_for(facts))
     return {pin.name: pin.version for pin in found}
-
-
-def lacking(text: str, wanted: Iterable[str], machine: Mapping[str, str]) -> list[str]:
-    """Which requirements a lock does not meet on a machine.
-
-    Parameters
-    ----------
-    text
-        Of the lock.
-    wanted
-        Requirements.
-    machine
-        What markers speak of.
-    """
-    versions = {pin.name: pin.version for pin in pins(text) if pin.is_for(machine)}
-    found = []
-    for requirement in map(Requirement, wanted):
-        version = versions.get(canonicalize_name(requirement.name))
-        needed = requirement.marker is None or requirement.marker.evaluate(dict(machine))
-        if needed and (version is None or not requirement.specifier.contains(version, prereleases=True)):
-            found.append(f"{requirement} (locked: {version or 'not at all'})")
-    return found

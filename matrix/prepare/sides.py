@@ -28,7 +28,14 @@ from matrix.prepare.checkout import (
     prepare,
     resolve_source,
 )
-from matrix.prepare.datasets import LikelihoodData, check_contents, check_there, lacking, laid_out, simulated
+from matrix.prepare.datasets import (
+    LikelihoodData,
+    check_contents,
+    check_there,
+    lay_out_data,
+    pipelines_without_data,
+    simulated,
+)
 from matrix.prepare.difference import difference_of, moved_packages, trees_of
 from matrix.prepare.embedded.generations import Generation, generation_of, write_generation
 from matrix.prepare.environments import (
@@ -124,7 +131,7 @@ def announced_source(console: Console, manifest: Manifest) -> Source:
     return source
 
 
-def obtain(
+def check_out(
     console: Console, layout: Layout, manifest: Manifest, source: Source, recipe: Recipe, options: SideOptions
 ) -> tuple[Source, dict[str, Checkout]]:
     """Check the repositories out; the source comes back with its urls complete."""
@@ -195,7 +202,7 @@ def prepare_sides(
     recipe = announced_recipe(console, layout, manifest, options)
     recipes = {side: _recipe_of(console, layout, recipe, side, change, options) for side in SIDES}
     moved = moved_packages(recipes) if recipes["baseline"] != recipes["candidate"] else {}
-    source, checkouts = obtain(console, layout, manifest, source, recipe, options)
+    source, checkouts = check_out(console, layout, manifest, source, recipe, options)
     data = _data(console, layout, checkouts[manifest.of_role(Role.DEVELOPER).name], source, recipe, options)
     library = manifest.of_role(Role.LIBRARY).name
     trees = trees_of(manifest, source, checkouts[library], layout.root)
@@ -246,12 +253,12 @@ def _data(
     """What the pipelines read, which must be there before a side is built."""
     check_there(workspace.path, source.kind, options.pipelines, options.datasets)
     made = {}
-    for pipeline in lacking(workspace.path, options.pipelines, options.datasets):
+    for pipeline in pipelines_without_data(workspace.path, options.pipelines, options.datasets):
         name = pipeline.instrument
         with console.status(f"simulating {name}, which the workspace has no data of"):
             python = options.base_python or stock_environment(layout, recipe).python
             made[name] = simulated(layout, workspace, pipeline, python)
-    data = laid_out(layout, workspace, planned_pipelines(options.pipelines), options.datasets, made)
+    data = lay_out_data(layout, workspace, planned_pipelines(options.pipelines), options.datasets, made)
     for name, own in data.own.items():
         console.print(f"dataset     {name}: {'simulated by ' * own.simulated}{own.given} ({own.checksum})")
     return data

@@ -54,7 +54,7 @@ def left_open(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verd
     """What was inconclusive and what did not run, and why; nothing of either where there is none."""
     gates = open_gates(plan, records, verdicts)
     of_outcome = {outcome: [gate for gate in gates if gate.outcome is outcome] for outcome in OPEN}
-    return {outcome.value.capitalize(): said_of(found) for outcome, found in of_outcome.items() if found}
+    return {outcome.value.capitalize(): reasons_of(found) for outcome, found in of_outcome.items() if found}
 
 
 def named_open(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> dict[str, str]:
@@ -65,7 +65,7 @@ def named_open(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Ver
     return {outcome: ", ".join(found) for outcome, found in names.items()}
 
 
-def said_of(gates: Sequence[OpenGate]) -> str:
+def reasons_of(gates: Sequence[OpenGate]) -> str:
     """Open gates by their reasons."""
     by_reason: dict[str, list[str]] = {}
     for gate in gates:

@@ -20,7 +20,7 @@ from matrix.execute.local import stage_path
 from matrix.ground.errors import MatrixError
 from matrix.ground.files import read_text, write_json
 from matrix.ground.machine import GIB
-from matrix.ground.waiting import REFRESH_SECONDS, STILL_SECONDS, clock, doing, repeated
+from matrix.ground.waiting import REFRESH_SECONDS, STILL_SECONDS, clock, doing, repeating
 from matrix.records.pair import BATCH, SINGLE
 from matrix.report.ci import folded, in_ci
 from matrix.run.kept import kept_check, kept_pair, kept_record
@@ -295,11 +295,11 @@ class Progress:
     @contextmanager
     def _live(self) -> Generator[None, None, None]:
         if not self._console.is_terminal:
-            with repeated(self._still_running, STILL_SECONDS):
+            with repeating(self._still_running, STILL_SECONDS):
                 yield
             return
         live = Live(self._panel(), console=self._console, transient=True, refresh_per_second=2)
-        with live, repeated(lambda: live.update(self._panel()), REFRESH_SECONDS):
+        with live, repeating(lambda: live.update(self._panel()), REFRESH_SECONDS):
             yield
 
     def _still_running(self) -> None:

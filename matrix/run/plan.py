@@ -66,7 +66,8 @@ class Constant(_Frozen):
 
     `value` is None where the script holds none; `required` says whether that is a failure. At
     production scale it is, and in our stand-in always: a constant that vanished must not turn its gate off.
-    It is none on another instrument than the pipeline's own, and with a person's data. `unheld` then says so.
+    It is none on another instrument than the pipeline's own, with a person's data, and of a pipeline that our
+    stand-in has no script of. `unheld` then says so.
     """
 
     name: str

@@ -16,6 +16,8 @@ from matrix.run.kept import kept_check
 from matrix.run.plan import Plan, PlannedCheck, PlannedEnvironment
 from tests.factory import make_plan
 
+pytestmark = pytest.mark.usefixtures("own_ledger")
+
 FOLDER = "scripts/jax_likelihood_functions"
 RUN_SCRIPT = scripts.run_script
 
@@ -74,7 +76,7 @@ def test_script_that_was_killed_is_run_again_and_its_failure_names_the_error(tmp
     (folder / "b.py").write_text("raise AssertionError('\\nNot equal to tolerance\\n x: 1.0\\n y: 2.0')")
     place = Workplace(plan, check, Share(memory=0, cores=[0]))
     place.folder.mkdir(parents=True)
-    killed, failed, *_ = scripts.run(place)
+    killed, failed, *_ = scripts.run_scripts(place)
     assert (killed.outcome, failed.outcome) == ("failed", "failed")
     assert failed.message == "exit code 1: AssertionError: Not equal to tolerance x: 1.0 y: 2.0"
     assert [item.name for item in place.kept_items()][:1] == [failed.name]

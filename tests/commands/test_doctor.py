@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -38,9 +39,23 @@ def test_missing_identity_is_noted(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         monkeypatch.delenv(name)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "none"))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(doctor, "REPOSITORY_ROOT", tmp_path)
     found = doctor.git_identity()
     assert (found.state, "git config" in found.remedy) == (Weight.NOTE, True)
+
+
+def test_identity_is_whoever_refresh_would_commit_as_wherever_one_stands(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("Ada", "Elsewhere"):
+        subprocess.run(["git", "init", "--quiet", tmp_path / name], check=True)
+        for key, value in (("user.name", f"{name} Person"), ("user.email", "a@example.org")):
+            subprocess.run(["git", "-C", tmp_path / name, "config", key, value], check=True)
+    for name in [name for name in os.environ if name.startswith("GIT_AUTHOR")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(doctor, "REPOSITORY_ROOT", tmp_path / "Ada")
+    monkeypatch.chdir(tmp_path / "Elsewhere")
+    assert "Ada Person" in doctor.git_identity().found
 
 
 @pytest.mark.parametrize(

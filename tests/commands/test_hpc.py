@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from matrix.commands import hpc as cli
-from matrix.execute.slurm import Status
 from matrix.execute.slurm_outcomes import JobOutcome
+from matrix.execute.slurm_status import Status
 from matrix.ground.errors import NetworkError, UsageError
 from matrix.hpc.profile import Profile
 

@@ -54,7 +54,7 @@ def incomplete_checkout(folder: Path) -> Checkout:
     blob = run_git(clone, "rev-parse", "HEAD:large.zip")
     (clone / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
     store.open_store(kept)
-    store.obtain(kept, "autolens_workspace_test", [commit], str(clone))
+    store.fetch_first(kept, "autolens_workspace_test", [commit], str(clone))
     return Checkout("autolens_workspace_test", Role.TEST, "baseline", kept, commit, commit, commit)
 
 
@@ -122,7 +122,7 @@ def test_clone_without_history_and_with_gaps_is_read_back(installed: Path, tmp_p
     commit = run_git(carried, "rev-parse", "packed")
     target = tmp_path / "store.git"
     store.open_store(target)
-    found = store.obtain(target, "autolens_workspace_test", [commit], str(carried))
+    found = store.fetch_first(target, "autolens_workspace_test", [commit], str(carried))
     assert found.commit == commit
     assert store.absent_files(target, commit) == ("large.zip",)
     assert run_git(target, "show", f"{commit}:small.txt") == "small"

@@ -6,20 +6,28 @@ import re
 import pytest
 
 from matrix.catalogue.releases import KNOWN
-from matrix.commands.releases import RECORD, ExaminedRelease, examined_in, table_of
+from matrix.commands.releases import RECORD, ExaminedRelease, table_of
 from matrix.ground.layout import REPOSITORY_ROOT
 
 PAGE = REPOSITORY_ROOT / "docs" / "releases.md"
 
 
+def examined() -> list[ExaminedRelease]:
+    """The releases of the committed record."""
+    return [
+        ExaminedRelease(**{**entry, "pythons": tuple(entry["pythons"]), "refusals": tuple(entry["refusals"])})
+        for entry in json.loads(RECORD.read_text())["releases"]
+    ]
+
+
 def test_page_shows_the_record() -> None:
     found = re.search(r"<!-- releases: begin -->\n(.*?)<!-- releases: end -->", PAGE.read_text(), re.DOTALL)
     assert found is not None
-    assert found[1] == table_of(examined_in(json.loads(RECORD.read_text()))) + "\n"
+    assert found[1] == table_of(examined()) + "\n"
 
 
 def test_known_releases_are_recognised_in_the_record() -> None:
-    known = {one.release for one in examined_in(json.loads(RECORD.read_text())) if not one.refusals}
+    known = {one.release for one in examined() if not one.refusals}
     assert set(KNOWN) <= known
 
 

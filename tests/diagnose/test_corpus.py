@@ -27,12 +27,12 @@ from matrix.diagnose.bench.release import (  # noqa: E402
 from matrix.diagnose.corpus.cell import _with_gradient  # noqa: E402
 from matrix.diagnose.corpus.kinds import BILINEAR, KINDS, SLAM  # noqa: E402
 from matrix.diagnose.corpus.metrics import Metrics, metrics_of  # noqa: E402
-from matrix.diagnose.corpus.plot import plot  # noqa: E402
+from matrix.diagnose.corpus.plot import corpus_plot  # noqa: E402
 from matrix.diagnose.corpus.points import CHANGES, WantedPoints, slam_vectors  # noqa: E402
 from matrix.diagnose.corpus.record import CorpusRecord, Examined, JudgedSolve, KindRecord  # noqa: E402
 from matrix.diagnose.corpus.rule import judgements, revisited  # noqa: E402
 from matrix.diagnose.corpus.session import DIAGNOSIS  # noqa: E402
-from matrix.diagnose.corpus.table import table  # noqa: E402
+from matrix.diagnose.corpus.table import corpus_table  # noqa: E402
 from matrix.diagnose.sides.record import write_diagnosis  # noqa: E402
 from matrix.records import typed_json  # noqa: E402
 from tests.factory import make_record  # noqa: E402
@@ -292,14 +292,14 @@ def test_record_table_and_picture(tmp_path: Path) -> None:
     )
     write_diagnosis(tmp_path / "corpus.json", record)
     assert typed_json.read(tmp_path / "corpus.json", CorpusRecord) == record
-    said = table(record)
+    said = corpus_table(record)
     lines = [line for line in said.splitlines() if line.startswith(f"| {JACOBI}")]
     assert "| 1 of 1" in lines[0]
     assert "inf" in lines[0]
     assert lines[0].rstrip(" |").endswith("broken")
     assert "rtu is left out: no RTU." in said
     assert "| bilinear, near_0 |" in said
-    plot(record, tmp_path / "corpus.png")
+    corpus_plot(record, tmp_path / "corpus.png")
     assert (tmp_path / "corpus.png").read_bytes().startswith(b"\x89PNG")
 
 

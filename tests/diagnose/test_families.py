@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from matrix.checks.inside.systems import system_from
-from matrix.diagnose.bench.families import pairs, verdict
+from matrix.diagnose.bench.families import family_findings, pairs
 from matrix.diagnose.bench.measuring import spread_of
 from matrix.diagnose.bench.record import BenchRow
 from matrix.diagnose.families import (
@@ -121,7 +121,10 @@ def row(solver: str, system: str = "s", **changes: object) -> BenchRow:
 
 
 def said(*rows: BenchRow) -> dict[str, str]:
-    return {before.split(" (")[0]: after for before, after in (one.rsplit(": ", 1) for one in verdict(rows))}
+    return {
+        before.split(" (")[0]: after
+        for before, after in (one.rsplit(": ", 1) for one in family_findings(rows))
+    }
 
 
 def test_a_tenth_more_is_allowed_on_small_systems_and_nothing_on_large_ones() -> None:
@@ -146,7 +149,7 @@ def test_the_interval_holds_the_median_and_not_the_outliers() -> None:
 
 
 def test_the_last_line_is_about_speed() -> None:
-    assert verdict([row("ours"), row("jaxnnls")])[-1].startswith("slower than jaxnnls")
+    assert family_findings([row("ours"), row("jaxnnls")])[-1].startswith("slower than jaxnnls")
 
 
 def test_an_answer_that_only_jaxnnls_reaches_is_named() -> None:

@@ -15,10 +15,10 @@ import pytest
 from matrix.diagnose.survey import measure
 from matrix.diagnose.survey.admm import solve_admm
 from matrix.diagnose.survey.fista import solve_fista
-from matrix.diagnose.survey.grid import DEFAULT, LIBRARY, TYPICAL, Choice, batches, grid
-from matrix.diagnose.survey.plot import plot
+from matrix.diagnose.survey.grid import DEFAULT, LIBRARY, TYPICAL, Choice, grid, system_batches
+from matrix.diagnose.survey.plot import survey_plot
 from matrix.diagnose.survey.record import ClassGradients, CurvePoint, SurveyRecord, SurveyRow
-from matrix.diagnose.survey.table import decision, summaries, table
+from matrix.diagnose.survey.table import decision, summaries, survey_table
 from matrix.diagnose.systems.stored import System
 from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.records import typed_json
@@ -95,7 +95,7 @@ def test_every_system_is_measured_once() -> None:
     def stored(name: str, K: int) -> System:
         return System(name, np.eye(K), np.ones(K), ())
 
-    work = batches([stored("a", 3), stored("b", 3), stored("c", 3), stored("d", 2)], lanes=2)
+    work = system_batches([stored("a", 3), stored("b", 3), stored("c", 3), stored("d", 2)], lanes=2)
     names = [system.name for batch in work for system in batch]
     assert len(names) == len(set(names))
     assert {"a", "b", "c", "d"} <= set(names)
@@ -140,7 +140,9 @@ def test_the_decision_takes_the_fast_among_the_exact() -> None:
     best = decision(summaries(found))
     assert best is not None
     assert best.choice == DEFAULT
-    assert "Decision: auto block given. Criteria met: 123. It certifies 2 of 2 (today 0)." in table(found)
+    assert "Decision: auto block given. Criteria met: 123. It certifies 2 of 2 (today 0)." in survey_table(
+        found
+    )
     assert decision(summaries(record(*wrong))) is None
     only_slow = decision(summaries(record(*slow)))
     assert only_slow is not None
@@ -189,7 +191,7 @@ def test_the_command_writes_record_and_table_and_goes_on(tmp_path: Path) -> None
     assert abs(rows[LIBRARY].objective_excess) <= 1e-9
     assert rows[LIBRARY].gradient_finite is True
     assert len(found.gradients) == 4 * len(rows)
-    assert output.with_suffix(".txt").read_text() == table(found)
+    assert output.with_suffix(".txt").read_text() == survey_table(found)
 
 
 def test_the_picture_is_drawn_from_curve_points(tmp_path: Path) -> None:
@@ -197,7 +199,7 @@ def test_the_picture_is_drawn_from_curve_points(tmp_path: Path) -> None:
         CurvePoint("s", 10, 2, choice, float(place), 10.0**-place)
         for place, choice in enumerate((Choice("pdip", 2), Choice("pdip", 4), SCHUR), 1)
     ]
-    plot(points, tmp_path / "curves.png")
+    survey_plot(points, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 

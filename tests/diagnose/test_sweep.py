@@ -1,5 +1,6 @@
 """The sweep: what is swept is really in force, and only converged settings within the tolerance count."""
 
+import functools
 import types
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ jax = pytest.importorskip("jax")
 jaxnnls = pytest.importorskip("jaxnnls")
 import jax.numpy as jnp  # noqa: E402
 
-from matrix.diagnose.sides.process import interleaved  # noqa: E402
+from matrix.diagnose.clock import interleaved  # noqa: E402
 from matrix.diagnose.sides.record import write_diagnosis  # noqa: E402
 from matrix.diagnose.sweep.cell import _giving, _prepared  # noqa: E402
 from matrix.diagnose.sweep.plot import sweep_curves  # noqa: E402
@@ -154,9 +155,12 @@ def test_solver_without_such_settings_is_refused() -> None:
 
 def test_settings_are_timed_in_turn() -> None:
     made: list[str] = []
-    times = interleaved([lambda: made.append("a"), lambda: made.append("b")], repeats=2)
+    calls = {name: functools.partial(made.append, name) for name in "ab"}
+    times = interleaved(calls, repeats=2, warm=True)
     assert made == ["a", "b", "a", "b"]
-    assert [len(own) for own in times] == [2, 2]
+    assert [len(own) for own in times.values()] == [2, 2]
+    interleaved(calls, repeats=1)
+    assert made[4:] == ["a", "b", "a", "b"]
 
 
 def test_answer_given_from_outside_is_what_the_likelihood_gets_and_its_system_is_still_made() -> None:

@@ -3,8 +3,9 @@
 import ast
 import re
 import tomllib
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+
+import pytest
 
 from matrix.ground.layout import REPOSITORY_ROOT
 
@@ -45,9 +46,20 @@ def test_places_to_change_exist() -> None:
             assert found.exists(), f"{name} of the line that says {places}"
 
 
-def classes_of(path: Path) -> Iterator[str]:
+# One name for what each of several files has to have, and the files that have it.
+PROTOCOLS = {
+    # What `python -m` starts: it takes words and returns the exit code.
+    "main": "**/*.py",
+    # What a diagnosis does inside a side, called by its name there.
+    "look": "diagnose/*/cell.py",
+    # A check inside a side: its items.
+    "measure": "checks/inside/*.py",
+}
+
+
+def classes_of(module: ast.Module) -> Iterator[str]:
     """The public names of a module that stand for classes and types."""
-    for node in ast.parse(path.read_bytes()).body:
+    for node in module.body:
         if isinstance(node, ast.ClassDef):
             yield node.name
         elif isinstance(node, ast.Assign):
@@ -55,13 +67,30 @@ def classes_of(path: Path) -> Iterator[str]:
             yield from (name for name in names if re.fullmatch(r"[A-Z]\w*[a-z]\w*", name))
 
 
-def test_no_two_classes_have_one_name() -> None:
+def functions_of(module: ast.Module) -> Iterator[str]:
+    """The public functions of a module."""
+    yield from (node.name for node in module.body if isinstance(node, ast.FunctionDef))
+
+
+@pytest.mark.parametrize("names_of", [classes_of, functions_of])
+def test_no_name_means_two_things(names_of: Callable[[ast.Module], Iterator[str]]) -> None:
     package = REPOSITORY_ROOT / "matrix"
     files = [path for path in package.rglob("*.py") if not {"embedded", "templates"} & {*path.parts}]
+    one_meaning = {(path, name) for name, where in PROTOCOLS.items() for path in package.glob(where)}
     places: dict[str, list[str]] = {}
     for path in files:
-        for name in classes_of(path):
-            places.setdefault(name, []).append(path.relative_to(package).as_posix())
+        for name in names_of(ast.parse(path.read_bytes())):
+            if (path, name) not in one_meaning and not name.startswith("_"):
+                places.setdefault(name, []).append(path.relative_to(package).as_posix())
     assert len(places) > 100
-    twice = {name: found for name, found in places.items() if len(found) > 1 and not name.startswith("_")}
-    assert twice == {}
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_a_protocol_is_several_files(name: str) -> None:
+    has = [
+        path
+        for path in (REPOSITORY_ROOT / "matrix").glob(PROTOCOLS[name])
+        if f"def {name}(" in path.read_text()
+    ]
+    assert len(has) > 1

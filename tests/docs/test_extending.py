@@ -14,12 +14,15 @@ PAGE = (REPOSITORY_ROOT / "docs" / "extending.md").read_text()
 MOST_LINES = 32
 
 PIPELINE = """
-import tempfile
+import shutil, tempfile
 from pathlib import Path
 from matrix.catalogue.pipelines import PIPELINES, pipeline_named
 from matrix.commands.matrix import matrix_options
 from matrix.execute.reservations import peak_bytes
 from matrix.gates import judge, judged_in
+from matrix.prepare.constants import read_constant
+from matrix.prepare.embedded.generations import GENERATIONS, write_generation
+from matrix.prepare.sides import DEVELOPER, EMBEDDED
 from matrix.refresh.artifacts.results import write_results
 from matrix.refresh.artifacts.steps import steps_from
 from matrix.report import write_files
@@ -44,6 +47,12 @@ steps = steps_from(probed(name))
 assert steps == steps_from(probed(like))
 made = {name: {config: complete_record(name)}}
 names = {path.name for path in write_results(folder, made, {(name, config): steps}).paths}
+stand_in = folder / DEVELOPER
+shutil.copytree(EMBEDDED / DEVELOPER, stand_in)
+write_generation(stand_in, GENERATIONS[-1])
+assert read_constant(stand_in, like, "smoke", stand_in=True).required
+constant = read_constant(stand_in, name, "smoke", stand_in=True)
+assert not constant.required and "has no jax_profiling/jit/imaging/uniform.py" in constant.unheld
 assert {config + ".json", "comparison.png", "uniform_likelihood_summary_hst_v2026.7.9.1.json"} <= names
 """
 INSTRUMENT = """

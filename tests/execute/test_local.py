@@ -20,6 +20,8 @@ from matrix.run.kept import kept_failure, kept_record, read_failure, record_faul
 from matrix.run.plan import Plan, PlannedEnvironment
 from tests.factory import make_plan, make_record
 
+pytestmark = pytest.mark.usefixtures("own_ledger")
+
 PIPELINE = "imaging-pixelization"
 
 

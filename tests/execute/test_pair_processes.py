@@ -11,7 +11,6 @@ import psutil
 import pytest
 
 from matrix.commands import null
-from matrix.execute import reservations
 from matrix.execute.pairs import PairFailure, run_pair
 from matrix.gates import Outcome
 from matrix.pipelines.serve import serve, slower
@@ -22,6 +21,8 @@ from matrix.records.pair import BATCH, SINGLE, SOLVE, TIMED, PairRecord
 from matrix.run.kept import kept_pair, kept_pair_failure
 from matrix.run.plan import Plan, PlannedEnvironment, PlannedPair
 from tests.factory import make_plan, make_record
+
+pytestmark = pytest.mark.usefixtures("own_ledger")
 
 PIPELINE = "interferometer-mge"
 
@@ -45,14 +46,6 @@ say({{"peak_rss_bytes": 5, "cores": sorted(os.sched_getaffinity(0))}})
 """
 
 
-@pytest.fixture
-def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A ledger of this test's own."""
-    folder = tmp_path / "machine"
-    folder.mkdir(mode=0o700)
-    monkeypatch.setattr(reservations, "machine_folder", lambda: folder)
-
-
 def planned(folder: Path, behaviour: str = "time.sleep(0.002)", candidate: float = 0.2) -> Plan:
     """A plan whose sides' Python is a program of ours."""
     pair = PlannedPair(
@@ -71,7 +64,6 @@ def planned(folder: Path, behaviour: str = "time.sleep(0.002)", candidate: float
     return make_plan(folder, (PIPELINE,), environments=environments, pairs=(pair,))
 
 
-@pytest.mark.usefixtures("alone")
 def test_sides_are_asked_in_turn_and_the_record_is_kept(tmp_path: Path) -> None:
     """No call of one side lies within a call of the other; what is kept is not timed again."""
     plan = planned(tmp_path)
@@ -90,7 +82,6 @@ def test_sides_are_asked_in_turn_and_the_record_is_kept(tmp_path: Path) -> None:
     assert plan.pair_path(plan.pairs[0]).read_bytes() == before
 
 
-@pytest.mark.usefixtures("alone")
 def test_what_compiling_took_is_the_cells_word(tmp_path: Path) -> None:
     """The processes of a pair may find everything compiled; a cell never does."""
     plan = planned(tmp_path)
@@ -103,7 +94,6 @@ def test_what_compiling_took_is_the_cells_word(tmp_path: Path) -> None:
     assert record.compile_s == {"baseline": seconds, "candidate": seconds}
 
 
-@pytest.mark.usefixtures("alone")
 def test_a_side_that_plays_both_is_timed_beside_the_run(tmp_path: Path) -> None:
     """`null` leaves the run's own record alone, and uses what the run compiled."""
     plan = planned(tmp_path)
@@ -118,7 +108,6 @@ def test_a_side_that_plays_both_is_timed_beside_the_run(tmp_path: Path) -> None:
     assert record.wrong() == 0
 
 
-@pytest.mark.usefixtures("alone")
 def test_a_trial_whose_interval_lacks_the_truth_is_wrong(tmp_path: Path) -> None:
     """The program that stands for the side takes no longer for being told to, so 1 / 1.1 is not inside."""
     plan = planned(tmp_path)
@@ -146,7 +135,6 @@ def test_a_slowed_call_computes_as_many_times_as_much() -> None:
     assert 0.2 <= time.process_time() - begin < 0.25
 
 
-@pytest.mark.usefixtures("alone")
 def test_near_a_limit_fresh_processes_are_timed_too(tmp_path: Path) -> None:
     """3 % are too near to 1 for one pair of processes."""
     plan = planned(tmp_path, candidate=0.291)
@@ -157,7 +145,6 @@ def test_near_a_limit_fresh_processes_are_timed_too(tmp_path: Path) -> None:
     assert logs == ["baseline-1.txt", "baseline-2.txt", "candidate-1.txt", "candidate-2.txt"]
 
 
-@pytest.mark.usefixtures("alone")
 def test_a_process_that_breaks_leaves_no_record_but_its_reason(tmp_path: Path) -> None:
     """And nothing that it started outlives it."""
     plan = planned(tmp_path, behaviour='sys.exit("it broke") if name == "solve" else None')
@@ -170,7 +157,6 @@ def test_a_process_that_breaks_leaves_no_record_but_its_reason(tmp_path: Path) -
     assert not any(str(tmp_path) in word for line in words for word in line)
 
 
-@pytest.mark.usefixtures("alone")
 def test_a_record_of_other_content_is_made_anew(tmp_path: Path) -> None:
     """Its key is of all that the times depend on."""
     plan = planned(tmp_path)

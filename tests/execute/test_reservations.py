@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from matrix.execute import local, reservations
-from matrix.execute.local import CellFailure, supervise
+from matrix.execute.local import CellFailure, run_on_share
 from matrix.execute.reservations import NoShareError, Share, machine_folder, reserved, workers_that_fit
 from matrix.ground.errors import EnvironmentFailure
 from matrix.ground.files import LinkError
@@ -136,7 +136,7 @@ def test_a_process_sees_the_gpu_of_its_share(tmp_path: Path) -> None:
         share = Share(memory=1, cores=usable_cores(), gpu=gpu)
         environment = {"PATH": os.environ["PATH"], "CUDA_VISIBLE_DEVICES": "as it was"}
         command = ["sh", "-c", "echo $CUDA_VISIBLE_DEVICES"]
-        assert supervise(command, cwd=tmp_path, env=environment, log=log, timeout=30, share=share) == 0
+        assert run_on_share(command, cwd=tmp_path, env=environment, log=log, timeout=30, share=share) == 0
         assert log.read_text().strip() == seen
 
 
@@ -271,7 +271,7 @@ def test_waiting_counts_against_the_time_of_a_cell(tmp_path: Path, monkeypatch: 
     assert kept_failure(plan, cell) is None
     left: list[float] = []
     monkeypatch.setattr(local, "cell_command", lambda *_: ["true"])
-    monkeypatch.setattr(local, "supervise", lambda *_, timeout, **__: left.append(timeout))
+    monkeypatch.setattr(local, "run_on_share", lambda *_, timeout, **__: left.append(timeout))
     threading.Timer(1.0, lambda: reservations._write(ledger, {})).start()
     plan = make_plan(tmp_path / "other", cell_timeout=60.0)
     local.run_cell(plan, plan.cells[0])

@@ -21,7 +21,7 @@ from matrix.prepare.environments import SideEnvironment
 from matrix.prepare.sides import _with_settings
 from matrix.records.cell import Side, Solver
 from matrix.refresh.artifacts.runs import _unfit
-from matrix.report.html.problems import session_command
+from matrix.report.html.problems import rerun_command
 from matrix.run.change import Change, Given
 from matrix.run.plan import Plan, read_plan
 from tests.factory import make_plan, make_record
@@ -93,7 +93,7 @@ def test_plan_record_heading_and_command_say_them(tmp_path: Path) -> None:
     plan.write()
     assert read_plan(tmp_path).environments["baseline"].settings == CERTIFIED
     assert plan.heading == "fp64, production scale, baseline with inversion.positive_only_solver = certified"
-    assert "--baseline-setting inversion.positive_only_solver=certified" in session_command(plan)
+    assert "--baseline-setting inversion.positive_only_solver=certified" in rerun_command(plan)
     assert software(plan)["settings"] == {"baseline": CERTIFIED, "candidate": {}}
     given = {cell.side: json.loads(cell_variables(plan, cell)[SETTINGS_VARIABLE]) for cell in plan.cells}
     assert given == {"baseline": {"inversion": {"positive_only_solver": "certified"}}, "candidate": {}}

@@ -8,8 +8,9 @@ import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
-from matrix.execute.slurm import STATUSES, Resources, Status
 from matrix.execute.slurm_outcomes import JobOutcome
+from matrix.execute.slurm_script import Resources
+from matrix.execute.slurm_status import STATUSES, Status
 from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.records.cell import SIDES, write_record
 from matrix.run.plan import Plan, PlannedEnvironment

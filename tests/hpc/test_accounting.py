@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from matrix.execute.slurm import STATUSES, Status
 from matrix.execute.slurm_outcomes import JobOutcome
+from matrix.execute.slurm_status import STATUSES, Status
 from tests.cluster import Accounting, Slurm, running_accounting, running_slurm, wait_until
 from tests.hpc.made_up import GOOD, Run, make_run
 

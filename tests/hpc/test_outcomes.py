@@ -2,7 +2,7 @@
 
 import pytest
 
-from matrix.execute.slurm_outcomes import JobOutcome, rule
+from matrix.execute.slurm_outcomes import JobOutcome, job_ruling
 from matrix.execute.slurm_states import Silence, Task, expanded, from_sacct, from_scontrol
 
 SACCT = """\
@@ -68,31 +68,32 @@ def test_ranges(text: str, numbers: list[int]) -> None:
     ],
 )
 def test_state_with_a_valid_record(state: str, exit_code: str, outcome: JobOutcome) -> None:
-    ruling = rule(Task(state, exit_code), None, None)
+    ruling = job_ruling(Task(state, exit_code), None, None)
     assert ruling.outcome is outcome
     assert ruling.reason
 
 
 @pytest.mark.parametrize("silence", list(Silence))
 def test_silence_is_never_a_pass(silence: Silence) -> None:
-    ruling = rule(silence, None, None)
+    ruling = job_ruling(silence, None, None)
     assert ruling.outcome not in (JobOutcome.PASSED, JobOutcome.WAITING, JobOutcome.RUNNING)
     assert ruling.reason == silence.value
 
 
 def test_completed_without_its_record_is_no_pass() -> None:
-    ruling = rule(Task("COMPLETED", "0:0"), "its record names other commits than planned", None)
+    ruling = job_ruling(Task("COMPLETED", "0:0"), "its record names other commits than planned", None)
     assert ruling.outcome is JobOutcome.NO_RECORD
     assert "other commits" in ruling.reason
 
 
 def test_reasons_of_a_failure() -> None:
     assert (
-        rule(Task("FAILED", "0:9"), "none", None).reason == "killed by signal 9: most likely over its memory"
+        job_ruling(Task("FAILED", "0:9"), "none", None).reason
+        == "killed by signal 9: most likely over its memory"
     )
-    assert rule(Task("FAILED", "0:11"), "none", None).reason == "killed by signal 11"
-    assert rule(Task("FAILED", "1:0"), "none", "exit code 7").reason == "exit code 7"
-    assert "start 3" in rule(Task("PENDING", "0:0", reason="BeginTime", restarts=2), None, None).reason
+    assert job_ruling(Task("FAILED", "0:11"), "none", None).reason == "killed by signal 11"
+    assert job_ruling(Task("FAILED", "1:0"), "none", "exit code 7").reason == "exit code 7"
+    assert "start 3" in job_ruling(Task("PENDING", "0:0", reason="BeginTime", restarts=2), None, None).reason
 
 
 @pytest.mark.parametrize(
@@ -105,15 +106,15 @@ def test_reasons_of_a_failure() -> None:
     ],
 )
 def test_memory_is_told_by_the_scheduler_in_the_log(line: str) -> None:
-    ruling = rule(Task("FAILED", "9:0"), "none", None, f"some output\n{line}\nmore")
+    ruling = job_ruling(Task("FAILED", "9:0"), "none", None, f"some output\n{line}\nmore")
     assert ruling.outcome is JobOutcome.OUT_OF_MEMORY
 
 
 def test_what_the_cell_itself_says_of_memory_does_not_count() -> None:
     log = "RESOURCE_EXHAUSTED: Out of memory, oom_kill, memory limit\nas slurmstepd: error: memory limit"
-    assert rule(Task("FAILED", "1:0"), "none", "exit code 1", log).outcome is JobOutcome.FAILED
+    assert job_ruling(Task("FAILED", "1:0"), "none", "exit code 1", log).outcome is JobOutcome.FAILED
 
 
 def test_pass_is_a_pass_whatever_the_log_says() -> None:
     log = "slurmstepd: error: Exceeded job memory limit"
-    assert rule(Task("COMPLETED", "0:0"), None, None, log).outcome is JobOutcome.PASSED
+    assert job_ruling(Task("COMPLETED", "0:0"), None, None, log).outcome is JobOutcome.PASSED

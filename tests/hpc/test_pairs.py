@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from matrix.execute import slurm
-from matrix.execute.slurm import Resources, Status, for_pairs, parameters, selected_pairs, unit_name
+from matrix.execute.slurm import for_pairs, selected_pairs, unit_name
 from matrix.execute.slurm_outcomes import JobOutcome
+from matrix.execute.slurm_script import Resources, parameters
 from matrix.execute.slurm_states import Task
+from matrix.execute.slurm_status import Status, write_statuses
 from matrix.records import typed_json
 from matrix.run.plan import Plan, PlannedPair
 from tests.factory import make_pair, make_plan
@@ -49,10 +51,10 @@ def test_a_pair_has_passed_only_with_its_record(
     """Whatever Slurm says of the job."""
     (pair,) = selected_pairs(plan)
     running = Status(cell=unit_name(pair), job="13_0", outcome=JobOutcome.RUNNING)
-    slurm.write_statuses(plan.folder / "jobs.json", {unit_name(pair): running})
+    write_statuses(plan.folder / "jobs.json", {unit_name(pair): running})
     monkeypatch.setattr(slurm, "ask", lambda ids: dict.fromkeys(ids, Task("COMPLETED", "0:0")))
     plan.pair_path(pair).parent.mkdir()
     if recorded:
         typed_json.write(plan.pair_path(pair), make_pair(PIPELINE))
-    statuses = {status.cell: status for status in slurm.states(plan)}
+    statuses = {status.cell: status for status in slurm.cell_states(plan)}
     assert statuses[f"{PIPELINE}-fp64-pair"].outcome is outcome

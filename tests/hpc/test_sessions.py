@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from matrix.execute.sessions import Session
-from matrix.execute.slurm import STATUSES, Status
 from matrix.execute.slurm_outcomes import JobOutcome
+from matrix.execute.slurm_status import STATUSES, Status
 from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.run.plan import SIDES, Plan, PlannedEnvironment
 from tests.cluster import Slurm, running_slurm, wait_until

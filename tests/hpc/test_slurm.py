@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from matrix.execute.slurm import STATUSES, Status
 from matrix.execute.slurm_outcomes import JobOutcome
 from matrix.execute.slurm_states import ASK_SECONDS
+from matrix.execute.slurm_status import STATUSES, Status
 from tests.cluster import Slurm, running_slurm, wait_until
 from tests.hpc.made_up import GOOD, GOOD_AT_SECOND_START, RESOURCES, Run, make_run
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from matrix.execute import slurm, slurm_states
-from matrix.execute.slurm import Status
 from matrix.execute.slurm_outcomes import JobOutcome
 from matrix.execute.slurm_states import Silence, Task, ask, from_sacct, from_scontrol
+from matrix.execute.slurm_status import Status, write_statuses
 from matrix.records.cell import RecordError, write_record
 from matrix.report.runs import load_run, verdict_of
 from tests.factory import make_plan, make_record
@@ -108,13 +108,13 @@ def test_the_report_says_of_a_cell_what_slurm_says_of_its_job(
         cell.name: Status(cell=cell.name, job=f"7_{n}", outcome=JobOutcome.RUNNING)
         for n, cell in enumerate(plan.cells)
     }
-    slurm.write_statuses(plan.folder / "jobs.json", jobs)
+    write_statuses(plan.folder / "jobs.json", jobs)
     monkeypatch.setattr(slurm, "ask", lambda ids: dict.fromkeys(ids, Task(state, "0:0")))
-    assert {status.outcome for status in slurm.states(plan)} == {outcome}
+    assert {status.outcome for status in slurm.cell_states(plan)} == {outcome}
     assert verdict_of(load_run(plan.folder)).startswith(f"{word}:")
 
 
 def test_a_note_of_jobs_that_is_damaged_is_named(tmp_path: Path) -> None:
     (tmp_path / "jobs.json").write_bytes(b"\xff[")
     with pytest.raises(RecordError, match=r"jobs\.json is damaged"):
-        slurm.states(make_plan(tmp_path))
+        slurm.cell_states(make_plan(tmp_path))

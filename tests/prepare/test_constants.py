@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from matrix.catalogue.pipelines import PIPELINES
+from matrix.catalogue.pipelines import PIPELINES, Pipeline
 from matrix.ground.errors import UsageError
-from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.prepare.constants import read_constant, rewrite_constant
+from matrix.prepare.embedded.generations import scripted
+from matrix.prepare.sides import DEVELOPER, EMBEDDED
 
+STAND_IN = EMBEDDED / DEVELOPER
 VALUE = 25200.295438368128
 
 
@@ -157,11 +159,10 @@ def test_our_stand_in_must_have_its_constants_at_smoke_scale_too(
     assert (constant.value, constant.required) == (None, required)
 
 
-@pytest.mark.parametrize("pipeline", PIPELINES)
+@pytest.mark.parametrize("pipeline", scripted(STAND_IN), ids=lambda pipeline: pipeline.name)
 @pytest.mark.parametrize("scale", ["production", "smoke"])
-def test_stand_in_scripts(pipeline: str, scale: str) -> None:
-    workspace = REPOSITORY_ROOT / "matrix" / "prepare" / "embedded" / "autolens_workspace_developer"
-    script = workspace / PIPELINES[pipeline].script
-    constant = read_constant(workspace, pipeline, scale)
+def test_stand_in_scripts(pipeline: Pipeline, scale: str) -> None:
+    script = STAND_IN / pipeline.script
+    constant = read_constant(STAND_IN, pipeline.name, scale)
     after = rewrite_constant(script, constant.name, VALUE + 1)
     assert after.replace(repr(VALUE + 1).encode(), repr(constant.value).encode()) == script.read_bytes()

@@ -10,7 +10,14 @@ from matrix.ground.errors import UsageError
 from matrix.ground.hashing import tree_hash
 from matrix.ground.layout import Layout, open_layout
 from matrix.prepare.checkout import Checkout
-from matrix.prepare.datasets import LikelihoodData, check_given, check_there, lacking, laid_out, simulated
+from matrix.prepare.datasets import (
+    LikelihoodData,
+    check_given,
+    check_there,
+    lay_out_data,
+    pipelines_without_data,
+    simulated,
+)
 from matrix.prepare.manifest import Role, SourceKind
 
 MGE = "imaging-mge"
@@ -102,7 +109,7 @@ def test_without_a_simulator_the_other_instruments_are_refused(tmp_path: Path) -
 
 def test_an_instrument_is_lacking_once_and_never_a_pipelines_own(tmp_path: Path) -> None:
     names = (MGE, "imaging-mge@jwst", "imaging-delaunay@jwst", "imaging-mge@euclid", "interferometer-mge")
-    found = lacking(workspace(tmp_path), names, {"euclid": tmp_path})
+    found = pipelines_without_data(workspace(tmp_path), names, {"euclid": tmp_path})
     assert [pipeline.instrument for pipeline in found] == ["jwst"]
 
 
@@ -136,13 +143,13 @@ def test_simulated_data_are_no_persons(tmp_path: Path) -> None:
     theirs, layout = workspace(tmp_path / "theirs", "hst"), open_layout(tmp_path / "ours")
     made, own = (dataset(tmp_path / name, name) for name in ("jwst", "euclid"))
     names = (MGE, "imaging-mge@jwst", "imaging-mge@euclid")
-    data = laid_out(layout, checkout(theirs), names, {"euclid": own}, {"jwst": made})
+    data = lay_out_data(layout, checkout(theirs), names, {"euclid": own}, {"jwst": made})
     assert {name: one.simulated for name, one in data.own.items()} == {"euclid": False, "jwst": True}
     assert data.own["jwst"].given == "dataset_setup/imaging.py"
 
 
 def laid(layout: Layout, theirs: Path, given: dict[str, Path], *names: str) -> LikelihoodData:
-    return laid_out(layout, checkout(theirs), names, given)
+    return lay_out_data(layout, checkout(theirs), names, given)
 
 
 def test_own_data_take_their_place_and_the_rest_stays(tmp_path: Path) -> None:

@@ -4,10 +4,13 @@ import json
 import os
 import re
 import tomllib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from matrix.catalogue.releases import KNOWN, pythons_for, stack_of
@@ -27,13 +30,25 @@ from matrix.prepare.environments import (
     stock_environment,
 )
 from matrix.prepare.locking import _for, _pins, machines, own_environments, resolve
-from matrix.prepare.locks import LOCKS, Lock, Pin, committed, lacking, pins
+from matrix.prepare.locks import LOCKS, Lock, Pin, committed, pins
 from matrix.prepare.packages import build_sources, build_wheel, install_locked
 from tests.index import PASSWORD, Index
 from tests.prepare.made_up_stack import RELEASE, installed, running
 
 OWN = own_environments(tomllib.loads((REPOSITORY_ROOT / "pyproject.toml").read_text()))
 FILES = sorted(LOCKS.rglob("*.txt"))
+
+
+def unmet(text: str, wanted: Iterable[str], machine: Mapping[str, str]) -> list[str]:
+    """Which requirements a lock's text does not meet on a machine, as markers speak of it."""
+    versions = {pin.name: pin.version for pin in pins(text) if pin.is_for(machine)}
+    found = []
+    for requirement in map(Requirement, wanted):
+        version = versions.get(canonicalize_name(requirement.name))
+        needed = requirement.marker is None or requirement.marker.evaluate(dict(machine))
+        if needed and (version is None or not requirement.specifier.contains(version, prereleases=True)):
+            found.append(f"{requirement} (locked: {version or 'not at all'})")
+    return found
 
 
 def own(name: str) -> str:
@@ -46,7 +61,7 @@ def own(name: str) -> str:
 @pytest.mark.parametrize("name", OWN)
 def test_lock_of_an_environment_of_ours_holds_what_pyproject_asks_for(name: str) -> None:
     for machine in machines():
-        assert lacking(own(name), OWN[name], machine.facts) == []
+        assert unmet(own(name), OWN[name], machine.facts) == []
 
 
 @pytest.mark.parametrize("release", KNOWN)
@@ -54,15 +69,15 @@ def test_known_release_has_a_lock_for_each_of_its_pythons(release: str) -> None:
     lock = committed(release, "cpu")
     assert lock is not None
     for machine in machines(pythons_for(release)):
-        assert lacking(lock.wheels + lock.sources, stack_of(release, "cpu"), machine.facts) == []
+        assert unmet(lock.wheels + lock.sources, stack_of(release, "cpu"), machine.facts) == []
 
 
 def test_package_that_a_lock_lacks_or_has_too_old_is_noticed() -> None:
     (machine, *_) = machines(["3.12"])
-    assert lacking(own("driver"), ("no-such-package", "numpy"), machine.facts) == [
+    assert unmet(own("driver"), ("no-such-package", "numpy"), machine.facts) == [
         "no-such-package (locked: not at all)"
     ]
-    (found,) = lacking(own("driver"), ("numpy>=99",), machine.facts)
+    (found,) = unmet(own("driver"), ("numpy>=99",), machine.facts)
     assert re.fullmatch(r"numpy>=99 \(locked: \d+\.\d+\.\d+\)", found)
 
 

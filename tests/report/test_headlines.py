@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from matrix.gates import CHANGE, TIME, Outcome, Verdict, judge
-from matrix.report.headlines import NOTHING_MOVED_IN, headlines, left_open, moved, open_gates, said_of, speed
+from matrix.report.headlines import (
+    NOTHING_MOVED_IN,
+    headlines,
+    left_open,
+    moved,
+    open_gates,
+    reasons_of,
+    speed,
+)
 from matrix.run.plan import Constant
 from tests.factory import EVIDENCE, evaluation, make_pair, make_plan, make_record
 
@@ -93,7 +101,7 @@ def test_what_did_not_run_is_grouped_by_gate_and_then_by_reason(tmp_path: Path) 
     ]
     found = open_gates(plan, records, verdicts)
     assert [gate.pipelines for gate in found] == [BOTH, (CHANGE,), (CHANGE,), (CHANGE,)]
-    assert said_of(found) == (
+    assert reasons_of(found) == (
         "time on imaging-pixelization and imaging-delaunay (smoke scale: nothing); "
         "gate 3, gate 4 (it was not asked for); gate 2 (no target)"
     )

@@ -14,7 +14,7 @@ from matrix.report.html.images import (
     bright_square,
     difference_scale,
     dirty_scale,
-    laid_out,
+    image_from,
     on_nearest,
     on_rectangles,
     on_triangles,
@@ -27,7 +27,7 @@ def test_pixels_lie_row_by_row_from_the_top_and_the_frame_is_cut() -> None:
     mask = np.ones((4, 5), dtype=bool)
     mask[1:3, 1:4] = False
     mask[1, 1] = True
-    image = laid_out(np.array([1.0, 2.0, 3.0, 4.0, 5.0]), mask)
+    image = image_from(np.array([1.0, 2.0, 3.0, 4.0, 5.0]), mask)
     np.testing.assert_array_equal(image, [[np.nan, 1.0, 2.0], [3.0, 4.0, 5.0]])
 
 

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from matrix.gates import CHANGE, Blame, Outcome, Verdict, judge
-from matrix.report.html.problems import named, problems_of, session_command, whose
+from matrix.report.html.problems import named, problems_of, rerun_command, whose
 from matrix.run.plan import OwnDataset, PlannedCheck
 from tests.factory import EVIDENCE, evaluation, make_plan, make_record
 
@@ -99,9 +99,9 @@ def test_same_first_failure_is_one_problem_and_says_what_each_pipeline_found(tmp
 
 def test_command_names_the_commits_that_were_judged(tmp_path: Path) -> None:
     plan = make_plan(tmp_path)
-    assert "--ref" not in session_command(plan, "--only", "imaging-mge")
+    assert "--ref" not in rerun_command(plan, "--only", "imaging-mge")
     cloned = plan.model_copy(update={"source": "mirror"})
-    command = session_command(cloned, "--only", "imaging-mge")
+    command = rerun_command(cloned, "--only", "imaging-mge")
     assert f"--ref PyAutoArray={'0' * 12}" in command
     assert "--mirror FOLDER-OF-CLONES" in command
 
@@ -113,8 +113,8 @@ def test_command_gives_the_data_that_the_named_pipelines_read(tmp_path: Path) ->
         "jwst": OwnDataset(given="dataset_setup/imaging.py", files={"data.fits": "2"}, simulated=True),
     }
     plan = make_plan(tmp_path, datasets=datasets)
-    assert "--dataset 'hst=/data/my lens'" in (command := session_command(plan, "--only", "imaging-mge"))
+    assert "--dataset 'hst=/data/my lens'" in (command := rerun_command(plan, "--only", "imaging-mge"))
     assert "sma=" not in command
     # Simulated data are simulated again.
-    assert "--dataset" not in session_command(plan, "--only", "imaging-mge@jwst")
-    assert "--dataset" not in session_command(plan, "--check", "gradients")
+    assert "--dataset" not in rerun_command(plan, "--only", "imaging-mge@jwst")
+    assert "--dataset" not in rerun_command(plan, "--check", "gradients")

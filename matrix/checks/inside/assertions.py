@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from matrix.catalogue.checks import TARGET_KAPPA
-from matrix.checks.inside.systems import GRIDS, KnownSystem, systems_of
+from matrix.checks.inside.systems import GRIDS, KnownSystem, known_systems
 from matrix.pipelines.kkt import kkt_residuals
 from matrix.records.check import Item
 
@@ -34,7 +34,7 @@ def measure(nnls: ModuleType, scale: str, say: Callable[[str], None]) -> tuple[I
     """
     items: list[Item] = []
     for size, conditions in GRIDS[scale].items():
-        systems = list(systems_of(size, conditions))
+        systems = list(known_systems(size, conditions))
         say(f"size {size}: {len(systems)} systems")
         items += _measure_size(nnls, systems)
     return tuple(items)

@@ -71,7 +71,7 @@ class KnownSystem:
         return u, -0.5 * (outer + outer.T)
 
 
-def systems_of(size: int, conditions: tuple[float, ...]) -> Iterator[KnownSystem]:
+def known_systems(size: int, conditions: tuple[float, ...]) -> Iterator[KnownSystem]:
     """Every class at every condition number."""
     for kind in CLASSES:
         for condition in conditions:

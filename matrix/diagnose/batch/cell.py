@@ -3,10 +3,11 @@
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import Any
 
+from matrix.diagnose.clock import interleaved
 from matrix.diagnose.sides.process import (
     Request,
-    interleaved,
     now,
     precision_facts,
     provenance_of,
@@ -37,7 +38,8 @@ def look(request: Request, stage: Callable[[str], None]) -> None:
     )
     units = lanes_from(request.seed, likelihood.model.prior_count, max(sizes))
     vectors = [likelihood.medians(), *(likelihood.vector_from_unit(unit) for unit in units[1:])]
-    points, calls = [], []
+    points: list[BatchPoint] = []
+    calls: dict[int, Callable[[], Any]] = {}
     for lanes in sizes:
         stage(f"compile a batch of {lanes}")
         parameters = likelihood.batch(vectors[:lanes])
@@ -50,13 +52,11 @@ def look(request: Request, stage: Callable[[str], None]) -> None:
             continue
         stage(f"a batch of {lanes}")
         program(parameters)
-        calls.append(functools.partial(program, parameters))
+        calls[lanes] = functools.partial(program, parameters)
         points.append(BatchPoint(lanes, program.compile_s, (), needed, ""))
     stage("time all sizes in turn")
-    times = iter(interleaved(calls, int(request.details["repeats"])))
-    points = [
-        point if point.not_run else dataclasses.replace(point, steady_s=next(times)) for point in points
-    ]
+    times = interleaved(calls, int(request.details["repeats"]), warm=True)
+    points = [dataclasses.replace(point, steady_s=times.get(point.lanes, ())) for point in points]
     write_diagnosis(
         request.folder / "record.json",
         BatchRecord(

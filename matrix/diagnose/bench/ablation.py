@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from matrix.catalogue.checks import TARGET_KAPPA
 from matrix.diagnose.bench.contenders import contender, pulled_back
-from matrix.diagnose.bench.measuring import measure
+from matrix.diagnose.bench.measuring import time_contenders
 from matrix.diagnose.bench.record import Ablated
 from matrix.diagnose.families import Case, families, production
 from matrix.diagnose.systems.stored import System
@@ -189,13 +189,13 @@ def _measured(
     quotients, certified = [], dict.fromkeys(programs, 0)
     for case in cases:
         contenders = {name: contender(program(case.told), case.systems) for name, program in programs.items()}
-        for row in measure(PART, case.systems, repeats, contenders):
+        for row in time_contenders(PART, case.systems, repeats, contenders):
             certified[row.solver] += bool(row.certified)
             if row.solver == "without":
                 quotients.append(row.times_ours)
     # In turn, so that a machine that slows down weighs on both.
     seconds = dict.fromkeys(programs, 0.0)
-    for name in (*programs, *reversed(programs)):
+    for name in (*programs, *reversed([*programs])):
         seconds[name] += _seconds_to_compile(programs[name], K)
     return Ablated(
         part=PART,

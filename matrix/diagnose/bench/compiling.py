@@ -61,7 +61,7 @@ def _in_fresh_process(solver: str, program: str, K: int) -> tuple[float, float]:
     return lowering, compiling
 
 
-def verdict(rows: Sequence[Compiled]) -> str:
+def slow_compilations(rows: Sequence[Compiled]) -> str:
     """Which programs take longer to compile than they may."""
     late = [
         f"{row.system}, K = {row.K} ({1 / row.times_ours:.2f}x)"

@@ -60,7 +60,7 @@ class Contender:
         return x, int(np.sum(result.converged)) if isinstance(result, Solved) else None
 
 
-def compiled(
+def ours_and_jaxnnls(
     systems: Sequence[System], algorithm: str = "auto", block_named: bool = True
 ) -> dict[str, Contender]:
     """Ours and jaxnnls, each under `jit`, and under `vmap` if there are several lanes.
@@ -97,7 +97,7 @@ def with_gradient(systems: Sequence[System]) -> dict[str, Contender]:
     """
     return {
         "ours": contender(_ours_with_gradient(systems[0].dense), systems),
-        "ours, answer alone": compiled(systems)["ours"],
+        "ours, answer alone": ours_and_jaxnnls(systems)["ours"],
         "jaxnnls": contender(_theirs_with_gradient(), systems),
     }
 
@@ -183,7 +183,7 @@ def solves_of(K: int) -> int:
     return SOLVES_OF_SMALL if K < SMALL else 1
 
 
-def repeated(function: Callable[..., Any], solves: int) -> Callable[..., Any]:
+def repeated_solve(function: Callable[..., Any], solves: int) -> Callable[..., Any]:
     """`function` of (Q, q), called `solves` times in one program; the results of the last call.
 
     Before that both arguments are multiplied by numbers close to one: the answer is the same, and the
@@ -222,7 +222,7 @@ def _executable(function: Callable[..., Any], lanes: int, K: int, dtype: np.dtyp
 
     shape = (lanes, K) if lanes > 1 else (K,)
     matrix, vector = jax.ShapeDtypeStruct((*shape, K), dtype), jax.ShapeDtypeStruct(shape, dtype)
-    call = repeated(over_lanes(function, lanes), solves_of(K))
+    call = repeated_solve(over_lanes(function, lanes), solves_of(K))
     return jax.jit(call).lower(matrix, vector).compile()
 
 

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from matrix.diagnose.bench.contenders import program, repeated, solves_of
-from matrix.diagnose.bench.record import BenchRow, per_lane
+from matrix.diagnose.bench.contenders import program, repeated_solve, solves_of
+from matrix.diagnose.bench.record import BenchRow, bytes_per_lane
 from matrix.diagnose.clock import interleaved_medians
 
 SIZES = (32, 64, 128, 256, 512, 800, 1285, 2000)
@@ -89,7 +89,7 @@ def _measured(A: Array, repeats: int) -> list[BenchRow]:
     solves = solves_of(K)
 
     def called(way: Callable[[Array], Array]) -> tuple[Callable[[], Array], int | None]:
-        return program(repeated(lambda A, _: way(A), solves), A, A[0, 0])
+        return program(repeated_solve(lambda A, _: way(A), solves), A, A[0, 0])
 
     programs = {name: called(way) for name, way in WAYS.items()}
     seconds = interleaved_medians({name: call for name, (call, _) in programs.items()}, repeats)
@@ -105,7 +105,7 @@ def _measured(A: Array, repeats: int) -> list[BenchRow]:
             times_ours=seconds[name] / seconds["batched"],
             residual=backward_error(A, call()),
             objective_excess=None,
-            temporary_bytes=per_lane(size, lanes),
+            temporary_bytes=bytes_per_lane(size, lanes),
         )
         for name, (call, size) in programs.items()
     ]

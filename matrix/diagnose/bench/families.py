@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from matrix.diagnose.bench.contenders import SMALL, Contender, told
-from matrix.diagnose.bench.measuring import measure
+from matrix.diagnose.bench.measuring import time_contenders
 from matrix.diagnose.bench.record import BenchRow
 from matrix.diagnose.families import Case, families
 from matrix.diagnose.systems.stored import System
@@ -42,7 +42,7 @@ def _measured(case: Case, repeats: int) -> Iterator[list[BenchRow]]:
     if case.systems[0].K < SMALL:
         repeats *= ROUNDS_OF_SMALL
     contenders = told(case.systems, case.told)
-    rows = measure(PART, case.systems, repeats, contenders)
+    rows = time_contenders(PART, case.systems, repeats, contenders)
     if len(case.systems) == 1:
         yield rows
         return
@@ -52,7 +52,7 @@ def _measured(case: Case, repeats: int) -> Iterator[list[BenchRow]]:
     for lane, system in enumerate(case.systems):
         if np.isfinite(system.Q).all() and np.isfinite(system.q).all():
             named = (system._replace(name=f"{system.name}: lane {lane} alone"),)
-            yield measure(PART, named, repeats, {"ours": alone[lane]})
+            yield time_contenders(PART, named, repeats, {"ours": alone[lane]})
 
 
 def _same_as_alone(together: Contender, alone: Sequence[Contender]) -> bool:
@@ -105,7 +105,7 @@ def pairs(rows: Sequence[BenchRow]) -> list[Pair]:
     return [Pair(ours[key], row) for key, row in theirs.items()]
 
 
-def verdict(rows: Sequence[BenchRow]) -> list[str]:
+def family_findings(rows: Sequence[BenchRow]) -> list[str]:
     """What holds on all families and what does not, the speed last."""
     both = pairs(rows)
     ours, theirs = (

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from matrix.diagnose.bench.contenders import Contender, program, repeated, solves_of
-from matrix.diagnose.bench.record import BenchRow, per_lane
+from matrix.diagnose.bench.contenders import Contender, program, repeated_solve, solves_of
+from matrix.diagnose.bench.record import BenchRow, bytes_per_lane
 from matrix.diagnose.clock import interleaved
 from matrix.diagnose.systems.stored import System
 
@@ -15,7 +15,7 @@ from matrix.diagnose.systems.stored import System
 CERTIFIED = {8: 1e-9, 4: 1e-4}
 
 
-def measure(
+def time_contenders(
     part: str, systems: Sequence[System], repeats: int, against: Mapping[str, Contender]
 ) -> list[BenchRow]:
     """Time the contenders in turn on the same lanes."""
@@ -25,7 +25,7 @@ def measure(
     matrix = jnp.asarray(_definite(first.Q))
     solves = solves_of(first.K)
     factorise, _ = program(
-        repeated(lambda Q, _: jnp.linalg.cholesky(Q), solves), matrix, jnp.asarray(first.q)
+        repeated_solve(lambda Q, _: jnp.linalg.cholesky(Q), solves), matrix, jnp.asarray(first.q)
     )
     # Several times in a row: the first after a large program takes longer, and would flatter batches.
     row = 3 * lanes
@@ -60,7 +60,7 @@ def measure(
             times_ours=median(quotients[name]),
             residual=residuals[name],
             objective_excess=_largest_excess(systems, answers[name], answers["ours"]),
-            temporary_bytes=per_lane(contender.temporary_bytes, lanes),
+            temporary_bytes=bytes_per_lane(contender.temporary_bytes, lanes),
             solved=outcomes[name][1],
             certified=residuals[name] <= CERTIFIED[first.q.dtype.itemsize],
             spread=spread_of(quotients[name]),

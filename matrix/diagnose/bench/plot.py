@@ -20,7 +20,7 @@ COLOURS = {
 _BARS = ("systems", "gradient")
 
 
-def plot(rows: Sequence[Measured], path: Path) -> None:
+def bench_plot(rows: Sequence[Measured], path: Path) -> None:
     """Draw the parts that were measured, beside each other, to a PNG."""
     panels: list[tuple[str, Callable[..., None]]] = [
         (part, draw)

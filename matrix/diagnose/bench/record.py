@@ -149,7 +149,7 @@ def _quotient(row: BenchRow | Compiled) -> str:
     return f", {row.times_ours:.2f}x{spread}"
 
 
-def per_lane(size: int | None, lanes: int) -> int | None:
+def bytes_per_lane(size: int | None, lanes: int) -> int | None:
     """A size in bytes, where it is known, shared among lanes."""
     return None if size is None else size // lanes
 

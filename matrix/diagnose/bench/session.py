@@ -6,8 +6,8 @@ from pathlib import Path
 
 from matrix.checks.inside.systems import system_from
 from matrix.diagnose.bench import ablation, compiling, families
-from matrix.diagnose.bench.contenders import Contender, compiled, others, with_gradient
-from matrix.diagnose.bench.measuring import measure
+from matrix.diagnose.bench.contenders import Contender, others, ours_and_jaxnnls, with_gradient
+from matrix.diagnose.bench.measuring import time_contenders
 from matrix.diagnose.bench.record import BenchRow, Compiled, Measured, line, write_bench
 from matrix.diagnose.clock import provenance
 from matrix.diagnose.declaration import Diagnosis
@@ -34,7 +34,7 @@ def on_systems(
 ) -> Iterator[list[BenchRow]]:
     """Each system alone, then batches of different systems of one size."""
     for batch in [*((system,) for system in systems), *lanes_of(systems, lanes)]:
-        yield measure(part, batch, repeats, contenders(batch))
+        yield time_contenders(part, batch, repeats, contenders(batch))
 
 
 def scaling(repeats: int, sizes: Sequence[int], algorithms: Sequence[str]) -> Iterator[list[BenchRow]]:
@@ -42,20 +42,25 @@ def scaling(repeats: int, sizes: Sequence[int], algorithms: Sequence[str]) -> It
     for K in sizes:
         system = synthetic_system(K)
         rounds = min(repeats, 3) if K > LARGE else repeats
-        yield measure("scaling", (system,), rounds, {**with_own((system,), algorithms), **others(system)})
+        yield time_contenders(
+            "scaling", (system,), rounds, {**with_own((system,), algorithms), **others(system)}
+        )
 
 
 def with_own(systems: Sequence[System], algorithms: Sequence[str]) -> dict[str, Contender]:
     """Ours as it chooses, jaxnnls, and ours by other algorithms."""
-    return {**compiled(systems), **{name: compiled(systems, name)["ours"] for name in algorithms}}
+    return {
+        **ours_and_jaxnnls(systems),
+        **{name: ours_and_jaxnnls(systems, name)["ours"] for name in algorithms},
+    }
 
 
-def batches(repeats: int, counts: Sequence[int]) -> Iterator[list[BenchRow]]:
+def synthetic_batches(repeats: int, counts: Sequence[int]) -> Iterator[list[BenchRow]]:
     """So many different synthetic lanes at production size."""
     for count in counts:
         systems = [synthetic_system(BATCH_SIZE, seed) for seed in range(count)]
         rounds = min(repeats, 3) if count > 2 else repeats
-        yield measure("batch", systems, rounds, compiled(systems))
+        yield time_contenders("batch", systems, rounds, ours_and_jaxnnls(systems))
 
 
 def conditions(repeats: int, sizes: Sequence[int]) -> Iterator[list[BenchRow]]:
@@ -65,7 +70,9 @@ def conditions(repeats: int, sizes: Sequence[int]) -> Iterator[list[BenchRow]]:
             for condition in CONDITIONS:
                 made = system_from(kind, K, condition)
                 system = System(f"{kind}, condition {condition:.0e}", made.Q, made.q, ())
-                yield measure("conditions", (system,), repeats, compiled((system,), block_named=False))
+                yield time_contenders(
+                    "conditions", (system,), repeats, ours_and_jaxnnls((system,), block_named=False)
+                )
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -110,9 +117,9 @@ def _bench(options: argparse.Namespace) -> int:
         print(line(measured), flush=True)
         write_bench(options.output, where, rows)
     if rows:
-        from matrix.diagnose.bench.plot import plot
+        from matrix.diagnose.bench.plot import bench_plot
 
-        plot(rows, options.output.with_suffix(".png"))
+        bench_plot(rows, options.output.with_suffix(".png"))
         print(f"written: {options.output} and {options.output.with_suffix('.png')}")
     print(*_verdicts(rows), sep="\n")
     return 0
@@ -123,9 +130,9 @@ def _verdicts(rows: Sequence[Measured]) -> Iterator[str]:
     compiled_ones = [row for row in rows if isinstance(row, Compiled)]
     of_families = [row for row in rows if isinstance(row, BenchRow) and row.part == families.PART]
     if compiled_ones:
-        yield compiling.verdict(compiled_ones)
+        yield compiling.slow_compilations(compiled_ones)
     if of_families:
-        yield from families.verdict(of_families)
+        yield from families.family_findings(of_families)
 
 
 def _stored(options: argparse.Namespace) -> list[System]:
@@ -150,7 +157,7 @@ def _measurements(options: argparse.Namespace, systems: Sequence[System]) -> Ite
     if "scaling" in parts:
         yield from scaling(options.repeats, options.size or SIZES, also)
     if "batch" in parts:
-        yield from batches(options.repeats, options.batch or BATCHES)
+        yield from synthetic_batches(options.repeats, options.batch or BATCHES)
     if "conditions" in parts:
         yield from conditions(options.repeats, options.size or CONDITION_SIZES)
     if families.PART in parts:

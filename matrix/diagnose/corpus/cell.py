@@ -13,7 +13,7 @@ def look(request: Request, stage: Callable[[str], None]) -> None:
     """Make what systems are missing, judge every solver on each, time them in a batch; leave the record."""
     from matrix.diagnose.bench.release import solvers_of_release
     from matrix.diagnose.corpus.kinds import KINDS
-    from matrix.diagnose.corpus.making import lacking, systems_of
+    from matrix.diagnose.corpus.making import corpus_systems, what_release_lacks
     from matrix.diagnose.corpus.points import WantedPoints
     from matrix.diagnose.corpus.record import KindRecord
     from matrix.diagnose.sides.record import write_diagnosis
@@ -24,8 +24,8 @@ def look(request: Request, stage: Callable[[str], None]) -> None:
     wanted = WantedPoints(details["near"], details["whole"], request.seed, Path(details["systems"]))
     if not solvers_of_release():
         raise UsageError("this release has no solvers of its own to compare with: 2026.9.26.1 is the first.")
-    left_out = lacking(kind)
-    found = iter(()) if left_out else systems_of(kind, cell.scale, request.workspace, wanted, stage)
+    left_out = what_release_lacks(kind)
+    found = iter(()) if left_out else corpus_systems(kind, cell.scale, request.workspace, wanted, stage)
     # The first are held for the batch; large ones must not all be held at once.
     first = list(itertools.islice(found, details["lanes"]))
     lens_columns = kind.columns_of_lens(cell.scale)
@@ -47,11 +47,11 @@ def look(request: Request, stage: Callable[[str], None]) -> None:
 
 
 def _times(systems: Sequence[Any], repeats: int, stage: Callable[[str], None]) -> Sequence[Any]:
-    from matrix.diagnose.bench.measuring import measure
+    from matrix.diagnose.bench.measuring import time_contenders
     from matrix.diagnose.bench.release import against_release
 
     stage(f"time all solvers on {systems[0].name}, {len(systems)} lane(s)")
-    return measure("corpus", systems, repeats, against_release(systems))
+    return time_contenders("corpus", systems, repeats, against_release(systems))
 
 
 def _examined(systems: Iterator[Any], lens_columns: int, stage: Callable[[str], None]) -> Iterator[Any]:

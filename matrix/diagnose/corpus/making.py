@@ -29,7 +29,7 @@ class SystemSource:
     vectors: Callable[[Likelihood], dict[str, tuple[float, ...]]]
 
 
-def lacking(kind: SystemKind) -> str | None:
+def what_release_lacks(kind: SystemKind) -> str | None:
     """What the release lacks to make these systems; None where it lacks nothing."""
     holder, name = (al, "MassField") if kind.family == "slam" else (al.mesh, kind.mesh)
     if name is None or hasattr(holder, name):
@@ -37,7 +37,7 @@ def lacking(kind: SystemKind) -> str | None:
     return f"autolens {al.__version__} has no {name}"
 
 
-def systems_of(
+def corpus_systems(
     kind: SystemKind, scale: Scale, workspace: Path, wanted: WantedPoints, stage: Callable[[str], None]
 ) -> Iterator[System]:
     """Each system in turn, from its file where it was made before."""

@@ -18,7 +18,7 @@ COLOURS = {
 LEAST, MOST = 1e-16, 1e3
 
 
-def plot(record: CorpusRecord, path: Path) -> None:
+def corpus_plot(record: CorpusRecord, path: Path) -> None:
     """Draw both, one row of points and of bars for each kind, to a PNG."""
     kinds = [kind for kind in record.kinds if kind.systems]
     figure = Figure(figsize=(13, 2 + 0.75 * len(kinds)), layout="constrained")

@@ -7,9 +7,9 @@ from rich.console import Console
 
 from matrix.catalogue.pipelines import pipeline_named
 from matrix.diagnose.corpus.kinds import KINDS, SystemKind
-from matrix.diagnose.corpus.plot import plot
+from matrix.diagnose.corpus.plot import corpus_plot
 from matrix.diagnose.corpus.record import CorpusRecord, KindRecord
-from matrix.diagnose.corpus.table import table
+from matrix.diagnose.corpus.table import corpus_table
 from matrix.diagnose.declaration import Diagnosis
 from matrix.diagnose.sides.driver import add_common_options, newest_plan, run_side
 from matrix.diagnose.sides.record import write_diagnosis
@@ -45,9 +45,9 @@ def _corpus(options: argparse.Namespace) -> int:
         found.append(_kept(plan, kind, options) or _judge(console, plan, kind, options))
         record = CorpusRecord(_sizes(options), tuple(found))
         write_diagnosis(options.output, record)
-    text = table(record)
+    text = corpus_table(record)
     write_text(options.output.with_suffix(".md"), text)
-    plot(record, options.output.with_suffix(".png"))
+    corpus_plot(record, options.output.with_suffix(".png"))
     console.print(f"\n{text}\nwritten     {options.output}, its table and picture beside it")
     return 0
 

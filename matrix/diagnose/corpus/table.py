@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from matrix.diagnose.bench.record import BenchRow
 from matrix.diagnose.corpus.record import CorpusRecord, KindRecord
 from matrix.diagnose.corpus.rule import BrokenRules, judgements, revisited
+from matrix.report.markdown import markdown_table
 
 FAMILIES = {
     "slam": "Lens models of PyAutoArray#571",
@@ -20,7 +21,7 @@ JUDGED = (
 TIMED = ("systems", "K", "lanes", "solver", "ms per lane", "C-eq", "times ours", "residual", "solved")
 
 
-def table(record: CorpusRecord) -> str:
+def corpus_table(record: CorpusRecord) -> str:
     """All families with their judgements, the times, and the sentences."""
     parts = [_heading(record)]
     for family, title in FAMILIES.items():
@@ -59,7 +60,7 @@ def _content(kind: KindRecord) -> str:
 
 def _judged(kinds: Iterable[KindRecord]) -> str:
     systems = [system for kind in kinds for system in kind.systems]
-    return _markdown(JUDGED, map(_cells, judgements(systems)))
+    return markdown_table(JUDGED, map(_cells, judgements(systems)), aligned=True)
 
 
 def _cells(one: BrokenRules) -> Sequence[str]:
@@ -76,7 +77,8 @@ def _cells(one: BrokenRules) -> Sequence[str]:
 
 
 def _times(kinds: Iterable[KindRecord]) -> str:
-    return _markdown(TIMED, (_timed(kind.kind, row) for kind in kinds for row in kind.times))
+    rows = (_timed(kind.kind, row) for kind in kinds for row in kind.times)
+    return markdown_table(TIMED, rows, aligned=True)
 
 
 def _timed(kind: str, row: BenchRow) -> Sequence[str]:
@@ -84,10 +86,3 @@ def _timed(kind: str, row: BenchRow) -> Sequence[str]:
         f"{kind}, {row.system}", str(row.K), str(row.lanes), row.solver, f"{row.milliseconds:.3g}",
         f"{row.cholesky_equivalents:.1f}", f"{row.times_ours:.1f}", f"{row.residual:.0e}", f"{row.solved}",
     )  # fmt: skip
-
-
-def _markdown(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    cells = [tuple(heading), *map(tuple, rows)]
-    widths = [max(len(row[place]) for row in cells) for place in range(len(heading))]
-    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in cells]
-    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from rich.console import Console
 
-from matrix.execute.local import exit_reason, log_tail, software, supervise
+from matrix.execute.local import exit_reason, log_tail, run_on_share, software
 from matrix.execute.reservations import own_share, peak_bytes
 from matrix.execute.variables import XLA_FLAGS, side_variables
 from matrix.ground.errors import EnvironmentFailure, UsageError
@@ -144,7 +144,7 @@ def run_side(
         shown(console, f"{name} of {cell.name}", lambda: doing(stage)),
         own_share(memory, plan.threads, plan.platform, timeout, say) as share,
     ):
-        exit_code = supervise(
+        exit_code = run_on_share(
             [*plan.environments[cell.side].command, "-m", SIDE, name, *words],
             cwd=folder,
             env={

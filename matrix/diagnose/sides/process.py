@@ -6,8 +6,7 @@ import importlib
 import json
 import os
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -97,17 +96,6 @@ def provenance_of(
         started=started,
         finished=finished,
     )
-
-
-def interleaved(calls: Sequence[Callable[[], Any]], repeats: int) -> list[tuple[float, ...]]:
-    """Seconds of each call, taken in turn, so that what else a machine does falls on all alike."""
-    times: list[list[float]] = [[] for _ in calls]
-    for _ in range(repeats):
-        for call, own in zip(calls, times, strict=True):
-            started = time.perf_counter()
-            call()
-            own.append(time.perf_counter() - started)
-    return [tuple(own) for own in times]
 
 
 def now() -> str:

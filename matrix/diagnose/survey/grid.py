@@ -113,7 +113,7 @@ def curves() -> tuple[Choice, ...]:
     return (*cut_off, *schur)
 
 
-def batches(stored: Sequence[System], lanes: int) -> list[tuple[System, ...]]:
+def system_batches(stored: Sequence[System], lanes: int) -> list[tuple[System, ...]]:
     """Systems as they are measured, each once: batches of one family where there are enough, else alone.
 
     Parameters

@@ -39,7 +39,7 @@ class Answer:
     iterations: int
 
 
-def measure(batch: Lanes, choices: Sequence[Choice], repeats: int, say: Say) -> list[SurveyRow]:
+def measure_settings(batch: Lanes, choices: Sequence[Choice], repeats: int, say: Say) -> list[SurveyRow]:
     """Every setting on one batch.
 
     A limit that a larger one did not reach is not run: it would take the same steps to the same answer.

@@ -18,7 +18,7 @@ SERIES = {
 FLOOR = 1e-17
 
 
-def plot(points: Sequence[CurvePoint], path: Path) -> None:
+def survey_plot(points: Sequence[CurvePoint], path: Path) -> None:
     """Draw every system's curves beside each other, to a PNG."""
     systems = list(dict.fromkeys(point.system for point in points))
     figure = Figure(figsize=(6.2 * len(systems), 5.2), layout="constrained")

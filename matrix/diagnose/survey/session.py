@@ -12,11 +12,11 @@ from rich.console import Console
 
 from matrix.diagnose.clock import provenance
 from matrix.diagnose.declaration import Diagnosis
-from matrix.diagnose.survey.grid import batches, grid
-from matrix.diagnose.survey.measure import Lanes, class_gradients, curve, measure
-from matrix.diagnose.survey.plot import plot
+from matrix.diagnose.survey.grid import grid, system_batches
+from matrix.diagnose.survey.measure import Lanes, class_gradients, curve, measure_settings
+from matrix.diagnose.survey.plot import survey_plot
 from matrix.diagnose.survey.record import SurveyRecord
-from matrix.diagnose.survey.table import table
+from matrix.diagnose.survey.table import survey_table
 from matrix.diagnose.systems.stored import System, stored_systems
 from matrix.ground.console import open_console
 from matrix.ground.files import write_text
@@ -71,7 +71,9 @@ def _survey(options: argparse.Namespace) -> int:
     stored = stored_systems(options.systems) if options.systems else []
     if not stored:
         print("left out: real systems (name a folder with --systems)")
-    work = [b for b in batches(stored, options.lanes) if any(options.match in system.name for system in b)]
+    work = [
+        b for b in system_batches(stored, options.lanes) if any(options.match in system.name for system in b)
+    ]
     choices = [choice for choice in grid() if options.only in choice.label or choice.label == grid()[0].label]
     drawn = _drawn(work)
     record = _begun(options)
@@ -90,7 +92,7 @@ def _survey(options: argparse.Namespace) -> int:
             progress.kept(_name(batch), _weight(batch))
             continue
         with progress.part(_name(batch), _weight(batch)) as say:
-            keep("rows", measure(batch, choices, options.repeats, say))
+            keep("rows", measure_settings(batch, choices, options.repeats, say))
     differentiated = {found.choice for found in record.gradients}
     with_gradient = [choice for choice in choices if choice.has_gradient]
     if differentiated.issuperset(with_gradient):
@@ -104,10 +106,10 @@ def _survey(options: argparse.Namespace) -> int:
             continue
         with progress.part(f"curves of {system.name}", _CURVE) as say:
             keep("curves", curve(system, options.repeats, say))
-    text = table(record)
+    text = survey_table(record)
     write_text(options.output.with_suffix(".txt"), text)
     if record.curves:
-        plot(record.curves, options.output.with_suffix(".png"))
+        survey_plot(record.curves, options.output.with_suffix(".png"))
     print(f"\n{text}\nwritten     {options.output}, its table and picture beside it")
     return 0
 

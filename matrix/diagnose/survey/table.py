@@ -159,7 +159,7 @@ def decision(found: Sequence[Summary]) -> Summary | None:
     return fit[order.index(min(order))] if fit else None
 
 
-def table(record: SurveyRecord) -> str:
+def survey_table(record: SurveyRecord) -> str:
     """The summaries as text, with the decision under them."""
     found = summaries(record)
     rows = [HEADINGS, *(_cells(one) for one in found)]

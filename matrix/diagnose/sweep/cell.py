@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
 
+from matrix.diagnose.clock import interleaved
 from matrix.diagnose.sides.process import (
     Request,
-    interleaved,
     now,
     precision_facts,
     provenance_of,
@@ -69,12 +69,12 @@ def look(request: Request, stage: Callable[[str], None]) -> None:
     reference = None if kept is None else np.load(kept)["y"]
     settings = [Setting(**facts) for facts in request.details["settings"]]
     stage("compile the solver under each setting")
-    calls = [prepared(setting) for setting in settings]
+    calls = {setting: prepared(setting) for setting in settings}
     stage("solve under each setting")
-    solved = [call() for call in calls]
-    times = interleaved(calls, repeats)
+    solved = {setting: call() for setting, call in calls.items()}
+    times = interleaved(calls, repeats, warm=True)
     points = []
-    for setting, (answer, converged, iterations), solve_s in zip(settings, solved, times, strict=True):
+    for setting, (answer, converged, iterations) in solved.items():
         stage(setting.label)
         y = np.asarray(answer) * scale
         if reference is None:
@@ -83,7 +83,7 @@ def look(request: Request, stage: Callable[[str], None]) -> None:
         points.append(
             SweepPoint(
                 setting=setting,
-                solve_s=solve_s,
+                solve_s=times[setting],
                 evidence=_finite(float(rest((parameters, answer))[0])),
                 l2=_finite(float(np.linalg.norm(y - reference) / np.linalg.norm(reference))),
                 iterations=int(iterations),

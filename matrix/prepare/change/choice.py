@@ -25,11 +25,11 @@ from matrix.prepare.change.recognition import (
 )
 from matrix.prepare.change.templating import (
     ReplaceFunction,
+    appending_last,
+    appending_to_parameter,
     class_in,
     function_in,
     parse_like,
-    said_last,
-    said_of,
     spaced,
     template_text,
     with_docstring,
@@ -120,7 +120,7 @@ def offer_in_settings(source: str) -> str:
     new = cst.ensure_type(old.visit(_AddChoice("value")), cst.FunctionDef)
     module = module.visit(ReplaceFunction(old, [new]))
     init = function_in(class_in(module, "Settings"), "__init__")
-    said = with_docstring(init, said_of(SETTING, _SAID_OF_SETTING))
+    said = with_docstring(init, appending_to_parameter(SETTING, _SAID_OF_SETTING))
     return module.visit(ReplaceFunction(init, [said])).code
 
 
@@ -156,7 +156,10 @@ def offer_in_call_site(source: str) -> str:
     new = cst.ensure_type(old.visit(_AddChoice("solver")), cst.FunctionDef)
     new = cst.ensure_type(new.visit(_Dispatch(dispatch)), cst.FunctionDef)
     new = with_docstring(
-        new, lambda text: said_of("stats", _SAID_OF_STATS)(said_of("solver", _SAID_OF_SOLVER)(text))
+        new,
+        lambda text: appending_to_parameter("stats", _SAID_OF_STATS)(
+            appending_to_parameter("solver", _SAID_OF_SOLVER)(text)
+        ),
     )
     added = [function_in(template, name) for name in (READER, HELPER)]
     return module.visit(ReplaceFunction(old, [*added, new])).code
@@ -187,7 +190,9 @@ def offer_in_callers(source: str) -> str:
     statements = list(old.body.body)
     first = 1 if old.get_docstring() is not None else 0
     body = [*statements[:first], answer, spaced(statements[first]), *statements[first + 1 :]]
-    new = with_docstring(old.with_changes(body=old.body.with_changes(body=body)), said_last(_SAID_OF_USED))
+    new = with_docstring(
+        old.with_changes(body=old.body.with_changes(body=body)), appending_last(_SAID_OF_USED)
+    )
     return module.visit(ReplaceFunction(old, [new])).code
 
 

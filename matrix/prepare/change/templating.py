@@ -76,7 +76,7 @@ def spaced(statement: cst.CSTNode) -> cst.CSTNode:
     return statement.with_changes(leading_lines=[cst.EmptyLine(indent=False), *lines])
 
 
-def said_of(parameter: str, added: str) -> Callable[[str], str]:
+def appending_to_parameter(parameter: str, added: str) -> Callable[[str], str]:
     """Add lines to what a docstring in NumPy style says of one parameter, where it names it once.
 
     Parameters
@@ -103,7 +103,7 @@ def said_of(parameter: str, added: str) -> Callable[[str], str]:
     return edit
 
 
-def said_last(added: str) -> Callable[[str], str]:
+def appending_last(added: str) -> Callable[[str], str]:
     """Add a paragraph at the end of a docstring."""
 
     def edit(docstring: str) -> str:

@@ -93,7 +93,7 @@ def absent_files(store: Path, commit: str) -> tuple[str, ...]:
     return tuple(path for facts, _, path in files if facts.split()[2] in missing)
 
 
-def obtain(store: Path, name: str, refs: Sequence[str], location: str) -> ResolvedRef:
+def fetch_first(store: Path, name: str, refs: Sequence[str], location: str) -> ResolvedRef:
     """Fetch the first of `refs` that exists in the source.
 
     A commit given in full that was fetched from the same place before needs no network.

@@ -20,8 +20,8 @@ from matrix.prepare.checkout.sources import Source
 from matrix.prepare.checkout.store import (
     absent_files,
     discard_store,
+    fetch_first,
     is_damaged,
-    obtain,
     open_store,
     store_path,
 )
@@ -187,7 +187,7 @@ def _committed_folder(name: str, folder: Path, root: Path) -> tuple[str, bool]:
         open_store(store)
         head = _head_of(folder)
         if head is not None:
-            obtain(store, name, (head,), str(folder))
+            fetch_first(store, name, (head,), str(folder))
         with tempfile.TemporaryDirectory(dir=root) as scratch:
             # Our store and an index of ours over the person's files: nothing of theirs is written.
             ours = {
@@ -339,7 +339,7 @@ def _obtained(name: str, refs: Sequence[str], location: str, root: Path) -> Reso
     store = store_path(root, name)
     with _store_locked(root, name):
         open_store(store)
-        return obtain(store, name, refs, location)
+        return fetch_first(store, name, refs, location)
 
 
 def _mended(name: str, root: Path, step: Callable[[], _Result]) -> _Result:

@@ -70,9 +70,14 @@ def write_generation(workspace: Path, generation: Generation) -> None:
         write_text(script, text)
 
 
+def scripted(workspace: Path) -> list[Pipeline]:
+    """The pipelines that the stand-in has a script of; a new one may have none yet."""
+    return [pipeline for pipeline in PIPELINES.values() if (workspace / pipeline.script).is_file()]
+
+
 def use_words(workspace: Path, generation: Generation) -> None:
     """Put a generation's words into the scripts of a copy of the template; a second time changes nothing."""
-    for pipeline in PIPELINES.values():
+    for pipeline in scripted(workspace):
         script = workspace / pipeline.script
         text = script.read_text(encoding="utf-8")
         for old, new in generation.words.items():

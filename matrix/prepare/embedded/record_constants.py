@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from matrix.catalogue.pipelines import PIPELINES, Pipeline
+from matrix.catalogue.pipelines import Pipeline
 from matrix.ground.errors import MatrixError
 from matrix.prepare.embedded.datasets import ensure_datasets, record_statistics, simulate_missing
-from matrix.prepare.embedded.generations import generation_of, record_constants, use_words
+from matrix.prepare.embedded.generations import generation_of, record_constants, scripted, use_words
 from matrix.records.cell import Scale
 
 
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             simulate_missing(workspace)
             record_statistics(workspace)
         ensure_datasets(workspace)
-        for pipeline in PIPELINES.values():
+        for pipeline in scripted(workspace):
             for scale in get_args(Scale):
                 value = exact_value(pipeline, scale, workspace)
                 print(f"{pipeline.name} {scale}: {value!r}", flush=True)

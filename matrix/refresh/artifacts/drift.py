@@ -95,7 +95,7 @@ def measure_drift(
     )
     change = relative(new, constant.value) if constant.value is not None else float("inf")
     because = accepted.get(pipeline, "")
-    ruling, reason = rule(change, plan.tolerances.evidence, agree, because)
+    ruling, reason = constant_ruling(change, plan.tolerances.evidence, agree, because)
     return Drift(
         pipeline=pipeline,
         constant=constant,
@@ -112,7 +112,9 @@ def measure_drift(
     )
 
 
-def rule(change: float, tolerance: float, agree: tuple[str, ...], because: str) -> tuple[DriftRuling, str]:
+def constant_ruling(
+    change: float, tolerance: float, agree: tuple[str, ...], because: str
+) -> tuple[DriftRuling, str]:
     """Decide what becomes of a constant.
 
     Parameters

@@ -19,13 +19,13 @@ class Heading:
     facts: str
 
 
-def per_call(document: Mapping[str, Any]) -> float | None:
+def seconds_per_call(document: Mapping[str, Any]) -> float | None:
     """Seconds per call of the compiled likelihood, under either name the result files have for it."""
     time = document.get("full_pipeline_per_call", document.get("full_pipeline_single_jit"))
     return float(time) if isinstance(time, int | float) else None
 
 
-def per_lane(document: Mapping[str, Any]) -> float | None:
+def seconds_per_lane(document: Mapping[str, Any]) -> float | None:
     """Seconds per lane of the batched likelihood; None where the batch was skipped."""
     vmap = document.get("vmap")
     return float(vmap["per_call"]) if isinstance(vmap, dict) and "per_call" in vmap else None
@@ -45,8 +45,8 @@ def per_config(heading: Heading, document: Mapping[str, Any]) -> bytes:
         return _with_steps(heading, document)
     figure = Figure(figsize=(10, 5), layout="tight")
     axes = figure.subplots()
-    bars = {"full pipeline (single JIT)": (per_call(document), SINGLE)}
-    bars["vmap, per lane"] = (per_lane(document), BATCHED)
+    bars = {"full pipeline (single JIT)": (seconds_per_call(document), SINGLE)}
+    bars["vmap, per lane"] = (seconds_per_lane(document), BATCHED)
     drawn = {label: (time, colour) for label, (time, colour) in bars.items() if time is not None}
     times = [time for time, _ in drawn.values()]
     container = axes.barh(list(drawn), times, color=[colour for _, colour in drawn.values()])
@@ -65,8 +65,8 @@ def _with_steps(heading: Heading, document: Mapping[str, Any]) -> bytes:
     steps: Mapping[str, float] = document["steps"]
     container = axes.barh(list(steps), list(steps.values()), color=STEP)
     axes.bar_label(container, labels=[f"{time:.6f} s" for time in steps.values()], padding=4)
-    lines = {"full pipeline (single JIT)": (per_call(document), SINGLE)}
-    lines["vmap, per lane"] = (per_lane(document), BATCHED)
+    lines = {"full pipeline (single JIT)": (seconds_per_call(document), SINGLE)}
+    lines["vmap, per lane"] = (seconds_per_lane(document), BATCHED)
     drawn = {label: (time, colour) for label, (time, colour) in lines.items() if time is not None}
     for label, (time, colour) in drawn.items():
         axes.axvline(time, color=colour, linestyle="--", label=f"{label}: {time:.6f} s")
@@ -101,8 +101,8 @@ def comparison(
     figure = Figure(figsize=(10, max(3.0, 1.2 + 0.7 * len(documents))), layout="tight")
     axes = figure.subplots()
     places = {config: float(place) for place, config in enumerate(documents)}
-    single = {places[name]: per_call(document) for name, document in documents.items()}
-    batched = {places[name]: per_lane(document) for name, document in documents.items()}
+    single = {places[name]: seconds_per_call(document) for name, document in documents.items()}
+    batched = {places[name]: seconds_per_lane(document) for name, document in documents.items()}
     _row(axes, single, -0.2, SINGLE, "full pipeline (single JIT)")
     _row(axes, batched, 0.2, BATCHED, "vmap, per lane")
     axes.set_yticks(

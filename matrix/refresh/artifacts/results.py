@@ -167,12 +167,12 @@ def comparison_document(pipeline: Pipeline, present: Mapping[str, dict[str, Any]
     """All configs side by side: with a headline for imaging, each extended by two keys for interferometer."""
     if pipeline.data == "interferometer":
         extended = {
-            config: {**found, "full_pipeline_per_call": plots.per_call(found), "config_name": config}
+            config: {**found, "full_pipeline_per_call": plots.seconds_per_call(found), "config_name": config}
             for config, found in present.items()
         }
         return {"configs": extended}
-    single = {config: time for config, found in present.items() if (time := plots.per_call(found))}
-    batched = {config: time for config, found in present.items() if (time := plots.per_lane(found))}
+    single = {config: time for config, found in present.items() if (time := plots.seconds_per_call(found))}
+    batched = {config: time for config, found in present.items() if (time := plots.seconds_per_lane(found))}
     headline = {"full_pipeline_per_call": single, "vmap_per_call": batched}
     return {"configs": dict(present), "headline": headline}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from matrix.diagnose.bench.record import BenchRow
 from matrix.diagnose.corpus.record import CorpusRecord
 from matrix.diagnose.corpus.rule import revisited
-from matrix.diagnose.corpus.table import table
+from matrix.diagnose.corpus.table import corpus_table
 from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.records import typed_json
 from matrix.report.markdown import markdown_table
@@ -37,7 +37,7 @@ def _parts(path: Path) -> list[str]:
         sentences,
         "Times relative to `ours`, from the quickest to the slowest system, with the worst residual:",
         _times([row for kind in record.kinds for row in kind.times]),
-        f"<details><summary>All families</summary>\n\n{_demoted(table(record)).strip()}\n\n</details>",
+        f"<details><summary>All families</summary>\n\n{_demoted(corpus_table(record)).strip()}\n\n</details>",
     ]
 
 

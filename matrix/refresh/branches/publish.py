@@ -7,7 +7,7 @@ from pathlib import Path
 
 from matrix.ground.errors import UsageError
 from matrix.refresh.branches.forge import Forge, ForgeRefusedError, PullRequest
-from matrix.refresh.branches.push import look, push
+from matrix.refresh.branches.push import look_at_remote, push
 from matrix.refresh.branches.state import BranchState, Opened, Pushed, write_state
 from matrix.refresh.branches.trio import Branch
 
@@ -70,7 +70,12 @@ class Publisher:
         """
         waiting = self._waiting()
         outlooks = [
-            (branch, look(branch.at, self._address(branch), branch.repository.base, self._pushed(branch)))
+            (
+                branch,
+                look_at_remote(
+                    branch.at, self._address(branch), branch.repository.base, self._pushed(branch)
+                ),
+            )
             for branch in waiting
         ]
         for branch, outlook in outlooks:

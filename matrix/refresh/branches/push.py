@@ -64,7 +64,7 @@ def check_branch(branch: str, base: str) -> None:
         )
 
 
-def look(at: BranchRepository, address: str, base: str, before: Pushed | None) -> Outlook:
+def look_at_remote(at: BranchRepository, address: str, base: str, before: Pushed | None) -> Outlook:
     """Look at a remote without changing it, and say what stands in the way of a push.
 
     Parameters

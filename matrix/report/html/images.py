@@ -179,7 +179,7 @@ def difference_scale(values: np.ndarray, least: float) -> ColourScale:
     return ColourScale("RdBu_r", -widest, widest)
 
 
-def laid_out(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def image_from(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Lay the values of the unmasked pixels into their (ny, nx) image, cut to what is not masked."""
     image = np.full(mask.shape, np.nan)
     image[~mask] = values

@@ -19,7 +19,7 @@ from matrix.report.headlines import headlines, named_or_counted, open_gates
 from matrix.report.html.charts import COLOURS, chart_or_reason, convergence_chart, drift_chart, timing_chart
 from matrix.report.html.images import hex_palette
 from matrix.report.html.pictures import Pictures, gallery
-from matrix.report.html.problems import ProblemCard, named, problems_of, session_command, whose
+from matrix.report.html.problems import ProblemCard, named, problems_of, rerun_command, whose
 from matrix.report.html.rendering import write_page
 from matrix.report.pairs import CAPTION as PAIR_CAPTION
 from matrix.report.pairs import HEADINGS as PAIR_HEADINGS
@@ -194,7 +194,7 @@ def _pipeline(
     name = row.cells[0]
     cells = tuple(_cell(plan, plan.cell(name, side), records, verdicts) for side in SIDES)
     fresh = ("--fresh",) if all(view.record for view in cells) else ()
-    command = session_command(plan, "--only", name, *fresh)
+    command = rerun_command(plan, "--only", name, *fresh)
     return PipelineView(name, row.outcome, row.cells[-1], pictures, command, cells)
 
 

@@ -18,7 +18,7 @@ from matrix.report.html.images import (
     category_panel,
     difference_scale,
     dirty_scale,
-    laid_out,
+    image_from,
     on_nearest,
     on_rectangles,
     on_triangles,
@@ -188,7 +188,7 @@ def _apart(differences: Mapping[str, np.ndarray]) -> str:
 def _image_plane(pipeline: str, found: Mapping[Side, Arrays], differences: Mapping[str, np.ndarray]) -> Group:
     first = next(iter(found.values()))
     dirty = pipeline.startswith("interferometer")
-    data = laid_out(first.data, first.mask)
+    data = image_from(first.data, first.mask)
     scale = dirty_scale(data) if dirty else brightness_scale(data)
     unit = "dirty image, units of the data" if dirty else "units of the data"
     field = _image_field(first)
@@ -196,7 +196,7 @@ def _image_plane(pipeline: str, found: Mapping[Side, Arrays], differences: Mappi
         side: panel(
             f"{side} reconstruction",
             f"{pipeline}: the {side} reconstruction of the image",
-            laid_out(arrays.model, arrays.mask),
+            image_from(arrays.model, arrays.mask),
             scale,
             unit,
             field,
@@ -207,7 +207,7 @@ def _image_plane(pipeline: str, found: Mapping[Side, Arrays], differences: Mappi
         Figure("data", (panel("data", f"{pipeline}: the data", data, scale, unit, field),)),
         _slide("reconstruction", models),
         _residuals(pipeline, found, field),
-        *_difference(pipeline, "image", differences, lambda values: laid_out(values, first.mask), field),
+        *_difference(pipeline, "image", differences, lambda values: image_from(values, first.mask), field),
     ]
     notes = [
         "Dirty images: what the visibilities give without deconvolution." if dirty else "",
@@ -244,7 +244,7 @@ def _residuals(pipeline: str, found: Mapping[Side, Arrays], field: Field) -> Fig
     panels: dict[Side, Panel] = {}
     spreads = []
     for side, arrays in found.items():
-        residual = laid_out(_in_noise(arrays.data - arrays.model, arrays.noise), arrays.mask)
+        residual = image_from(_in_noise(arrays.data - arrays.model, arrays.noise), arrays.mask)
         spread = float(np.nanstd(residual))
         spreads.append(f"{spread:.2f} σ")
         alternative = f"{pipeline}: {side} residuals, data minus model, standard deviation {spread:.2f} sigma"

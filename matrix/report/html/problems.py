@@ -130,7 +130,7 @@ def whose(verdicts: Sequence[Verdict]) -> str:
     return ""
 
 
-def session_command(plan: Plan, *more: str) -> str:
+def rerun_command(plan: Plan, *more: str) -> str:
     """The nox call that runs `more` of this run again, from the same commits."""
     words = [*more, "--scale", plan.scale, "--release", plan.release, "--source", plan.source]
     if plan.source == "mirror":
@@ -183,9 +183,9 @@ def _meaning(gate: str) -> str:
 
 def _command(plan: Plan, gate: str, pipelines: Iterable[str]) -> str:
     if CHANGE not in pipelines:
-        return session_command(plan, *_repeated("--only", pipelines), "--fresh")
+        return rerun_command(plan, *_repeated("--only", pipelines), "--fresh")
     checks = _checks_of(gate)
-    return session_command(plan, *_repeated("--check", checks), "--fresh") if checks else ""
+    return rerun_command(plan, *_repeated("--check", checks), "--fresh") if checks else ""
 
 
 def _repeated(option: str, values: Iterable[str]) -> list[str]:

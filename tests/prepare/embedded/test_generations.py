@@ -17,6 +17,7 @@ from matrix.prepare.embedded.generations import (
     CONSTANTS,
     GENERATIONS,
     generation_of,
+    scripted,
     with_constant,
     write_generation,
 )
@@ -24,6 +25,7 @@ from matrix.prepare.environments import Recipe
 from matrix.prepare.sides import made_of
 
 STAND_IN = REPOSITORY_ROOT / "matrix" / "prepare" / "embedded" / "autolens_workspace_developer"
+SCRIPTED = [pipeline.name for pipeline in scripted(STAND_IN)]
 DATA = "jax_profiling/dataset/imaging/hst/data.fits"
 
 
@@ -53,7 +55,16 @@ def test_other_shape_is_noticed() -> None:
         check_statistics({**expected, DATA: small}, expected)
 
 
-@pytest.mark.parametrize("name", PIPELINES)
+def test_whatever_has_a_script_has_constants_and_the_other_way_round() -> None:
+    names = {pipeline.name for pipeline in scripted(STAND_IN)}
+    assert names == {
+        f"{script.parent.name}-{script.stem}" for script in STAND_IN.glob("jax_profiling/jit/*/*.py")
+    }
+    for generation in GENERATIONS:
+        assert generation.constants.keys() == names
+
+
+@pytest.mark.parametrize("name", SCRIPTED)
 @pytest.mark.parametrize("scale", ["production", "smoke"])
 def test_constant_replaces_only_itself(name: str, scale: str) -> None:
     pipeline = PIPELINES[name]
@@ -80,7 +91,7 @@ def stand_in(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path]
     return request.param, workspace
 
 
-@pytest.mark.parametrize("name", PIPELINES)
+@pytest.mark.parametrize("name", SCRIPTED)
 @pytest.mark.parametrize("scale", ["production", "smoke"])
 def test_stand_in_holds_the_constants_of_its_generation(
     stand_in: tuple[str, Path], name: str, scale: str
@@ -112,7 +123,7 @@ def test_stand_in_is_made_anew_where_other_words_are_written_into_it(monkeypatch
 
 
 def test_every_generation_has_words_that_the_template_says() -> None:
-    text = "".join((STAND_IN / pipeline.script).read_text() for pipeline in PIPELINES.values())
+    text = "".join((STAND_IN / pipeline.script).read_text() for pipeline in scripted(STAND_IN))
     for generation in GENERATIONS:
         for old in generation.words:
             assert old in text

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from matrix.records.cell import EagerEvaluation
-from matrix.refresh.artifacts.drift import Drift, DriftRuling, measure_drift, rule
+from matrix.refresh.artifacts.drift import Drift, DriftRuling, constant_ruling, measure_drift
 from tests.factory import EVIDENCE, evaluation, make_plan
 from tests.refresh.artifacts.made_up import complete_record
 
@@ -29,7 +29,7 @@ BOTH = ("jit", "vmap")
     ],
 )
 def test_rule(change: float, agree: tuple[str, ...], because: str, ruling: DriftRuling) -> None:
-    assert rule(change, 1e-4, agree, because)[0] is ruling
+    assert constant_ruling(change, 1e-4, agree, because)[0] is ruling
 
 
 def drift_of(tmp_path: Path, moved: float, accepted: dict[str, str], **evaluations: Any) -> Drift:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from matrix.catalogue.pipelines import PIPELINES
 from matrix.commands import refresh_artifacts
 from matrix.ground.errors import EnvironmentFailure
 from matrix.records.cell import EagerEvaluation, write_record
@@ -58,7 +59,7 @@ def test_branches_hold_nothing_that_does_not_belong(world: World) -> None:
     world.run()
     assert world.changed(TEST) == {ASSERTIONS}
     results = world.changed(DEVELOPER)
-    assert len(results) == 6 * 3 * 2
+    assert len(results) == len(PIPELINES) * 3 * 2
     assert all(path.startswith("jax_profiling/results/jit/") for path in results)
     candidate = next(c.commit for c in world.plan.checkouts if c.purpose == "candidate")
     assert run_git(world.tree(LIBRARY), "diff", "--stat", candidate, BRANCH) == ""
@@ -93,7 +94,7 @@ def test_probing_is_said_with_its_time_before_it_is_done_and_left_out_on_request
     assert probed == []
     assert "are measured now" not in capsys.readouterr().out
     assert world.run() == 0
-    assert len(probed) == 6
+    assert len(probed) == len(PIPELINES)
     said = capsys.readouterr().out
     # A minute each, and a probe takes twice as long as the cell.
     first = "probing     6 likelihoods are measured now for their step timings, about 12 minutes"
