@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from matrix.gates.verdict import Outcome, Verdict
-from matrix.records.pair import BATCH, SINGLE, SLOWEST, PairRecord
+from matrix.records.pair import BATCH, SINGLE, SLOWEST, PairRecord, is_slower
 from matrix.records.ratio import Ratio
 from matrix.run.plan import Plan
 
@@ -61,7 +61,7 @@ def _said(found: Mapping[str, str]) -> str:
 
 
 def _outcome(ratio: Ratio) -> Outcome:
-    if ratio.high < 1.0 / SLOWEST:
+    if is_slower(ratio):
         return Outcome.FAIL
     return Outcome.PASS if ratio.low >= 1.0 / SLOWEST else Outcome.INCONCLUSIVE
 

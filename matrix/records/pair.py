@@ -168,6 +168,11 @@ class PairRecord:
         return statistics.fmean(process.peak_rss_bytes for process in of_side)
 
 
+def is_slower(ratio: Ratio) -> bool:
+    """Whether the whole interval says that the candidate takes longer than it may."""
+    return ratio.high < 1.0 / SLOWEST
+
+
 def near_a_limit(ratio: Ratio) -> bool:
     """Whether one pair of processes cannot tell on which side of a limit this ratio is."""
     return any(_touches(ratio, limit, NEAR) for limit in (1.0, 1.0 / SLOWEST))
@@ -218,5 +223,6 @@ def _touches(ratio: Ratio, value: float, margin: float) -> bool:
 
 
 def _width(ratio: Ratio) -> Iterator[str]:
-    if ratio.half_width > TOO_WIDE:
+    # How much slower it is, is not known well then; that it is, is.
+    if ratio.half_width > TOO_WIDE and not is_slower(ratio):
         yield f"{ratio.low:.2f}–{ratio.high:.2f} is wider than ±{TOO_WIDE:.0%}"
