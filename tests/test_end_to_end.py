@@ -21,9 +21,10 @@ from matrix.diagnose.systems.record import ExtractionRecord
 from matrix.diagnose.systems.session import DIAGNOSIS as EXTRACTION
 from matrix.diagnose.systems.stored import stored_systems
 from matrix.gates import CHANGE, TIME, judged_in
-from matrix.ground.layout import REPOSITORY_ROOT
+from matrix.ground.layout import MANIFEST, REPOSITORY_ROOT
 from matrix.prepare.embedded.generations import scripted
 from matrix.prepare.locks import committed, pins
+from matrix.prepare.manifest import load_manifest
 from matrix.prepare.packages import run_uv
 from matrix.prepare.sides import DEVELOPER, EMBEDDED
 from matrix.records import typed_json
@@ -89,6 +90,8 @@ def test_every_gate_of_all_pipelines_passes(root: Path, green: subprocess.Comple
     assert green.stdout.startswith("source: embedded")
     run = newest_run(root)
     assert len(list((run / "records").glob("*.json"))) == len(SIDES) * len(SCRIPTED)
+    manifest = load_manifest(MANIFEST)
+    assert read_plan(run).urls == {one.name: one.url for one in manifest.repositories}
     found = outcomes_but_of_times([v for v in verdicts(run) if v["pipeline"] != CHANGE], len(SCRIPTED))
     assert found == ["pass"] * len(SCRIPTED) * len(judged_in("fp64"))
 

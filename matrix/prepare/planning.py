@@ -179,6 +179,7 @@ def make_plan(layout: Layout, prepared: Prepared, options: SideOptions, threads:
         expected=options.expected,
         lanes=options.lanes,
         checkouts=tuple(_checked_out(checkout) for checkout in prepared.checkouts),
+        urls={repository.name: repository.url for repository in manifest.repositories},
         solver_tree=prepared.solver_tree,
         code=program_code(),
         environments=environments,

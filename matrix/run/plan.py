@@ -212,6 +212,8 @@ class Plan(_Frozen):
         The pipelines and the checks that this call runs; the others stay planned.
     stack
         Commit of each package of the stack that is a working tree and not installed; or that it has none.
+    urls
+        By repository its address as the manifest had it; none in plans written before it was noted.
     whole, whole_checks
         Of a shard what all shards together run; empty where this is no shard.
     """
@@ -234,6 +236,7 @@ class Plan(_Frozen):
     expected: Mapping[str, Expected] = {}
     lanes: tuple[PositiveInt, ...] = ()
     checkouts: tuple[CheckedOut, ...]
+    urls: Mapping[str, str] = {}
     solver_tree: str
     # Digest of this program's part in the numbers; empty in plans written before it was noted.
     code: str = ""

@@ -50,6 +50,17 @@ def test_pass_is_green_where_the_repositories_are_upstreams_own(tmp_path: Path) 
     assert "PASS as far as it ran:" in text_of(page)
 
 
+def test_a_commit_links_to_where_the_run_had_it_from(tmp_path: Path) -> None:
+    """The manifest of today may name another address, or that of a run another file."""
+    urls = {"PyAutoArray": "https://example.org/fork/PyAutoArray.git"}
+    write_run(tmp_path / "fork", source="git", urls=urls)
+    assert f'href="https://example.org/fork/PyAutoArray/commit/{"0" * 40}"' in page_of(tmp_path / "fork")
+    write_run(tmp_path / "older", source="git")
+    assert "/commit/" not in page_of(tmp_path / "older")
+    write_run(tmp_path / "ssh", source="git", urls={"PyAutoArray": "ssh://example.org/PyAutoArray"})
+    assert "/commit/" not in page_of(tmp_path / "ssh")
+
+
 def test_banner_has_the_five_answers_and_the_change_is_directly_below(tmp_path: Path) -> None:
     write_run(tmp_path / "green")
     text = text_of(page_of(tmp_path / "green"))

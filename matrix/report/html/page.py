@@ -11,9 +11,7 @@ from markupsafe import Markup
 from matrix.execute.local import cell_command
 from matrix.execute.variables import cell_variables
 from matrix.gates import CHANGE, TIME, Outcome, Verdict
-from matrix.ground.errors import MatrixError
-from matrix.ground.layout import MANIFEST
-from matrix.prepare.manifest import SourceKind, load_manifest
+from matrix.prepare.manifest import SourceKind
 from matrix.records.cell import SIDES, Record, Side
 from matrix.report.headlines import headlines, named_or_counted, open_gates
 from matrix.report.html.charts import COLOURS, chart_or_reason, convergence_chart, drift_chart, timing_chart
@@ -219,13 +217,8 @@ def _link(plan: Plan, checkout: CheckedOut) -> str:
         or not COMMIT.match(checkout.commit)
     ):
         return ""
-    try:
-        repositories = load_manifest(MANIFEST).repositories
-    except MatrixError:
-        return ""
-    urls = [str(repository.url) for repository in repositories if repository.name == checkout.name]
-    web = [url.removesuffix(".git") for url in urls if url.startswith("https://")]
-    return f"{web[0]}/commit/{checkout.commit}" if web else ""
+    url = plan.urls.get(checkout.name, "")
+    return f"{url.removesuffix('.git')}/commit/{checkout.commit}" if url.startswith("https://") else ""
 
 
 def _machines(records: Mapping[str, Record]) -> list[tuple[Side, str, Mapping[str, str], Mapping[str, str]]]:
