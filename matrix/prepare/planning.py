@@ -12,6 +12,7 @@ from matrix.ground.errors import UsageError
 from matrix.ground.hashing import digest, file_hash
 from matrix.ground.imports import definitions_in, files_behind
 from matrix.ground.layout import REPOSITORY_ROOT, Layout
+from matrix.ground.redaction import redact
 from matrix.prepare.checkout import Checkout
 from matrix.prepare.constants import of_other_data, read_constant
 from matrix.prepare.manifest import Role, SourceKind
@@ -179,7 +180,7 @@ def make_plan(layout: Layout, prepared: Prepared, options: SideOptions, threads:
         expected=options.expected,
         lanes=options.lanes,
         checkouts=tuple(_checked_out(checkout) for checkout in prepared.checkouts),
-        urls={repository.name: repository.url for repository in manifest.repositories},
+        urls={repository.name: redact(repository.url) for repository in manifest.repositories},
         solver_tree=prepared.solver_tree,
         code=program_code(),
         environments=environments,
