@@ -58,7 +58,7 @@ def profile(options: argparse.Namespace) -> int:
     target = options.output_dir / f"{config}.json"
     # Result files of the workspace end without a line break.
     write_text(target, json.dumps(document, indent=2))
-    write_bytes(target.with_suffix(".png"), plots.per_config(heading_of(record, config), document))
+    write_bytes(target.with_suffix(".png"), plots.draw_config(heading_of(record, config), document))
     console.print(f"written     {target} and its picture; the probe is {folder}")
     return 0
 

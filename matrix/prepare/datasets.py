@@ -80,12 +80,12 @@ def check_there(workspace: Path, source: SourceKind, names: Sequence[str], given
         They are not; says which source has them.
     """
     for pipeline in pipelines_without_data(workspace, names, given):
-        name = pipeline.instrument
+        name, in_repository = pipeline.instrument, INSTRUMENTS[pipeline.instrument].in_repository
         which = "The workspace's repository has them: --source git, or --source mirror. "
-        if INSTRUMENTS[name].in_repository or not (workspace / pipeline.simulator).is_file():
+        if in_repository or not (workspace / pipeline.simulator).is_file():
             raise UsageError(
                 f"{pipeline.name}: the {source} source has no data of {name} ({pipeline.dataset}). "
-                f"{which if INSTRUMENTS[name].in_repository else ''}"
+                f"{which if in_repository else ''}"
                 f"Data of your own are given as --dataset {name}=FOLDER."
             )
 

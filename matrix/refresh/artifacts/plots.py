@@ -31,7 +31,7 @@ def seconds_per_lane(document: Mapping[str, Any]) -> float | None:
     return float(vmap["per_call"]) if isinstance(vmap, dict) and "per_call" in vmap else None
 
 
-def per_config(heading: Heading, document: Mapping[str, Any]) -> bytes:
+def draw_config(heading: Heading, document: Mapping[str, Any]) -> bytes:
     """Draw one config: the compiled likelihood, and the batch per lane.
 
     Where the document has steps these are the bars, and the two times are lines across them.
@@ -79,7 +79,7 @@ def _with_steps(heading: Heading, document: Mapping[str, Any]) -> bytes:
     return png(figure)
 
 
-def comparison(
+def draw_comparison(
     title: str, documents: Mapping[str, Mapping[str, Any]], float32: Collection[str] = ()
 ) -> bytes:
     """Draw all configs of a pipeline: the two times of each, in ms on a logarithmic axis.

@@ -109,18 +109,18 @@ def write_results(
         folder = inside(workspace, RESULTS, pipeline.data, pipeline.source)
         for config, record in by_config.items():
             document = with_steps(config_document(record, config), steps.get((name, config), {}))
-            paths += _write(folder, config, document, plots.per_config(heading_of(record, config), document))
+            paths += _write(folder, config, document, plots.draw_config(heading_of(record, config), document))
         present = _present(folder)
         config, record = next(iter(by_config.items()))
         float32 = {config: exact for config, found in present.items() if (exact := _float32_values(found))}
         notes += [f"{name}: {note}" for note in (*_said(float32), *_other_settings(present, config))]
         comparison = comparison_document(pipeline, present)
-        picture = plots.comparison(_title(pipeline), present, float32)
+        picture = plots.draw_comparison(_title(pipeline), present, float32)
         paths += _write(folder, COMPARISON, comparison, picture)
         version = record.provenance.packages["autolens"]
         stem = f"{pipeline.source}_likelihood_summary_{pipeline.instrument}_v{version}"
         summary = with_steps(summary_document(record), steps.get((name, config), {}))
-        paths += _write(folder.parent, stem, summary, plots.per_config(heading_of(record, config), summary))
+        paths += _write(folder.parent, stem, summary, plots.draw_config(heading_of(record, config), summary))
     return Written(tuple(paths), tuple(notes))
 
 

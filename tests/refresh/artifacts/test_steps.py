@@ -4,7 +4,7 @@ import pytest
 
 from matrix.diagnose.probe.record import ProbeRecord, ProgramProbe, StepTime
 from matrix.records.cell import Cell
-from matrix.refresh.artifacts.plots import Heading, per_config
+from matrix.refresh.artifacts.plots import Heading, draw_config
 from matrix.refresh.artifacts.results import config_document
 from matrix.refresh.artifacts.steps import steps_from, with_steps
 from tests.refresh.artifacts.made_up import complete_record
@@ -44,5 +44,5 @@ def test_steps_stand_before_the_full_pipeline_as_in_the_workspace(pipeline: str,
     place = keys.index("steps")
     assert keys[place : place + 3] == ["steps", "total_step_by_step", after]
     assert document["total_step_by_step"] == sum(SECONDS.values())
-    plain = per_config(Heading("t", "f"), config_document(record, "local_cpu_fp64"))
-    assert per_config(Heading("t", "f"), document) != plain
+    plain = draw_config(Heading("t", "f"), config_document(record, "local_cpu_fp64"))
+    assert draw_config(Heading("t", "f"), document) != plain

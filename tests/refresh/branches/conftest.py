@@ -25,8 +25,8 @@ def person(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 @pytest.fixture(autouse=True)
 def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bars take a second to draw per run; that they are right is seen elsewhere."""
-    monkeypatch.setattr(plots, "per_config", lambda *_: b"\x89PNG one")
-    monkeypatch.setattr(plots, "comparison", lambda *_: b"\x89PNG all")
+    monkeypatch.setattr(plots, "draw_config", lambda *_: b"\x89PNG one")
+    monkeypatch.setattr(plots, "draw_comparison", lambda *_: b"\x89PNG all")
 
 
 @pytest.fixture
