@@ -94,11 +94,14 @@ def test_probing_is_said_with_its_time_before_it_is_done_and_left_out_on_request
     assert probed == []
     assert "are measured now" not in capsys.readouterr().out
     assert world.run() == 0
-    assert len(probed) == len(PIPELINES)
+    count = len(PIPELINES)
+    assert len(probed) == count
     said = capsys.readouterr().out
     # A minute each, and a probe takes twice as long as the cell.
-    first = "probing     6 likelihoods are measured now for their step timings, about 12 minutes"
-    assert 0 <= said.find(first) < said.find("probing     1 of 6")
+    first = (
+        f"probing     {count} likelihoods are measured now for their step timings, about {2 * count} minutes"
+    )
+    assert 0 <= said.find(first) < said.find(f"probing     1 of {count}")
 
 
 # A reader has the verdict in two lines, and all that needs a person, before anything is unfolded.
