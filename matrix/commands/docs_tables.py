@@ -10,6 +10,10 @@ from typing import Any
 
 from matrix.catalogue.pipelines import PIPELINES
 from matrix.commands.doctor import DISK_NEEDED
+from matrix.diagnose.bench.release import OURS
+from matrix.diagnose.corpus.record import REFERENCE, CorpusRecord
+from matrix.diagnose.corpus.rule import judgements
+from matrix.diagnose.corpus.table import FAMILIES
 from matrix.execute.reservations import peak_bytes
 from matrix.gates import Outcome
 from matrix.ground.console import open_console
@@ -29,6 +33,7 @@ RESULTS = REPOSITORY_ROOT / "docs" / "results"
 PAGES = (
     REPOSITORY_ROOT / "README.md",
     REPOSITORY_ROOT / "docs" / "benchmarks.md",
+    REPOSITORY_ROOT / "docs" / "corpus.md",
     REPOSITORY_ROOT / "docs" / "pairs.md",
 )
 _MARKED = re.compile(r"(<!-- (?P<name>[\w-]+): begin -->\n).*?(<!-- (?P=name): end -->)", re.DOTALL)
@@ -307,6 +312,47 @@ def _pairs(rows: Rows, part: str) -> list[tuple[dict[str, Any], dict[str, Any]]]
     return [(by["ours"], by["jaxnnls"]) for by in systems if {"ours", "jaxnnls"} <= by.keys()]
 
 
+# Against the library's own solvers
+
+
+def _corpus() -> CorpusRecord:
+    return typed_json.read(RESULTS / "corpus-cpu.json", CorpusRecord)
+
+
+def _corpus_rule() -> str:
+    """On how many systems of each family a solver has not converged, and is inexact."""
+    kinds = _corpus().kinds
+    found = {
+        title: judgements([system for kind in kinds if kind.family == family for system in kind.systems])
+        for family, title in FAMILIES.items()
+    }
+    shown = {title: [one for one in each if one.solver != REFERENCE] for title, each in found.items()}
+    solvers = [one.solver for one in next(iter(shown.values()))]
+    counts = [
+        (title, str(each[0].systems), *(f"{one.unconverged}, {one.inexact}" for one in each))
+        for title, each in shown.items()
+    ]
+    worst = [
+        f"{max(one.significant for one in of_solver):.1e}" for of_solver in zip(*shown.values(), strict=True)
+    ]
+    return markdown_table(
+        ("family", "systems", *solvers), [*counts, ("worst significant column", "", *worst)]
+    )
+
+
+def _corpus_times() -> str:
+    """The time per lane in a batch, over ours."""
+    rows = [(kind.kind, row) for kind in _corpus().kinds for row in kind.times if row.lanes > 1]
+    by_batch: dict[tuple[str, str, str], dict[str, float]] = {}
+    for kind, row in rows:
+        by_batch.setdefault((kind, str(row.K), str(row.lanes)), {})[row.solver] = row.times_ours
+    others = [name for name in next(iter(by_batch.values())) if not name.startswith(OURS)]
+    return markdown_table(
+        ("systems", "K", "lanes", *others),
+        [(*what, *(f"{times[name]:.1f}" for name in others)) for what, times in by_batch.items()],
+    )
+
+
 # The method of times
 
 
@@ -368,6 +414,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "families": _families,
     "compiling": _compiling,
     "ablation": _ablation,
+    "corpus-rule": _corpus_rule,
+    "corpus-times": _corpus_times,
     "trials": _trials,
     "timed-in-turn": _timed_in_turn,
 }

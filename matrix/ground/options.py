@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from matrix.ground.suggestions import did_you_mean, known_names
+from matrix.ground.suggestions import known_names, near_matches, question_for
 
 _WIDTH = 100
 
@@ -55,9 +55,10 @@ class SessionParser(argparse.ArgumentParser):
     def nearest_option(self, unknown: Sequence[str]) -> str:
         """Return a question for the option nearest to the first of some words that looks like one."""
         # Without the dashes, which make all options look alike.
-        known = [name.lstrip("-") for name in self._option_string_actions]
+        known = {name.lstrip("-"): name for name in self._option_string_actions}
         options = (word.partition("=")[0].lstrip("-") for word in unknown if word.startswith("--"))
-        return did_you_mean(next(options, ""), known).replace("mean '", "mean '--")
+        near = near_matches(next(options, ""), known, 1)
+        return question_for(known[name] for name in near)
 
     def format_help(self) -> str:
         """The sentence, the example, then what argparse says."""

@@ -13,8 +13,13 @@ def near_matches(word: str, known: Iterable[str], most: int) -> list[str]:
 
 def did_you_mean(word: str, known: Iterable[str], most: int = 1) -> str:
     """Return a question for the nearest names, with a blank before it; nothing where none is near."""
-    near = near_matches(word, known, most)
-    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return question_for(near_matches(word, known, most))
+
+
+def question_for(names: Iterable[str]) -> str:
+    """Return whether one of some names was meant, as `did_you_mean` asks."""
+    quoted = " or ".join(map(repr, names))
+    return f" Did you mean {quoted}?" if quoted else ""
 
 
 def known_names(word: str, known: Iterable[str]) -> str:

@@ -52,17 +52,22 @@ def headlines(
 
 def left_open(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> dict[str, str]:
     """What was inconclusive and what did not run, and why; nothing of either where there is none."""
-    gates = open_gates(plan, records, verdicts)
-    of_outcome = {outcome: [gate for gate in gates if gate.outcome is outcome] for outcome in OPEN}
-    return {outcome.value.capitalize(): reasons_of(found) for outcome, found in of_outcome.items() if found}
+    found = _open_by_outcome(plan, records, verdicts)
+    return {outcome: reasons_of(gates) for outcome, gates in found.items()}
 
 
 def named_open(plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> dict[str, str]:
     """As `left_open`, without the reasons."""
-    names: dict[str, dict[str, None]] = {}
-    for gate in open_gates(plan, records, verdicts):
-        names.setdefault(gate.outcome.value.capitalize(), {})[str(gate)] = None
-    return {outcome: ", ".join(found) for outcome, found in names.items()}
+    found = _open_by_outcome(plan, records, verdicts)
+    return {outcome: ", ".join(dict.fromkeys(map(str, gates))) for outcome, gates in found.items()}
+
+
+def _open_by_outcome(
+    plan: Plan, records: Mapping[str, Record], verdicts: Sequence[Verdict]
+) -> dict[str, list[OpenGate]]:
+    gates = open_gates(plan, records, verdicts)
+    of_outcome = {outcome: [gate for gate in gates if gate.outcome is outcome] for outcome in OPEN}
+    return {outcome.value.capitalize(): found for outcome, found in of_outcome.items() if found}
 
 
 def reasons_of(gates: Sequence[OpenGate]) -> str:

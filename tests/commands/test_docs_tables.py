@@ -8,7 +8,10 @@ import pytest
 
 from matrix.commands import docs_tables
 from matrix.commands.docs_tables import PAGES, TABLES, main, up_to_date
+from matrix.diagnose.corpus.record import CorpusRecord
+from matrix.diagnose.corpus.table import corpus_table
 from matrix.ground.errors import UsageError
+from matrix.records import typed_json
 from matrix.report.main_run import main_run_of, read_main_run, write_main_run
 from matrix.report.runs import load_run
 from tests.factory import make_pair, make_record
@@ -21,6 +24,11 @@ PIPELINES = ("imaging-pixelization",)
 def test_tables_are_as_the_committed_records_say(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert up_to_date(text) == text
+
+
+def test_the_whole_table_of_the_corpus_is_as_its_record_says() -> None:
+    record = typed_json.read(docs_tables.RESULTS / "corpus-cpu.json", CorpusRecord)
+    assert (docs_tables.RESULTS / "corpus-cpu.md").read_text(encoding="utf-8") == corpus_table(record)
 
 
 def test_every_table_stands_on_a_page() -> None:
