@@ -15,11 +15,9 @@ from typing import Any
 
 from matrix.ground.layout import REPOSITORY_ROOT
 from matrix.ground.yaml_text import parse_yaml
+from tests.copies import copy_project
 
 WORKFLOWS = REPOSITORY_ROOT / ".github" / "workflows"
-NOT_IN_A_CHECKOUT = shutil.ignore_patterns(
-    ".git", ".matrix", ".nox", ".venv", "__pycache__", ".*_cache", ".hypothesis"
-)
 # What steers a process here and would not be set on a runner.
 STEERING = ("PYTHON", "VIRTUAL_ENV", "MATRIX_", "GITHUB_", "RUNNER_", "NOX", "JAX_", "PYTEST_")
 
@@ -255,7 +253,7 @@ class _Worker:
         """This repository; of any other, as of one that calls a workflow of ours, nothing is there."""
         if (given["repository"] or self.contexts["github"].repository) != GITHUB["repository"]:
             return False
-        shutil.copytree(REPOSITORY_ROOT, self.workspace, ignore=NOT_IN_A_CHECKOUT, dirs_exist_ok=True)
+        copy_project(self.workspace)
         for name, origin in self.run.restored.items():
             (self.workspace / name).parent.mkdir(parents=True, exist_ok=True)
             (self.workspace / name).symlink_to(origin)

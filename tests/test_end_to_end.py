@@ -35,6 +35,7 @@ from matrix.report.html.lensing import critical_curves
 from matrix.run.plan import read_plan
 from tests.actions import Job, Run
 from tests.cluster import require_bubblewrap, running_slurm, running_sshd
+from tests.copies import copy_project
 
 SMOKE = ("fp64", "--scale", "smoke", "--source", "embedded")
 ONE = "interferometer-mge"
@@ -444,9 +445,7 @@ def test_solver_that_clips_instead_of_solving_turns_the_matrix_red(
     root: Path, green: subprocess.CompletedProcess[str], tmp_path: Path
 ) -> None:
     assert green.returncode == 0
-    copy = tmp_path / "copy"
-    ignored = shutil.ignore_patterns(".git", ".matrix", ".nox", ".venv", "__pycache__", ".*_cache")
-    shutil.copytree(REPOSITORY_ROOT, copy, ignore=ignored)
+    copy = copy_project(tmp_path / "copy")
     api = copy / "solver" / "__init__.py"
     api.write_text(api.read_text() + CLIPPING)
     stack = read_plan(newest_run(root)).environments["baseline"].python
@@ -470,26 +469,6 @@ def solve_nnls_primal(Q, q, target_kappa=1e-3, **options):
 def solve_nnls_primal_with_status(Q, q, target_kappa=1e-3, **options):
     return solve_nnls_primal(Q, q), 1, 1
 """
-
-
-@pytest.mark.parametrize(
-    ("words", "code", "says"),
-    [
-        (("--ref", "PyAutoArray"), 2, "NAME=REF"),
-        (("--release", "yesterday"), 2, "yesterday"),
-        (("--only", "imaging-mgee"), 2, "Did you mean 'imaging-mge'"),
-        (("--soruce", "git"), 2, "--soruce"),
-        (("--manifest", "missing.yaml"), 2, "missing.yaml"),
-    ],
-)
-def test_wrong_use_is_refused_before_anything_is_made(
-    tmp_path: Path, words: tuple[str, ...], code: int, says: str
-) -> None:
-    root = tmp_path / "untouched"
-    done = matrix(root, *words)
-    assert done.returncode == code
-    assert says in done.stderr
-    assert not root.exists()
 
 
 def test_dead_network_with_an_explicit_git_source_is_a_machine_failure(root: Path, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import ast
 import os
 import re
 import resource
-import shutil
 import subprocess
 import sys
 import venv
@@ -16,8 +15,8 @@ import pytest
 
 import run
 from matrix.ground.layout import REPOSITORY_ROOT
+from tests.copies import copy_project
 
-NOT_IN_A_CLONE = shutil.ignore_patterns(".git", ".matrix", ".nox", ".venv", "__pycache__", ".*_cache")
 README = (REPOSITORY_ROOT / "README.md").read_text(encoding="utf-8")
 LINES = re.findall(r"^python3 run\.py \S+", README.partition("```sh\n")[2].partition("```")[0], re.MULTILINE)
 # What each line is given here, since a whole run takes long: its own program starts all the same.
@@ -39,9 +38,7 @@ def nothing_set(home: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("fresh") / "clone"
-    shutil.copytree(REPOSITORY_ROOT, folder, ignore=NOT_IN_A_CLONE)
-    return folder
+    return copy_project(tmp_path_factory.mktemp("fresh") / "clone")
 
 
 def given(line: str, folder: Path, variables: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from matrix.ground.layout import REPOSITORY_ROOT, Layout, open_layout
 from matrix.ground.options import SessionParser, add_root
 from matrix.ground.redaction import without_folders
 from matrix.prepare.environments import recipe_for, stock_environment
+from tests.copies import copy_project
 from tests.detect.catalogue import CLEAN_AGAIN, DEFECTS, clean_on
 from tests.detect.defect import NEWEST, Defect
 
@@ -33,7 +33,6 @@ LIMIT_SECONDS = 1800.0
 CANDIDATE_ONLY = ("solver/", "matrix/prepare/change/")
 # What a finding depends on, besides its defect and the tests.
 CODE = ("solver", "matrix", "repos.yaml", "tests/detect/__main__.py", "tests/detect/planted.py")
-_NOT_COPIED = shutil.ignore_patterns(".git", ".matrix", ".nox", ".venv", "__pycache__", ".*_cache")
 
 
 @dataclass(frozen=True)
@@ -185,8 +184,7 @@ def detect(defect: Defect, layout: Layout, python: Path, clean: Path | None = No
         A run of the clean tree, whose baseline stands where the defect can only be in the candidate.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        copy = Path(scratch) / "repository"
-        shutil.copytree(REPOSITORY_ROOT, copy, ignore=_NOT_COPIED)
+        copy = copy_project(Path(scratch) / "repository")
         for edit in defect.edits:
             edit.plant(copy)
         started, cpu_started = time.monotonic(), _cpu_seconds()
