@@ -299,7 +299,7 @@ def _ablation() -> str:
             for part, rows in by_part.items()
         ],
     )
-    return "\n\n".join([table, *map(_taken, documents)])
+    return "\n\n".join([table, *dict.fromkeys(map(_taken, documents))])
 
 
 def _total(rows: Mapping[int, Mapping[str, Any]], figure: str) -> int:
