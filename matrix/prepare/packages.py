@@ -59,7 +59,7 @@ def install_locked(layout: Layout, interpreter: Interpreter, python: Path, lock:
     Raises
     ------
     EnvironmentFailure
-        A package could not be had or built, or is not what the lock says.
+        A package could not be had or built, is not what the lock says, or asks for one that the lock lacks.
     """
     with tempfile.TemporaryDirectory() as scratch:
         listed = Path(scratch) / "wheels.txt"
@@ -67,6 +67,19 @@ def install_locked(layout: Layout, interpreter: Interpreter, python: Path, lock:
         words = ("--no-build", "--no-deps", "--require-hashes", "--requirements", listed)
         run_uv("pip", "install", "--python", python, *words)
         install_wheels(python, build_sources(layout, interpreter, lock, Path(scratch) / "built"))
+    _check_complete(python)
+
+
+def _check_complete(python: Path) -> None:
+    """Refuse an environment that lacks a package: it would break off in the midst of a run."""
+    said = run_uv("pip", "check", "--python", python, check=False).stderr.splitlines()
+    absent = [line.strip() for line in said if line.endswith("but it's not installed")]
+    if absent:
+        raise EnvironmentFailure(
+            "the lock lacks what its packages ask for:\n  "
+            + "\n  ".join(absent)
+            + "\n`git checkout locks` brings the committed one back; `nox -s lock` makes it anew."
+        )
 
 
 def build_sources(layout: Layout, interpreter: Interpreter, lock: Lock, out: Path) -> list[Path]:

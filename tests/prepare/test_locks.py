@@ -1,5 +1,6 @@
 """Locks hold all that is asked for, by hash; both sides are built from one; no build is shown a secret."""
 
+import dataclasses
 import json
 import os
 import re
@@ -348,6 +349,18 @@ def test_package_without_a_hash_is_not_installed(index: Index, layout: Layout) -
     unhashed = Lock(f"{lock.wheels}idna==3.10\n", "", "")
     with pytest.raises(EnvironmentFailure, match="idna"):
         install_locked(layout, interpreter, python, unhashed)
+
+
+def test_lock_that_lacks_a_package_makes_no_environment(index: Index, layout: Layout) -> None:
+    assert index
+    recipe = recipe_for(layout, RELEASE, "cpu")
+    pin = f"autoarray=={RELEASE}"
+    shorter = recipe.lock.wheels.replace(pin, f'{pin} ; python_version < "3"')
+    assert shorter != recipe.lock.wheels
+    lacking = dataclasses.replace(recipe, lock=dataclasses.replace(recipe.lock, wheels=shorter))
+    with pytest.raises(EnvironmentFailure, match=r"(?s)`autolens` requires `autoarray`.*git checkout locks"):
+        stock_environment(layout, lacking)
+    assert not list(layout.environments.glob("*/ready.json"))
 
 
 def test_library_of_the_embedded_source_is_the_locked_one() -> None:
