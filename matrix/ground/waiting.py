@@ -37,7 +37,8 @@ def shown(
     def now() -> str:
         return f"{what} still running: {stage()}, {clock(time.monotonic() - begin)}"
 
-    if console.is_terminal:
+    # A dumb terminal shows no line that changes.
+    if console.is_interactive:
         # As text: a spinner takes a word in brackets for markup, whatever its console does.
         status = console.status(Text(what))
         with status, repeating(lambda: status.update(Text(now())), REFRESH_SECONDS):

@@ -294,7 +294,7 @@ class Progress:
 
     @contextmanager
     def _live(self) -> Generator[None, None, None]:
-        if not self._console.is_terminal:
+        if not self._console.is_interactive:
             with repeating(self._still_running, STILL_SECONDS):
                 yield
             return

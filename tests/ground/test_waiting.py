@@ -4,6 +4,7 @@ import io
 import threading
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from matrix.ground.waiting import clock, doing, shown
@@ -27,13 +28,23 @@ def test_without_a_terminal_it_says_now_and_then_what_it_does(tmp_path: Path) ->
     assert heard[-1].startswith("probe of a finished after 0:")
 
 
-def test_on_a_terminal_it_is_one_line_that_goes_away() -> None:
+def test_on_a_terminal_it_is_one_line_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=80)
     with shown(console, "probe of a", lambda: "compile"):
         pass
     assert "probe of a" in screen.getvalue()
     assert "finished" not in screen.getvalue()
+
+
+def test_on_a_terminal_that_changes_no_line_there_are_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    screen = io.StringIO()
+    with shown(Console(file=screen, force_terminal=True, width=80), "probe of a", lambda: "compile"):
+        pass
+    assert "probe of a started" in screen.getvalue()
+    assert "probe of a finished" in screen.getvalue()
 
 
 def test_a_clock_reads_minutes_and_seconds() -> None:

@@ -38,10 +38,11 @@ def installed(folder: Path) -> tuple[Path, Path]:
     if not (program.exists() and description.exists()):
         try:
             _said("npm", "view", PRISM, "version")
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
-            pytest.skip("Prism is not installed yet, and npm's registry does not answer")
-        _said("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder), PRISM)
-        _take_description(description)
+            words = ("--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder))
+            _said("npm", "install", *words, PRISM)
+            _take_description(description)
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            pytest.skip(f"Prism is not installed yet, and npm's registry does not give it: {error}")
     return program, description
 
 
